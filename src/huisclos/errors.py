@@ -1,0 +1,230 @@
+"""Every error of the house, drawn as one tree.
+
+HuisclosError                   exit 1    a sentence and a hint; never patient data
+  Usage                         exit 2    BadSetting, NoSecret
+  Refused                       exit 3    NotAdmitted, NotGranted, Locked, WrongPassphrase, TooManyAttempts
+  NotFound                      exit 4    ArchiveNotFound, StudyNotFound, InstanceNotFound
+  Unreadable                    exit 5    NotDicom, BadIdentifier, BadQuery, TooLarge, UnknownTransferSyntax
+  SealError                     exit 6    NoIdentityMatch, Tampered, WrongObject, DamagedHolder, JournalBroken
+  StoreError                    exit 7    Full, Unreachable, Conflict
+  HouseOpen                     exit 8    OpenListener, LooseSecret
+
+Each face maps a class once: the command line to `exit_code`, HTTP to a problem document,
+DIMSE to a status. A message says what failed and `hint` what to do; neither ever holds a
+name, an identifier or a UID taken from an image.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class HuisclosError(Exception):
+    """Anything the house tells its user; whatever is not one of these is a bug."""
+
+    exit_code: ClassVar[int] = 1
+    kind: ClassVar[str] = "error"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class Usage(HuisclosError):
+    """The words of the request are off."""
+
+    exit_code = 2
+    kind = "usage"
+
+
+class BadSetting(Usage):
+    """A setting has a value it cannot have."""
+
+    kind = "bad-setting"
+
+
+class NoSecret(Usage):
+    """A secret is needed and no way to get one was given."""
+
+    kind = "no-secret"
+
+
+class Refused(HuisclosError):
+    """A reasoned no."""
+
+    exit_code = 3
+    kind = "refused"
+
+
+class NotAdmitted(Refused):
+    """Whoever asks was not recognised."""
+
+    kind = "not-admitted"
+
+
+class NotGranted(Refused):
+    """The actor is known, and may not do this."""
+
+    kind = "not-granted"
+
+
+class Locked(Refused):
+    """The archive is locked: it receives, and reads nothing until a person unlocks it."""
+
+    kind = "locked"
+
+
+class WrongPassphrase(Refused):
+    """No holder of this archive opens with this passphrase."""
+
+    kind = "wrong-passphrase"
+
+
+class TooManyAttempts(Refused):
+    """Too many wrong attempts; the wait is in the message."""
+
+    kind = "too-many-attempts"
+
+
+class NotFound(HuisclosError):
+    """What was asked for is not here."""
+
+    exit_code = 4
+    kind = "not-found"
+
+
+class ArchiveNotFound(NotFound):
+    """No archive lies in this folder."""
+
+    kind = "archive-not-found"
+
+
+class StudyNotFound(NotFound):
+    """No such study, or none this actor may know of."""
+
+    kind = "study-not-found"
+
+
+class InstanceNotFound(NotFound):
+    """No such series or instance in this study."""
+
+    kind = "instance-not-found"
+
+
+class Unreadable(HuisclosError):
+    """Bytes that are not what they should be; they are refused, nothing is lost."""
+
+    exit_code = 5
+    kind = "unreadable"
+
+
+class NotDicom(Unreadable):
+    """Not a DICOM data set, or one that breaks off (PS3.5, PS3.10)."""
+
+    kind = "not-dicom"
+
+
+class BadIdentifier(Unreadable):
+    """A UID, AE title or other identifier that the Standard does not allow (PS3.5 section 6.2, 9)."""
+
+    kind = "bad-identifier"
+
+
+class BadQuery(Unreadable):
+    """A query that PS3.18 section 8.3.4 does not allow."""
+
+    kind = "bad-query"
+
+
+class TooLarge(Unreadable):
+    """A size, count, depth or ratio over its bound."""
+
+    kind = "too-large"
+
+
+class UnknownTransferSyntax(Unreadable):
+    """A transfer syntax that the house cannot decode; the instance is kept as it is."""
+
+    kind = "unknown-transfer-syntax"
+
+
+class SealError(HuisclosError):
+    """A sealed object does not open as it should."""
+
+    exit_code = 6
+    kind = "seal"
+
+
+class NoIdentityMatch(SealError):
+    """None of these identities is a recipient of this sealed object: not mine, try another."""
+
+    kind = "no-identity-match"
+
+
+class Tampered(SealError):
+    """Sealed bytes were changed, cut off or reordered since they were sealed."""
+
+    kind = "tampered"
+
+
+class WrongObject(SealError):
+    """A sealed object opens, and is not the one that belongs here."""
+
+    kind = "wrong-object"
+
+
+class DamagedHolder(SealError):
+    """A holder's key file is not the file that was written: restore it, the passphrase is not at fault."""
+
+    kind = "damaged-holder"
+
+
+class JournalBroken(SealError):
+    """The journal's chain does not hold."""
+
+    kind = "journal-broken"
+
+
+class StoreError(HuisclosError):
+    """The place where sealed bytes lie failed; the sender may try again."""
+
+    exit_code = 7
+    kind = "store"
+
+
+class Full(StoreError):
+    """No room left."""
+
+    kind = "full"
+
+
+class Unreachable(StoreError):
+    """The store, or a process of the house, does not answer."""
+
+    kind = "unreachable"
+
+
+class Conflict(StoreError):
+    """It exists already, or someone else holds it."""
+
+    kind = "conflict"
+
+
+class HouseOpen(HuisclosError):
+    """Start-up refuses: going on would leave a door open."""
+
+    exit_code = 8
+    kind = "house-open"
+
+
+class OpenListener(HouseOpen):
+    """A listener would be reachable from where it must not be."""
+
+    kind = "open-listener"
+
+
+class LooseSecret(HouseOpen):
+    """A secret lies where others can read it."""
+
+    kind = "loose-secret"
