@@ -1,0 +1,199 @@
+"""The ports of the archive: what its flows and faces need from the processes and places around them.
+
+Adapters live in `vault`, `finder`, `cage`, `stores`, `database`; only `wiring` sees both sides.
+A docstring here is a contract, and one suite of tests per port runs on every adapter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from msgspec import Struct
+
+from huisclos.access.nouns import Actor, Grant, Proof, Right, Source
+from huisclos.archive.nouns import (
+    ArchiveCounts,
+    Choice,
+    Deposit,
+    Doubt,
+    Outcome,
+    Placement,
+    Query,
+    QueryPage,
+    StoredObject,
+    StudyPage,
+    StudyState,
+    StudyView,
+)
+from huisclos.seal import ReadAt
+
+
+class Writing(Protocol):
+    """One sealed object on its way to the store. Nothing of it is visible before `commit`."""
+
+    def write(self, sealed: bytes | memoryview) -> None:
+        """Append payload bytes after the room left for the header. Raises `Full`, `Unreachable`."""
+
+    def commit(self, place: str, header: bytes) -> None:
+        """Write `header` into the room left for it, make bytes and directory entry durable at `place`.
+
+        Blocks until both would survive power loss; call it off the event loop. Raises
+        `Conflict` if `place` exists (nothing is overwritten), `Full`, `Unreachable`.
+        """
+
+    def abandon(self) -> None:
+        """Leave no trace. Idempotent; harmless after `commit`."""
+
+
+class SealedAt(ReadAt, AbstractContextManager["SealedAt"], Protocol):
+    """A sealed object open for reading by range."""
+
+
+class ObjectStore(Protocol):
+    """Where sealed bytes lie. A place is a relative path made of random ids, never a wire string.
+
+    Committed objects carry no useful time stamp. All methods block; all are safe from several
+    processes at once.
+    """
+
+    def begin(self, room: int) -> Writing:
+        """Start an object, leaving `room` bytes free at its start for the header."""
+
+    def put(self, place: str, sealed: bytes) -> None:
+        """Write a small sealed object durably and whole, replacing what was there (manifest, keys)."""
+
+    def open(self, place: str) -> SealedAt:
+        """Open for reading. Raises `InstanceNotFound`, `Unreachable`."""
+
+    def read(self, place: str) -> bytes:
+        """The whole of a small object. Raises `InstanceNotFound`, `Unreachable`."""
+
+    def move(self, place: str, new_place: str) -> None:
+        """Rename durably. Raises `Conflict` if `new_place` exists, `InstanceNotFound`."""
+
+    def delete(self, place: str) -> None:
+        """Remove durably. Idempotent."""
+
+    def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """(place, size in bytes) of everything committed under `prefix`, in any order."""
+
+    def sweep(self) -> int:
+        """Remove what writings cut short by a crash left behind; how many."""
+
+    def room(self) -> tuple[int, int]:
+        """(free, total) bytes."""
+
+
+class StudyKey(Struct, frozen=True):
+    """A study's secret key with the grant it was given under."""
+
+    identity: str
+    """`AGE-SECRET-KEY-1...`"""
+    grant: Grant
+
+    def __repr__(self) -> str:
+        return f"StudyKey({self.grant.study_id})"
+
+
+class BatchKey(Struct, frozen=True):
+    """Where to seal what cannot be placed now: public half only."""
+
+    batch_id: str
+    recipient: str
+
+
+class Keeper(Protocol):
+    """The vault as faces see it. It judges proofs itself, and journals before it answers.
+
+    All raise `Unreachable` when the vault does not answer; those that need the archive
+    identity raise `Locked` while it is locked.
+    """
+
+    async def actor(self, proof: Proof) -> Actor:
+        """Who shows this proof. Raises `NotAdmitted`. A store token is known also while locked."""
+
+    async def grant(self, proof: Proof, right: Right, purpose: str) -> Grant:
+        """A list grant for the finder. Raises `NotAdmitted`, `NotGranted` (journalled), `Locked`."""
+
+    async def open_study(self, proof: Proof, study_id: str, purpose: str) -> StudyKey:
+        """A study's key under a grant for READ; the entry is durable before this returns (P9).
+
+        The same actor asking again for the same study while its grant lives gets that grant
+        and makes no second entry. Raises `NotAdmitted`, `NotGranted`, `StudyNotFound`, `Locked`.
+        """
+
+    async def sum_reads(self, grant_id: str, instances: int, octets: int) -> None:
+        """Add what was read under a grant; summed in the journal within a second and at the end."""
+
+    async def batch(self, source: Source) -> BatchKey:
+        """The open batch for this source; works locked. Quarantined sources have batches of their own."""
+
+    async def deposited(self, deposits: tuple[Deposit, ...]) -> None:
+        """Journal what was stored, in sum. Works locked."""
+
+    async def stored_by(self, proof: Proof) -> Source:
+        """The source to record for a web deposit. Raises `NotAdmitted`, `NotGranted`; works locked for tokens."""
+
+
+class Catalog(Protocol):
+    """The finder as faces see it: only there while the archive is unlocked, else `Locked`.
+
+    Every reading method checks the grant's MAC, right and time: raises `NotGranted`.
+    """
+
+    async def place(self, study_uid: str) -> Placement:
+        """The study an instance belongs to, made now if it is new (its key is durable first)."""
+
+    async def register(self, stored: StoredObject) -> Outcome:
+        """Tell of an object already durable in its study; searchable when this returns.
+
+        Idempotent by instance id. On `DUPLICATE` the caller deletes its copy.
+        """
+
+    async def query(self, grant: Grant, query: Query) -> QueryPage:
+        """Search; exact total. Raises `BadQuery`."""
+
+    async def studies(self, grant: Grant, query: Query) -> StudyPage:
+        """The study list for the pages: `query.text` understands names, ids, accession numbers, dates."""
+
+    async def study(self, grant: Grant, study_uid: str) -> StudyView:
+        """One study with its series. Raises `StudyNotFound`."""
+
+    async def state_of(self, grant: Grant, study_uid: str) -> StudyState:
+        """Settle the study's manifest on disk, then say what must be found there. Raises `StudyNotFound`."""
+
+    async def resolve(self, grant: Grant, study_ids: tuple[str, ...]) -> dict[str, str]:
+        """A short description of each known study, for the journal's sentences (needs JOURNAL or LIST)."""
+
+    async def doubts(self, grant: Grant, *, decided: bool = False) -> tuple[Doubt, ...]:
+        """The cards under "to decide", newest first."""
+
+    async def decide(self, grant: Grant, doubt_id: str, choice: Choice | None) -> Doubt:
+        """Settle a doubt, or undo with None. Raises `NotFound`."""
+
+    async def counts(self) -> ArchiveCounts:
+        """Totals; no grant needed: numbers only."""
+
+
+class Renderer(Protocol):
+    """The cage as faces see it (P8): one object in, one picture out, in a throw-away process.
+
+    Raises `UnknownTransferSyntax`, `Unreadable` (no picture in it, broken), `TooLarge`.
+    """
+
+    async def render(
+        self,
+        part10: bytes,
+        *,
+        frame: int,
+        window: tuple[float, float] | None,
+        size: tuple[int, int] | None,
+        media: str,
+        quality: int,
+    ) -> bytes:
+        """A JPEG or PNG of one frame (0-based); `size` bounds width and height, aspect kept."""
+
+    async def decode_frame(self, part10: bytes, *, frame: int) -> bytes:
+        """One frame decoded to native little-endian samples."""
