@@ -1,0 +1,44 @@
+"""Fixtures for every room: short folders, free ports, the project's root."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tools import PROJECT
+
+
+@pytest.fixture
+def project() -> Path:
+    """The project's root."""
+    return PROJECT
+
+
+@pytest.fixture
+def short_dir() -> Iterator[Path]:
+    """An empty folder with a short path: that of a unix socket holds 107 bytes at most (unix(7))."""
+    folder = Path(tempfile.mkdtemp(prefix="hc", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """A source of loopback TCP ports that nobody listened on a moment ago, a different one at each call."""
+    given: set[int] = set()
+
+    def port() -> int:
+        while True:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                number: int = probe.getsockname()[1]
+            if number not in given:
+                given.add(number)
+                return number
+
+    return port
