@@ -4,10 +4,13 @@ HuisclosError                   exit 1    a sentence and a hint; never patient d
   Usage                         exit 2    BadSetting, NoSecret
   Refused                       exit 3    NotAdmitted, NotGranted, Locked, WrongPassphrase, TooManyAttempts
   NotFound                      exit 4    ArchiveNotFound, StudyNotFound, InstanceNotFound
-  Unreadable                    exit 5    NotDicom, BadIdentifier, BadQuery, TooLarge, UnknownTransferSyntax
+  Unreadable                    exit 5    NotDicom, BadIdentifier, BadQuery, TooLarge, UnknownTransferSyntax,
+                                          BadPDU
   SealError                     exit 6    NoIdentityMatch, Tampered, WrongObject, DamagedHolder, JournalBroken
   StoreError                    exit 7    Full, Unreachable, Conflict
   HouseOpen                     exit 8    OpenListener, LooseSecret
+  PeerError                     exit 9    PeerUnreachable, PeerTooSlow, AssociationRejected, AssociationEnded,
+                                          OperationFailed
 
 Each face maps a class once: the command line to `exit_code`, HTTP to a problem document,
 DIMSE to a status. A message says what failed and `hint` what to do; neither ever holds a
@@ -149,6 +152,16 @@ class UnknownTransferSyntax(Unreadable):
     kind = "unknown-transfer-syntax"
 
 
+class BadPDU(Unreadable):
+    """Bytes on a DICOM association that PS3.7 or PS3.8 does not allow; `reason` is the one of A-ABORT."""
+
+    kind = "bad-pdu"
+
+    def __init__(self, message: str, *, reason: int = 0, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
+
+
 class SealError(HuisclosError):
     """A sealed object does not open as it should."""
 
@@ -228,3 +241,50 @@ class LooseSecret(HouseOpen):
     """A secret lies where others can read it."""
 
     kind = "loose-secret"
+
+
+class PeerError(HuisclosError):
+    """A DICOM peer that we called did not do what was asked."""
+
+    exit_code = 9
+    kind = "peer"
+
+
+class PeerUnreachable(PeerError):
+    """No connection to the peer, or no TLS with it."""
+
+    kind = "peer-unreachable"
+
+
+class PeerTooSlow(PeerError):
+    """The peer did not answer before the deadline."""
+
+    kind = "peer-too-slow"
+
+
+class AssociationRejected(PeerError):
+    """The peer answered A-ASSOCIATE-RJ; the three numbers are those of PS3.8 table 9-21."""
+
+    kind = "association-rejected"
+
+    def __init__(self, message: str, *, result: int, source: int, reason: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.result = result
+        self.source = source
+        self.reason = reason
+
+
+class AssociationEnded(PeerError):
+    """The association was aborted, released or lost while it was in use."""
+
+    kind = "association-ended"
+
+
+class OperationFailed(PeerError):
+    """The peer answered an operation with a failure; `status` is its number (PS3.7 annex C)."""
+
+    kind = "operation-failed"
+
+    def __init__(self, message: str, *, status: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
