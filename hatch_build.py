@@ -40,3 +40,8 @@ def compile_catalogues(root: Path) -> list[Path]:
         partial.replace(compiled)
         written.append(compiled)
     return written
+
+
+if __name__ == "__main__":
+    for path in compile_catalogues(Path(__file__).resolve().parent):
+        print(path)

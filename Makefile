@@ -1,0 +1,83 @@
+# The one door for contributors. Everything stays in this folder: .venv/ (Python's environment) and
+# .run/ (archives, benches, findings of the fuzzer).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+LOCALE := src/huisclos/web/locale
+FUZZ_SECONDS ?= 60
+SOAK_SECONDS ?= 600
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+# A user's own packages must not stand in for the pinned ones.
+export PYTHONNOUSERSITE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help set-up run demo test lint format bench fuzz soak docs i18n pin clean
+
+help:
+	@echo "make run     an archive of your own on this machine, and how to log in"
+	@echo "make demo    an archive for looking around, with 20 studies"
+	@echo "make test    every test"
+	@echo "make lint    style, types and the walls between rooms"
+	@echo "make format  lay out the code as 'make lint' wants it"
+	@echo "make bench   speed, beside Debian's Orthanc in the same run"
+	@echo "make fuzz    hostile bytes at every parser; FUZZ_SECONDS=60"
+	@echo "make soak    the same for long; SOAK_SECONDS=600"
+	@echo "make docs    the command-line reference, from the program itself"
+	@echo "make i18n    gather the sentences to translate and compile the translations"
+	@echo "make pin     new versions and hashes in constraints.txt"
+	@echo "make clean   remove what the above made, except archives in .run/"
+
+# Done again only when a pinned version or the project's description changed.
+$(STAMP): constraints.txt pyproject.toml hatch_build.py
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh packaging/set-up
+	@touch $@
+
+set-up: $(STAMP)
+	@$(BIN)/python hatch_build.py
+
+run: set-up
+	@$(BIN)/huisclos run .run/archive
+
+demo: set-up
+	@$(BIN)/huisclos demo .run/demo
+
+test: set-up
+	$(BIN)/python -m pytest
+
+lint: set-up
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: set-up
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: set-up
+	$(BIN)/python bench/run.py
+
+fuzz: set-up
+	$(BIN)/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) --findings .run/fuzz
+
+soak: set-up
+	$(BIN)/python tests/fuzz/run.py --seconds $(SOAK_SECONDS) --findings .run/fuzz
+
+docs: set-up
+	$(BIN)/python packaging/reference.py
+
+i18n: $(STAMP)
+	$(BIN)/python packaging/translate.py
+	@$(BIN)/python hatch_build.py
+
+pin: $(STAMP)
+	$(BIN)/python packaging/pin.py
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .run/fuzz .run/bench
+	find src tests bench packaging -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src -name '*.mo' -delete

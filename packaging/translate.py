@@ -1,0 +1,51 @@
+"""Gather the sentences to translate into each language's catalogue, and say what is left untranslated.
+
+Run from the project's root: `python packaging/translate.py`. English is the language of the source, so only
+the others have a catalogue.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from babel.messages.pofile import read_po
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+LOCALE: Final = ROOT / "src/huisclos/web/locale"
+LANGUAGES: Final = ("fr",)
+
+
+def main() -> None:
+    """Update each catalogue in place; exit 1 when a sentence lacks its translation."""
+    with tempfile.TemporaryDirectory() as folder:
+        template = str(Path(folder) / "messages.pot")
+        _babel("extract", "--mapping-file=babel.cfg", "--omit-header", "--sort-by-file", f"--output={template}", "src")
+        for language in LANGUAGES:
+            catalogue = LOCALE / language / "LC_MESSAGES" / "messages.po"
+            verb = ("update", "--omit-header", "--no-fuzzy-matching") if catalogue.exists() else ("init",)
+            catalogue.parent.mkdir(parents=True, exist_ok=True)
+            _babel(*verb, f"--input-file={template}", f"--output-file={catalogue}", f"--locale={language}")
+    missing = [sentence for language in LANGUAGES for sentence in untranslated(language)]
+    for sentence in missing:
+        print(f"untranslated: {sentence}", file=sys.stderr)
+    sys.exit(bool(missing))
+
+
+def untranslated(language: str) -> list[str]:
+    """The sentences of `language`'s catalogue that have no translation, or only a guess."""
+    catalogue = LOCALE / language / "LC_MESSAGES" / "messages.po"
+    with catalogue.open("rb") as source:
+        messages = read_po(source, locale=language)
+    return [str(message.id) for message in messages if message.id and (not message.string or message.fuzzy)]
+
+
+def _babel(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "babel.messages.frontend", *arguments], cwd=ROOT, check=True)
+
+
+if __name__ == "__main__":
+    main()
