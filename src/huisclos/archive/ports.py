@@ -22,6 +22,9 @@ from huisclos.archive.nouns import (
     Placement,
     Query,
     QueryPage,
+    QuietSeries,
+    Restored,
+    RestoredStudy,
     StoredObject,
     StudyPage,
     StudyState,
@@ -52,7 +55,7 @@ class SealedAt(ReadAt, AbstractContextManager["SealedAt"], Protocol):
 
 
 class ObjectStore(Protocol):
-    """Where sealed bytes lie. A place is a relative path made of random ids, never a wire string.
+    """Where sealed bytes lie. A place is a relative path made of random ids (`archive.layout`), never a wire string.
 
     Committed objects carry no useful time stamp. All methods block; all are safe from several
     processes at once.
@@ -77,7 +80,7 @@ class ObjectStore(Protocol):
         """Remove durably. Idempotent."""
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
-        """(place, size in bytes) of everything committed under `prefix`, in any order."""
+        """(place, size in bytes) of everything committed under the folder `prefix`, in any order."""
 
     def sweep(self) -> int:
         """Remove what writings cut short by a crash left behind; how many."""
@@ -152,6 +155,9 @@ class Catalog(Protocol):
         Idempotent by instance id. On `DUPLICATE` the caller deletes its copy.
         """
 
+    async def holds(self, sop_instance_uid: str, digest: bytes) -> bool:
+        """Whether this very data set is registered, durable and not erased: asked to spare a sender's repeat."""
+
     async def query(self, grant: Grant, query: Query) -> QueryPage:
         """Search; exact total. Raises `BadQuery`."""
 
@@ -175,6 +181,87 @@ class Catalog(Protocol):
 
     async def counts(self) -> ArchiveCounts:
         """Totals; no grant needed: numbers only."""
+
+
+class HouseCatalog(Protocol):
+    """The finder as the scribe and the bulk commands see it: no grant, and a channel of its own.
+
+    All raise `Unreachable` or `Locked` when the finder is not there.
+    """
+
+    async def place(self, study_uid: str) -> Placement:
+        """As `Catalog.place`."""
+
+    async def register(self, stored: StoredObject) -> Outcome:
+        """As `Catalog.register`."""
+
+    async def unknown(self, study_id: str, instance_ids: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of `instance_ids` that no row of this study knows."""
+
+    async def quiet_series(self, seconds: float) -> tuple[QuietSeries, ...]:
+        """Series unchanged for `seconds` and not `described` since; their manifests are settled first.
+
+        At most 100 at a time, the longest quiet first.
+        """
+
+    async def described(self, series: QuietSeries) -> None:
+        """The sealed metadata of this series is written; it is not quiet anew until it changes."""
+
+    async def states(self, after: str = "", limit: int = 500) -> tuple[StudyState, ...]:
+        """Studies by growing study id, beginning behind `after`; their manifests are settled first."""
+
+    async def rows(self, study_id: str) -> tuple[str, ...]:
+        """The instance ids that the index has for a study; empty for an unknown one."""
+
+
+class Rebuilder(Protocol):
+    """The index being built anew from what lies on disk (P4). Nothing else may use it meanwhile."""
+
+    async def begin(self) -> None:
+        """Empty the index. Decisions are primary and stay."""
+
+    async def study(self, study: RestoredStudy) -> None:
+        """One study; its objects follow."""
+
+    async def objects(self, study_id: str, restored: tuple[Restored, ...]) -> None:
+        """Some objects of a study told of before; may be called several times. Idempotent by instance id."""
+
+    async def finish(self) -> None:
+        """All is told: make it durable and searchable."""
+
+
+class BatchSecret(Struct, frozen=True):
+    """What opens a batch, and what is known of all that lies in it."""
+
+    batch_id: str
+    identity: str
+    """`AGE-SECRET-KEY-1...`"""
+    source: Source
+    """As it stands now: `quarantine` is false once the sender is approved."""
+    opened_at: float
+    """Seconds since the epoch; stands for the time each object was received."""
+
+    def __repr__(self) -> str:
+        return f"BatchSecret({self.batch_id})"
+
+
+class HouseKeys(Protocol):
+    """The vault as the house's own work sees it: keys under grants of the house, journalled in sum.
+
+    All raise `Locked` while the archive is locked, `Unreachable` when the vault is away.
+    """
+
+    async def study_key(self, study_id: str) -> str:
+        """`AGE-SECRET-KEY-1...` of a study. Raises `StudyNotFound` without a key, `SealError` if it does not open."""
+
+    async def batch_key(self, batch_id: str) -> BatchSecret:
+        """What opens a batch. Raises `NotFound` for a batch without a key, `SealError` if it does not open."""
+
+    async def settled(self, deposits: tuple[Deposit, ...]) -> None:
+        """Journal, in sum, what went from a batch to its study."""
+
+    async def batch_empty(self, batch_id: str) -> None:
+        """Nothing lies in this batch now; the vault removes its key once nothing can be on its way to it."""
 
 
 class Renderer(Protocol):
