@@ -165,7 +165,10 @@ class Catalog(Protocol):
         """The study list for the pages: `query.text` understands names, ids, accession numbers, dates."""
 
     async def study(self, grant: Grant, study_uid: str) -> StudyView:
-        """One study with its series. Raises `StudyNotFound`."""
+        """One study with its series, by its UID or by its random study id. Raises `StudyNotFound`.
+
+        Pages name a study by its random id: what an address bar keeps must not name a patient (P1).
+        """
 
     async def state_of(self, grant: Grant, study_uid: str) -> StudyState:
         """Settle the study's manifest on disk, then say what must be found there. Raises `StudyNotFound`."""
