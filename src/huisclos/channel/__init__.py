@@ -1,6 +1,17 @@
 """Messages between the house's own processes: framed msgpack calls over unix stream sockets."""
 
-from huisclos.channel.calls import Channel, Methods, Sibling
-from huisclos.channel.handover import receive_message, send_message
+from huisclos.channel.calls import Channel, Methods, Sibling, locked_when_away
+from huisclos.channel.handover import Message, receive_message, send_message
+from huisclos.channel.remote import remote, serve
 
-__all__ = ["Channel", "Methods", "Sibling", "receive_message", "send_message"]
+__all__ = [
+    "Channel",
+    "Message",
+    "Methods",
+    "Sibling",
+    "locked_when_away",
+    "receive_message",
+    "remote",
+    "send_message",
+    "serve",
+]

@@ -1,0 +1,86 @@
+"""A port served over a channel: the Protocol itself is the table of messages.
+
+`serve` answers every coroutine method of a Protocol with an implementation of it; `remote` makes
+an object of that Protocol whose calls cross to the other process. Requests are encoded as arrays
+in the order of the parameters and decoded strictly into the annotated types.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from huisclos.channel.calls import Channel, Methods, Nothing, Sibling
+
+Port = TypeVar("Port")
+Caller = Sibling | Channel
+
+
+def methods_of(port: type) -> dict[str, tuple[type[msgspec.Struct], Any]]:
+    """Name to (request struct, reply type) of each coroutine method of a Protocol."""
+    table: dict[str, tuple[type[msgspec.Struct], Any]] = {}
+    for name, function in inspect.getmembers(port, inspect.iscoroutinefunction):
+        hints = typing.get_type_hints(function)
+        reply = hints.pop("return")
+        fields: list[Any] = []
+        for parameter in list(inspect.signature(function).parameters.values())[1:]:
+            field = (parameter.name, hints[parameter.name])
+            fields.append(field if parameter.default is parameter.empty else (*field, parameter.default))
+        request = msgspec.defstruct(f"{port.__name__}.{name}", fields, array_like=True, frozen=True)
+        table[name] = (request, Nothing if reply is type(None) else reply)
+    return table
+
+
+def serve(methods: Methods, port: type, implementation: object, *, only: frozenset[str] | None = None) -> None:
+    """Answer the methods of `port` (or `only` some) with those of `implementation`."""
+    for name, (request, _) in methods_of(port).items():
+        if only is None or name in only:
+            methods.add(f"{port.__name__}.{name}", request, _answer(getattr(implementation, name), request))
+
+
+def remote(port: type[Port], caller: Caller) -> Port:
+    """An object of `port` whose methods are answered at the other end of `caller`."""
+    namespace = {
+        name: _ask(f"{port.__name__}.{name}", getattr(port, name), request, reply)
+        for name, (request, reply) in methods_of(port).items()
+    }
+    made = type(f"Remote{port.__name__}", (), {"__init__": _keep, **namespace})
+    return cast("Port", made(caller))
+
+
+def _keep(self: Any, caller: Caller) -> None:
+    self.caller = caller
+
+
+def _answer(
+    method: Callable[..., Awaitable[Any]], request: type[msgspec.Struct]
+) -> Callable[[Any], Awaitable[Any]]:
+    names = request.__struct_fields__
+    signature = inspect.signature(method)
+    keyword = {
+        name for name in names if signature.parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
+    }
+
+    async def answer(asked: Any) -> Any:
+        positional = [getattr(asked, name) for name in names if name not in keyword]
+        return await method(*positional, **{name: getattr(asked, name) for name in keyword})
+
+    return answer
+
+
+def _ask(
+    name: str, function: Callable[..., Any], request: type[msgspec.Struct], reply: Any
+) -> Callable[..., Awaitable[Any]]:
+    signature = inspect.signature(function)
+
+    async def ask(self: Any, *args: Any, **kwargs: Any) -> Any:
+        bound = signature.bind(self, *args, **kwargs)
+        given = {key: value for key, value in list(bound.arguments.items())[1:]}
+        answer = await self.caller.call(name, request(**given), reply)
+        return None if reply is Nothing else answer
+
+    return ask
