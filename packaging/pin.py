@@ -40,8 +40,8 @@ class Pin:
 
     def __str__(self) -> str:
         """As pip reads it in a requirements file."""
-        lines = [f"{self.name}=={self.version}", *(f"--hash=sha256:{digest}" for digest in sorted(self.hashes))]
-        return " \\\n    ".join(lines)
+        hashes = (f"--hash=sha256:{digest}" for digest in sorted(self.hashes))
+        return " \\\n    ".join((f"{self.name}=={self.version}", *hashes))
 
 
 def main() -> None:

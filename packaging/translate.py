@@ -23,7 +23,8 @@ def main() -> None:
     """Update each catalogue in place; exit 1 when a sentence lacks its translation."""
     with tempfile.TemporaryDirectory() as folder:
         template = str(Path(folder) / "messages.pot")
-        _babel("extract", "--mapping-file=babel.cfg", "--omit-header", "--sort-by-file", f"--output={template}", "src")
+        layout = ("--omit-header", "--sort-by-file")
+        _babel("extract", "--mapping-file=babel.cfg", *layout, f"--output={template}", "src")
         for language in LANGUAGES:
             catalogue = LOCALE / language / "LC_MESSAGES" / "messages.po"
             verb = ("update", "--omit-header", "--no-fuzzy-matching") if catalogue.exists() else ("init",)

@@ -1,0 +1,1 @@
+"""Where ports meet adapters: the only rooms that see both."""
