@@ -1,0 +1,102 @@
+"""The fuzzing program finds what it is for, says the same thing twice, and keeps what it found."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from huisclos.errors import Unreadable
+from tests.fuzz import run as fuzz
+
+
+def _target(one: Callable[[bytes], None], *seeds: bytes) -> fuzz.Target:
+    return cast("fuzz.Target", SimpleNamespace(SEEDS=list(seeds), one=one))
+
+
+def test_the_same_seed_makes_the_same_inputs() -> None:
+    """A printed seed is enough to come back to an input."""
+    made = [list(itertools.islice(fuzz.Mutator([b"abc", b"0" * 400], seed), 300)) for seed in (7, 7, 8)]
+    assert made[0] == made[1]
+    assert made[0] != made[2]
+
+
+def test_seeds_come_first() -> None:
+    """Each seed is tried as it is before anything is changed."""
+    assert list(itertools.islice(fuzz.Mutator([b"one", b"two"], 1), 2)) == [b"one", b"two"]
+
+
+def test_a_crash_is_found_once_and_saved(tmp_path: Path) -> None:
+    """A parser that lets an IndexError out is found; the input that does it is on disk."""
+
+    def one(data: bytes) -> None:
+        if len(data) > 2 and data[0] == 0xFF:
+            _ = data[len(data)]
+
+    outcome = fuzz.run("index", _target(one, b"abcdef"), 1.0, 1, tmp_path)
+    assert len(outcome.findings) == 1
+    (where, path), *_ = outcome.findings.items()
+    assert where.startswith("IndexError")
+    assert fuzz.trial(one, path.read_bytes())[0] is not None
+    assert "IndexError" in path.with_suffix(".txt").read_text()
+
+
+def test_a_refusal_is_no_finding(tmp_path: Path) -> None:
+    """A parser may refuse with an error of the house."""
+
+    def one(_: bytes) -> None:
+        raise Unreadable("not this")
+
+    outcome = fuzz.run("refuse", _target(one, b"x"), 0.1, 1, tmp_path)
+    assert outcome.findings == {}
+    assert outcome.refused == outcome.inputs > 0
+
+
+def test_a_hang_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An input that takes too long is stopped, even by a parser that catches everything."""
+    monkeypatch.setattr(fuzz, "HANG_SECONDS", 0.1)
+
+    def one(_: bytes) -> None:
+        while True:
+            with contextlib.suppress(Exception):
+                time.sleep(0.01)
+
+    failure, _ = fuzz.trial(one, b"")
+    assert isinstance(failure, fuzz.Hang)
+
+
+def test_growth_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An input that makes the process allocate out of proportion is a finding."""
+    monkeypatch.setattr(fuzz, "GROWTH", 32 * 1024 * 1024)
+    already = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+    def one(_: bytes) -> None:
+        # The peak is the whole run's: only more than all before it shows.
+        assert len(b"\x01" * already) == already
+
+    assert fuzz.trial(lambda _: None, b"") == (None, None)
+    failure, _ = fuzz.trial(one, b"")
+    assert isinstance(failure, fuzz.Growth)
+
+
+def test_every_target_accepts_or_refuses_its_seeds() -> None:
+    """Each seed of each target is parsed or refused, in time."""
+    for name, target in fuzz.discover().items():
+        assert target.SEEDS, name
+        for data in target.SEEDS:
+            failure, _ = fuzz.trial(target.one, data)
+            assert failure is None, (name, failure)
+
+
+def test_an_unknown_target_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt target does not pass for a run that found nothing."""
+    with pytest.raises(SystemExit):
+        fuzz.main(["--seconds", "0.1", "no-such-target"])
+    assert "no such target" in capsys.readouterr().err
