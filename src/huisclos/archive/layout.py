@@ -20,6 +20,9 @@ BATCHES: Final = "batches"
 KEYRING: Final = "keyring"
 
 _ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_IN_STUDY: Final = re.compile(r"objects/([0-9a-f]{2})/(\1[0-9a-f]{30})/([0-9a-z.]+)", re.ASCII)
+_IN_BATCH: Final = re.compile(r"batches/([0-9a-f]{32})/([0-9a-z.]+)", re.ASCII)
+_IN_KEYRING: Final = re.compile(r"keyring/([0-9a-f]{2})/(\1[0-9a-f]{30})\.age", re.ASCII)
 _INSTANCE: Final = ".dcm.age"
 _METADATA: Final = ".meta.age"
 _MANIFEST: Final = "manifest.age"
@@ -103,20 +106,13 @@ class Place(Struct, frozen=True):
 
 def parse_place(place: str) -> Place:
     """What lies at `place`; `FOREIGN` for whatever the functions above cannot have made."""
-    parts = place.split("/")
-    if len(parts) == 4 and parts[0] == OBJECTS and _sharded(parts[1], parts[2]):
-        return _in_study(parts[2], parts[3])
-    if len(parts) == 3 and parts[0] == BATCHES and _ID.fullmatch(parts[1]):
-        return _in_batch(parts[1], parts[2])
-    if len(parts) == 3 and parts[0] == KEYRING and parts[2].endswith(".age"):
-        study_id = parts[2].removesuffix(".age")
-        if _sharded(parts[1], study_id):
-            return Place(PlaceKind.KEY, study_id)
+    if found := _IN_STUDY.fullmatch(place):
+        return _in_study(found[2], found[3])
+    if found := _IN_BATCH.fullmatch(place):
+        return _in_batch(found[1], found[2])
+    if found := _IN_KEYRING.fullmatch(place):
+        return Place(PlaceKind.KEY, found[2])
     return Place(PlaceKind.FOREIGN)
-
-
-def _sharded(shard: str, value: str) -> bool:
-    return _ID.fullmatch(value) is not None and value[:2] == shard
 
 
 def _in_study(study_id: str, name: str) -> Place:

@@ -47,7 +47,7 @@ class StoredObject(Struct, frozen=True):
     """Seconds since the epoch."""
     heading: Heading
     looked_inside: bool = True
-    """False when the data set goes beyond a bound (nested too deep...): kept sealed, listed under "to decide"."""
+    """False when the data set goes beyond a bound (nested too deep...): kept sealed, listed "to decide"."""
     attested: bool = True
     """False when only the object itself says it was received: found on disk, no manifest, no row knew it."""
 

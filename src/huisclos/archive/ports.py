@@ -55,7 +55,7 @@ class SealedAt(ReadAt, AbstractContextManager["SealedAt"], Protocol):
 
 
 class ObjectStore(Protocol):
-    """Where sealed bytes lie. A place is a relative path made of random ids (`archive.layout`), never a wire string.
+    """Where sealed bytes lie. A place is a relative path of random ids (`archive.layout`), nothing else.
 
     Committed objects carry no useful time stamp. All methods block; all are safe from several
     processes at once.
@@ -137,7 +137,10 @@ class Keeper(Protocol):
         """Journal what was stored, in sum. Works locked."""
 
     async def stored_by(self, proof: Proof) -> Source:
-        """The source to record for a web deposit. Raises `NotAdmitted`, `NotGranted`; works locked for tokens."""
+        """The source to record for a web deposit; works locked for tokens.
+
+        Raises `NotAdmitted`, `NotGranted`.
+        """
 
 
 class Catalog(Protocol):
@@ -156,7 +159,7 @@ class Catalog(Protocol):
         """
 
     async def holds(self, sop_instance_uid: str, digest: bytes) -> bool:
-        """Whether this very data set is registered, durable and not erased: asked to spare a sender's repeat."""
+        """Whether this very data set is registered and not erased: asked when a sender repeats itself."""
 
     async def query(self, grant: Grant, query: Query) -> QueryPage:
         """Search; exact total. Raises `BadQuery`."""
@@ -255,10 +258,13 @@ class HouseKeys(Protocol):
     """
 
     async def study_key(self, study_id: str) -> str:
-        """`AGE-SECRET-KEY-1...` of a study. Raises `StudyNotFound` without a key, `SealError` if it does not open."""
+        """`AGE-SECRET-KEY-1...` of a study.
+
+        Raises `StudyNotFound` without a key, `SealError` if the key's file does not open.
+        """
 
     async def batch_key(self, batch_id: str) -> BatchSecret:
-        """What opens a batch. Raises `NotFound` for a batch without a key, `SealError` if it does not open."""
+        """What opens a batch. Raises `NotFound` without a key, `SealError` if its file does not open."""
 
     async def settled(self, deposits: tuple[Deposit, ...]) -> None:
         """Journal, in sum, what went from a batch to its study."""

@@ -1,0 +1,366 @@
+"""Sealed objects on a local file system: whole and durable, or not there at all.
+
+An object is written under a temporary name in `incoming/` on the file system it will stay on,
+flushed, and only then linked at its place, whose folder is flushed in turn: whatever the moment of
+a power loss, a place holds a whole object or nothing (P3). Temporary names are locked while their
+writer lives, so that any process can sweep what a dead one left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import secrets
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from huisclos.errors import BadIdentifier, BadSetting, Conflict, InstanceNotFound
+from huisclos.stores.system import (
+    FILE_MODE,
+    FOLDER_MODE,
+    STAMP,
+    copy_all,
+    read_at,
+    sync_folder,
+    told,
+    write_all,
+    write_at,
+)
+
+INCOMING: Final = "incoming"
+_OBJECTS: Final = "objects/"
+_TOPS: Final = ("objects", "batches", "keyring")
+_PART: Final = re.compile(r"[0-9a-z][0-9a-z.-]{0,99}", re.ASCII)
+_LONGEST_ROOT: Final = 3800
+"""Characters of a root's path at most: with a place behind it, a path must stay within the kernel's 4,096."""
+_KNOWN_FOLDERS: Final = 10_000
+_READING: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+class LocalStore:
+    """An `ObjectStore` in a folder; `objects` moves what lies under `objects/` to another one.
+
+    Made again from its two paths when it is sent to another process. Raises `BadSetting` for a
+    path too long or a file system that keeps no file modes, `Full`, `Unreachable`.
+    """
+
+    def __init__(self, root: Path, objects: Path | None = None) -> None:
+        self._root = os.path.abspath(root)
+        self._objects = os.path.abspath(objects or root / "objects")
+        if max(len(self._root), len(self._objects)) > _LONGEST_ROOT:
+            raise BadSetting(f"the archive's path is longer than {_LONGEST_ROOT} characters")
+        apart = objects is not None
+        self._incoming = os.path.join(self._objects if apart else self._root, INCOMING)
+        self._small_incoming = os.path.join(self._root, INCOMING)
+        self._durable: set[str] = set()
+        with told():
+            for folder in (self._root, self._objects, self._incoming, self._small_incoming):
+                os.makedirs(folder, FOLDER_MODE, exist_ok=True)
+        for folder in {self._incoming, self._small_incoming}:
+            _prove_modes(folder)
+
+    def __reduce__(self) -> tuple[type[LocalStore], tuple[Path, Path | None]]:
+        apart = self._incoming != self._small_incoming
+        return LocalStore, (Path(self._root), Path(self._objects) if apart else None)
+
+    def begin(self, room: int) -> LocalWriting:
+        """See the port."""
+        return LocalWriting(self, self._temporary(self._incoming), room)
+
+    def put(self, place: str, sealed: bytes) -> None:
+        """See the port."""
+        path = self._path(place)
+        temporary = self._temporary(self._incoming_of(path))
+        try:
+            with told():
+                write_all(temporary.descriptor, sealed)
+                temporary.flush()
+                self._into(path, lambda: os.replace(temporary.path, path))
+        finally:
+            temporary.remove()
+
+    def open(self, place: str) -> LocalSealed:
+        """See the port."""
+        try:
+            descriptor = os.open(self._path(place), _READING)
+        except (FileNotFoundError, NotADirectoryError):
+            raise InstanceNotFound("no sealed object lies there") from None
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise InstanceNotFound("a link lies where a sealed object should") from None
+            with told():
+                raise
+        return LocalSealed(descriptor)
+
+    def read(self, place: str) -> bytes:
+        """See the port."""
+        with self.open(place) as sealed:
+            return sealed.read_at(0, sealed.size)
+
+    def move(self, place: str, new_place: str) -> None:
+        """See the port."""
+        old, new = self._path(place), self._path(new_place)
+        with told():
+            if not os.path.exists(old):
+                raise InstanceNotFound("no sealed object lies there")
+            self._link(old, new)
+        self.delete(place)
+
+    def delete(self, place: str) -> None:
+        """See the port."""
+        path = self._path(place)
+        folder = os.path.dirname(path)
+        with told():
+            try:
+                os.unlink(path)
+                sync_folder(folder)
+            except (FileNotFoundError, NotADirectoryError):
+                return
+            with contextlib.suppress(OSError):  # it holds other objects, or somebody else was first
+                os.rmdir(folder)
+                self._durable.discard(folder)
+                sync_folder(os.path.dirname(folder))
+
+    def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """See the port."""
+        wanted = prefix.rstrip("/")
+        tops = (wanted,) if wanted else _TOPS
+        for top in tops:
+            with told():
+                yield from self._walk(self._path(top), top)
+
+    def sweep(self) -> int:
+        """See the port."""
+        swept = 0
+        with told():
+            for folder in {self._incoming, self._small_incoming}:
+                for name in os.listdir(folder):
+                    swept += _sweep_one(os.path.join(folder, name))
+        return swept
+
+    def room(self) -> tuple[int, int]:
+        """See the port."""
+        with told():
+            facts = os.statvfs(self._objects)
+        return facts.f_bavail * facts.f_frsize, facts.f_blocks * facts.f_frsize
+
+    def publish(self, temporary: _Temporary, place: str) -> None:
+        """Link a flushed temporary file at `place`, durably; copies if `place` is on another file system."""
+        path = self._path(place)
+        self._link(temporary.path, path)
+
+    def _link(self, old: str, new: str) -> None:
+        try:
+            self._into(new, lambda: os.link(old, new))
+        except FileExistsError:
+            raise Conflict("a sealed object lies there already") from None
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            self._copy(old, new)
+
+    def _copy(self, old: str, new: str) -> None:
+        temporary = self._temporary(self._incoming_of(new))
+        source = os.open(old, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            copy_all(source, temporary.descriptor)
+            temporary.flush()
+            self._link(temporary.path, new)
+        finally:
+            os.close(source)
+            temporary.remove()
+
+    def _into(self, path: str, enter: Callable[[], None]) -> None:
+        """Make the folder of `path` ready, enter the file into it, and flush the folder."""
+        folder = os.path.dirname(path)
+        self._make(folder)
+        try:
+            enter()
+        except FileNotFoundError:
+            # Another process emptied and removed the folder between the two steps.
+            self._durable.discard(folder)
+            self._make(folder)
+            enter()
+        sync_folder(folder)
+
+    def _make(self, folder: str) -> None:
+        """Make a folder and those above it, and make them durable once in the life of this process."""
+        if folder in self._durable:
+            return
+        base = self._base(folder)
+        at = base
+        for part in os.path.relpath(folder, base).split(os.sep):
+            above, at = at, os.path.normpath(os.path.join(at, part))
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(at, FOLDER_MODE)
+            sync_folder(above)
+        if len(self._durable) >= _KNOWN_FOLDERS:
+            self._durable.clear()
+        self._durable.add(folder)
+
+    def _base(self, path: str) -> str:
+        return self._objects if path.startswith(self._objects + os.sep) else self._root
+
+    def _incoming_of(self, path: str) -> str:
+        return self._incoming if self._base(path) == self._objects else self._small_incoming
+
+    def _temporary(self, folder: str) -> _Temporary:
+        with told():
+            while True:
+                temporary = _Temporary(os.path.join(folder, secrets.token_hex(16)))
+                if temporary.alive():
+                    return temporary
+
+    def _path(self, place: str) -> str:
+        if not all(_PART.fullmatch(part) for part in place.split("/")):
+            raise BadIdentifier("a place is made of ids")
+        if place.startswith(_OBJECTS):
+            return os.path.join(self._objects, place.removeprefix(_OBJECTS))
+        return self._objects if place == _OBJECTS[:-1] else os.path.join(self._root, place)
+
+    def _walk(self, folder: str, place: str) -> Iterator[tuple[str, int]]:
+        try:
+            entries = os.scandir(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        with entries:
+            for entry in entries:
+                if entry.path in (self._incoming, self._small_incoming):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    yield from self._walk(entry.path, f"{place}/{entry.name}")
+                    continue
+                with contextlib.suppress(FileNotFoundError):
+                    yield f"{place}/{entry.name}", entry.stat(follow_symlinks=False).st_size
+
+
+class _Temporary:
+    """A file nobody else sees: locked as long as its writer lives."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+        fcntl.flock(self.descriptor, fcntl.LOCK_EX)
+
+    def alive(self) -> bool:
+        """False if a sweep came between making and locking it."""
+        if os.fstat(self.descriptor).st_nlink:
+            return True
+        os.close(self.descriptor)
+        return False
+
+    def flush(self) -> None:
+        """Bytes and length survive power loss after this."""
+        os.utime(self.descriptor, ns=(STAMP, STAMP))
+        os.fdatasync(self.descriptor)
+
+    def remove(self) -> None:
+        """The temporary name goes; what was linked elsewhere stays."""
+        if self.descriptor < 0:
+            return
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
+        os.close(self.descriptor)
+        self.descriptor = -1
+
+
+class LocalWriting:
+    """A `Writing` in a `LocalStore`."""
+
+    def __init__(self, store: LocalStore, temporary: _Temporary, room: int) -> None:
+        self._store = store
+        self._temporary = temporary
+        self._room = room
+        os.lseek(temporary.descriptor, room, os.SEEK_SET)
+
+    def write(self, sealed: bytes | memoryview) -> None:
+        """See the port."""
+        with told():
+            write_all(self._temporary.descriptor, sealed)
+
+    def commit(self, place: str, header: bytes) -> None:
+        """See the port."""
+        if len(header) != self._room:
+            raise ValueError("the header does not fill the room that was left for it")
+        with told():
+            write_at(self._temporary.descriptor, header, 0)
+            self._temporary.flush()
+            self._store.publish(self._temporary, place)
+            self._temporary.remove()
+
+    def abandon(self) -> None:
+        """See the port."""
+        with told():
+            self._temporary.remove()
+
+
+class LocalSealed:
+    """A `SealedAt` over an open file."""
+
+    def __init__(self, descriptor: int) -> None:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            os.close(descriptor)
+            raise InstanceNotFound("something that is no file lies where a sealed object should")
+        self._descriptor = descriptor
+        self.size = facts.st_size
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """See `ReadAt`."""
+        with told():
+            return read_at(self._descriptor, offset, length)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file. Idempotent."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _sweep_one(path: str) -> int:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return 0
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(path)
+    except (BlockingIOError, FileNotFoundError):
+        return 0  # its writer lives, or has just finished
+    finally:
+        os.close(descriptor)
+    return 1
+
+
+def _prove_modes(folder: str) -> None:
+    """Refuse a file system where a file cannot be kept from other accounts."""
+    with told():
+        os.chmod(folder, FOLDER_MODE)
+        path = os.path.join(folder, secrets.token_hex(16))
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+        try:
+            first = stat.S_IMODE(os.fstat(descriptor).st_mode)
+            os.fchmod(descriptor, stat.S_IRUSR)
+            second = stat.S_IMODE(os.fstat(descriptor).st_mode)
+        finally:
+            os.close(descriptor)
+            os.unlink(path)
+    if (first, second) != (FILE_MODE, stat.S_IRUSR):
+        raise BadSetting(
+            "this file system keeps no file modes, so others could read what lies there",
+            hint="choose a folder on ext4, XFS, Btrfs or another file system made for Linux",
+        )

@@ -1,0 +1,74 @@
+"""The few system calls of a durable local store, with the house's errors instead of errno."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from typing import Final
+
+from huisclos.errors import Full, Unreachable
+
+FILE_MODE: Final = 0o600
+FOLDER_MODE: Final = 0o700
+STAMP: Final = 315_532_800 * 10**9
+"""Nanoseconds: 1980-01-01, the time stamp of every committed file. Times say when somebody was examined."""
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Turn an `OSError` into `Full` or `Unreachable`; the path is no part of the sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise Full("the store has no room left", hint="free some room; nothing is lost") from error
+        reason = os.strerror(error.errno) if error.errno else type(error).__name__
+        raise Unreachable(f"the store failed: {reason}") from error
+
+
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
+    """Append all of `data`, however the kernel splits it."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def write_at(descriptor: int, data: bytes, offset: int) -> None:
+    """Write all of `data` at `offset`, without moving the end where appending goes on."""
+    left = memoryview(data)
+    while left:
+        done = os.pwrite(descriptor, left, offset)
+        left, offset = left[done:], offset + done
+
+
+def read_at(descriptor: int, offset: int, length: int) -> bytes:
+    """`length` bytes from `offset`, fewer only at the end of the file."""
+    pieces = []
+    while length > 0:
+        piece = os.pread(descriptor, length, offset)
+        if not piece:
+            break
+        pieces.append(piece)
+        offset, length = offset + len(piece), length - len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def copy_all(source: int, target: int) -> None:
+    """Append the whole of `source` to `target`, a megabyte at a time."""
+    offset = 0
+    while piece := os.pread(source, 1 << 20, offset):
+        write_all(target, piece)
+        offset += len(piece)
+
+
+def sync_folder(folder: str) -> None:
+    """Make the entries of a folder survive power loss."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
