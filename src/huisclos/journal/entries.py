@@ -63,6 +63,8 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     purpose: str = ""
     what: str = ""
     """The thing acted on or the reason, from a closed list of words."""
+    subject: str = ""
+    """Whom it was done to: a user's name, an AE title, a holder's label; never patient data."""
     counts: dict[str, int] = {}
     grant_id: str = ""
 

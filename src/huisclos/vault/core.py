@@ -1,0 +1,181 @@
+"""What the vault holds, shared by the services around it: secret, ledger, pen, clock."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from huisclos.access.accounts import UserBody
+from huisclos.access.nouns import Actor, ActorKind, Right
+from huisclos.access.ports import Accounts
+from huisclos.archive.ports import ObjectStore
+from huisclos.errors import HouseOpen, Locked, NotFound, NotGranted
+from huisclos.journal.entries import Act, Entry
+from huisclos.seal import RecordKey, X25519Recipient, unseal
+from huisclos.vault import places
+from huisclos.vault.holders import Holders
+from huisclos.vault.ledger import Ledger
+from huisclos.vault.pen import Pen
+from huisclos.vault.secret import ArchiveSecret
+
+CONSOLE = Actor(ActorKind.CONSOLE, "console", "console", frozenset(Right))
+HOUSE = Actor(ActorKind.HOUSE, "house", "house", frozenset(Right))
+
+
+class Core:
+    """The vault's state. Services hold it and nothing of each other but what they are handed."""
+
+    def __init__(
+        self, archive_id: str, journal_folder: Path, store: ObjectStore, accounts: Accounts, clock: Callable[[], float]
+    ) -> None:
+        self.archive_id = archive_id
+        self.store = store
+        self.accounts = accounts
+        self.holders = Holders(store)
+        self.recipient = X25519Recipient.parse(self._text(places.RECIPIENT))
+        self.verify_key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(self._text(places.SIGNING)))
+        self.ledger = Ledger(accounts, self.verify_key)
+        self.pen = Pen(journal_folder, self.recipient)
+        self._clock = clock
+        self._latest = 0.0
+        self._secret: ArchiveSecret | None = None
+        self._records: RecordKey | None = None
+        self.grant_key = secrets.token_bytes(32)
+        """Binds grants; fresh at each unlock, shared with the finder."""
+        self.since = clock()
+        """Locked or unlocked since."""
+        self.unlocked_by = ""
+        self.unlocked_holder = ""
+        self.unlocked_at = 0.0
+        self._waiting: list[tuple[tuple[Entry, ...], asyncio.Future[None]]] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    @property
+    def locked(self) -> bool:
+        """Whether the archive's secret is away."""
+        return self._secret is None
+
+    @property
+    def secret(self) -> ArchiveSecret:
+        """The archive's secret. Raises `Locked`."""
+        if self._secret is None:
+            raise Locked("the archive is locked", hint="unlock it at the gate, or with: huisclos unlock ARCHIVE")
+        return self._secret
+
+    @property
+    def secret_or_none(self) -> ArchiveSecret | None:
+        """The archive's secret while unlocked."""
+        return self._secret
+
+    @property
+    def records(self) -> RecordKey:
+        """The key of sealed records. Raises `Locked`."""
+        if self._records is None:
+            self._records = RecordKey(unseal(self.store.read(places.RECORD_KEY), [self.secret.identity]))
+        return self._records
+
+    def take(self, secret: ArchiveSecret, holder_id: str, name: str) -> None:
+        """Be unlocked from now on."""
+        self._secret = secret
+        self.grant_key = secrets.token_bytes(32)
+        self.since = self.unlocked_at = self.now()
+        self.unlocked_by, self.unlocked_holder = name, holder_id
+
+    def forget(self) -> None:
+        """Be locked from now on. Python does not promise that memory is overwritten."""
+        self._secret = None
+        self._records = None
+        self.grant_key = secrets.token_bytes(32)
+        self.since = self.now()
+
+    def now(self) -> float:
+        """Seconds since the epoch, never earlier than anything this vault has already written.
+
+        A clock set back does not bring an expired token back to life.
+        """
+        self._latest = max(self._latest, self._clock())
+        return self._latest
+
+    def witnessed(self, at: float) -> None:
+        """The journal holds an entry of this time."""
+        self._latest = max(self._latest, at)
+
+    async def journal(self, *entries: Entry) -> None:
+        """Make entries durable; entries asked for at the same time share one write."""
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((entries, done))
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write())
+        await done
+
+    def entry(
+        self,
+        act: Act,
+        actor: Actor = HOUSE,
+        *,
+        address: str = "",
+        study_id: str = "",
+        purpose: str = "",
+        what: str = "",
+        subject: str = "",
+        counts: dict[str, int] | None = None,
+        grant_id: str = "",
+    ) -> Entry:
+        """An entry of now."""
+        return Entry(
+            at=self.now(),
+            act=act,
+            actor_kind=actor.kind.value,
+            actor_id=actor.id,
+            actor=actor.name,
+            address=address,
+            study_id=study_id,
+            purpose=purpose,
+            what=what,
+            subject=subject,
+            counts=counts or {},
+            grant_id=grant_id,
+        )
+
+    async def demand(self, actor: Actor, right: Right, *, address: str = "", what: str = "") -> None:
+        """Raises `NotGranted`, journalled, unless `actor` has `right`."""
+        if actor.may(right):
+            return
+        await self.journal(self.entry(Act.REFUSED, actor, address=address, what=what or right.value))
+        raise NotGranted("your role does not allow this", hint="ask an owner of this archive")
+
+    def owners(self) -> dict[str, UserBody]:
+        """The accounts with the role of owner that are in force."""
+        return {
+            user_id: user
+            for user_id, user in self.ledger.all(UserBody).items()
+            if user.role == "owner" and not user.disabled
+        }
+
+    async def _write(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            entries = [entry for group, _ in batch for entry in group]
+            try:
+                await asyncio.to_thread(self.pen.write, *entries)
+            except OSError as error:
+                # a journal that cannot be written must stop whatever waits for it (P9)
+                for _, done in batch:
+                    if not done.done():
+                        done.set_exception(error)
+                continue
+            for _, done in batch:
+                if not done.done():
+                    done.set_result(None)
+
+    def _text(self, place: str) -> str:
+        try:
+            return self.store.read(place).decode("ascii").strip()
+        except (NotFound, UnicodeDecodeError):
+            raise HouseOpen(
+                f"{place} is missing or damaged: nothing could be sealed", hint="restore keys/ from a backup"
+            ) from None

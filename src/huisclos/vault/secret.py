@@ -1,0 +1,73 @@
+"""The archive's secret: what a holder's file opens, and all that unlocking gives."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from huisclos.errors import Tampered
+from huisclos.seal import X25519Identity
+
+
+class Document(msgspec.Struct, frozen=True):
+    """The archive's secret as it lies in a holder's file: one line of JSON, so that a person can use it too."""
+
+    identity: str
+    """`AGE-SECRET-KEY-1...`: opens the keyring with the stock `age` program."""
+    signing: str
+    """Ed25519 private key, raw, hex."""
+
+    def __repr__(self) -> str:
+        return "Document(...)"
+
+
+class ArchiveSecret:
+    """The archive's secret in use."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.identity = X25519Identity.parse(document.identity)
+        self.signing = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(document.signing))
+
+    def __repr__(self) -> str:
+        return "ArchiveSecret(...)"
+
+    @classmethod
+    def generate(cls) -> ArchiveSecret:
+        """A fresh secret for a new archive."""
+        signing = Ed25519PrivateKey.generate().private_bytes_raw().hex()
+        return cls(Document(str(X25519Identity.generate()), signing))
+
+    @property
+    def recipient(self) -> str:
+        """`age1...`"""
+        return str(self.identity.recipient)
+
+    @property
+    def signing_public(self) -> str:
+        """Ed25519 public key, raw, hex."""
+        return self.signing.public_key().public_bytes_raw().hex()
+
+    def derive(self, purpose: str) -> bytes:
+        """A 32-byte key for `purpose`, the same after each unlock."""
+        return hmac.digest(self.signing.private_bytes_raw(), b"huisclos derive v1\0" + purpose.encode(), "sha256")
+
+    def encode(self) -> bytes:
+        """The document as it is sealed."""
+        return msgspec.json.encode(self.document)
+
+
+def decode_secret(plain: bytes) -> ArchiveSecret:
+    """The secret of an opened holder's file. Raises `Tampered`."""
+    try:
+        return ArchiveSecret(msgspec.json.decode(plain, type=Document))
+    except (msgspec.DecodeError, ValueError) as error:
+        raise Tampered("a holder's file opens, and holds no archive secret") from error
+
+
+def fingerprint(data: bytes) -> str:
+    """SHA-256, hex."""
+    return hashlib.sha256(data).hexdigest()
