@@ -1,0 +1,61 @@
+"""Making a new archive: its secret, its holders, its journal, its authority."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from pathlib import Path
+
+import msgspec
+
+from huisclos.archive.ports import ObjectStore
+from huisclos.certificates import make_authority, make_leaf
+from huisclos.journal.chain import KEY
+from huisclos.seal import X25519Identity, seal
+from huisclos.vault import places
+from huisclos.vault.holders import HolderKind, Holders
+from huisclos.vault.pen import create_journal
+from huisclos.vault.secret import ArchiveSecret
+
+
+class Opener(msgspec.Struct, frozen=True):
+    """The first holder of a new archive."""
+
+    secret: str
+    """Passphrase, or the set-up link's secret."""
+    name: str
+    kind: HolderKind = HolderKind.PASSPHRASE
+
+    def __repr__(self) -> str:
+        return f"Opener({self.name!r})"
+
+
+def create_archive(
+    store: ObjectStore,
+    journal_folder: Path,
+    opener: Opener,
+    host: str,
+    now: dt.datetime,
+    *,
+    recovery: X25519Identity | None = None,
+) -> None:
+    """Write keys, journal and certificates of a new archive through `store` (rooted at ARCHIVE).
+
+    With `recovery`, its recipient becomes a holder, to be confirmed later.
+    """
+    secret = ArchiveSecret.generate()
+    recipients = [secret.identity.recipient]
+    store.put(places.RECIPIENT, secret.recipient.encode() + b"\n")
+    store.put(places.SIGNING, secret.signing_public.encode() + b"\n")
+    store.put(places.RECORD_KEY, seal(secrets.token_bytes(32), recipients))
+    authority = make_authority(host, now)
+    store.put(places.CA_KEY, seal(authority.key, recipients))
+    store.put(places.CA, authority.certificate)
+    store.put(places.LEAF, make_leaf(authority, host, (), now))
+    first = secrets.token_bytes(KEY)
+    store.put(places.JOURNAL_KEY, seal(first, recipients))
+    create_journal(journal_folder, first)
+    holders = Holders(store)
+    if recovery is not None:
+        holders.add(secret, str(recovery.recipient), HolderKind.RECOVERY, "recovery key", now.timestamp())
+    holders.add(secret, opener.secret, opener.kind, opener.name, now.timestamp())
