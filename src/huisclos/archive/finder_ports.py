@@ -1,0 +1,84 @@
+"""The ports around the finder: what it asks of the vault, and what keeps it in order.
+
+`Catalog`, in `ports.py`, is what faces see of it. These cross channels as they are.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from msgspec import Struct
+
+from huisclos.archive.nouns import Choice, DoubtKind, Placement, Side, Standing, StoredObject
+
+
+class StudyKeys(Protocol):
+    """The vault as the finder needs it, while the archive is unlocked."""
+
+    async def new_study(self) -> Placement:
+        """A fresh study id and its recipient; the study's key is durable, sealed, when this returns.
+
+        Raises `Locked`, `Unreachable`. A study nobody ever uses costs a small file.
+        """
+
+
+class Signer(Protocol):
+    """The archive's signature, given by the vault while it is unlocked."""
+
+    async def sign(self, context: str, body: bytes) -> bytes:
+        """Ed25519, 64 bytes, over `huisclos <context> v1` NUL and `body`.
+
+        The finder asks with `manifest` alone, and the vault signs nothing else for it. Raises
+        `NotGranted`, `Locked`, `Unreachable`.
+        """
+
+
+class Restored(Struct, frozen=True):
+    """One object found by a reindex, with how it stood in its study's signed manifest."""
+
+    stored: StoredObject
+    standing: Standing | None = None
+    """None when no manifest lists it: then it is judged as if it had just arrived."""
+
+
+class RestoredStudy(Struct, frozen=True):
+    """A study found by a reindex: its id, its recipient, its newest attested manifest's version and digest."""
+
+    study_id: str
+    study_uid: str
+    recipient: str
+    version: int = 0
+    manifest_digest: bytes = b""
+    series_ids: tuple[tuple[str, str], ...] = ()
+    """Series Instance UID and series id, so that sealed metadata stays where it is."""
+
+
+class Upkeep(Protocol):
+    """The finder as the scribe and the vault see it: settling after a crash, rebuilding, ending."""
+
+    async def unsettled(self) -> tuple[str, ...]:
+        """Ids of the studies whose folders may hold objects no row knows: open when the finder started.
+
+        Call `register` for what `unknown` names there, then `caught_up`.
+        """
+
+    async def unknown(self, study_id: str, instance_ids: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of `instance_ids` that no row knows."""
+
+    async def caught_up(self, study_id: str) -> None:
+        """Nothing is left to find in this study's folder. Idempotent."""
+
+    async def note(self, kind: DoubtKind, left: Side, right: Side, choices: tuple[Choice, ...], key: str) -> str:
+        """List a doubt that someone else found; its id. One doubt per `kind` and `key`, ever."""
+
+    async def flush(self) -> None:
+        """Commit every row and write every manifest that waits. The vault calls it at lock."""
+
+    async def clear(self) -> None:
+        """Forget everything derived, here and on disk, before a rebuild. Decisions stay."""
+
+    async def restore_study(self, study: RestoredStudy) -> None:
+        """Take a study back. Idempotent. Raises `Conflict` if its UID belongs to another study here."""
+
+    async def restore(self, restored: tuple[Restored, ...]) -> None:
+        """Take objects of restored studies back. Idempotent by instance id. Raises `StudyNotFound`."""
