@@ -1,0 +1,294 @@
+"""Where each frame of the pixel data lies (PS3.5 section 8 and annex A.4), and one frame cut out.
+
+Frames are found without decoding a pixel, so this runs in a face; what decodes them runs in
+the cage, and is handed one frame, never the whole object.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from struct import Struct, pack, unpack_from
+from typing import Final, NamedTuple
+
+from huisclos.dicom.bulk import implicit_header
+from huisclos.dicom.inflate import inflate
+from huisclos.dicom.part10 import file_meta
+from huisclos.dicom.uids import EXPLICIT_LE, TransferSyntax, transfer_syntax
+from huisclos.dicom.walk import (
+    ITEM,
+    PIXEL_TAGS,
+    SEQUENCE_END,
+    UNDEFINED,
+    Element,
+    Held,
+    ReadAt,
+    Walker,
+    walk_at,
+)
+from huisclos.errors import InstanceNotFound, NotDicom, TooLarge
+
+MAX_FRAMES: Final = 1_000_000
+MAX_HEAD: Final = 64 * 1024**2
+"""Bytes before the pixel data that go with a cut frame at most."""
+MAX_FRAME: Final = 512 * 1024**2
+"""Bytes of one frame at most."""
+_RGB: Final = 3
+_US: Final = 2
+_IS: Final = 9
+_ITEM_HEADER: Final = 8
+_LONGEST_START: Final = 8
+_GROUP_7FE0: Final = 0x7FE0
+_EXTENDED_OFFSETS: Final = 0x7FE00001
+_EXTENDED_LENGTHS: Final = 0x7FE00002
+_NUMBERS: Final = {
+    0x00280002: "samples",
+    0x00280006: "planar",
+    0x00280010: "rows",
+    0x00280011: "columns",
+    0x00280100: "bits_allocated",
+}
+_PHOTOMETRIC: Final = 0x00280004
+_FRAMES: Final = 0x00280008
+_HELD: Final = frozenset({*_NUMBERS, _PHOTOMETRIC, _FRAMES})
+_STARTS: Final = (b"\xff\xd8", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ", b"\xff\x0a")
+"""How a frame's code stream begins: JPEG and JPEG-LS, JPEG 2000, its file format, JPEG XL."""
+
+
+class Frame(NamedTuple):
+    """One frame: the byte ranges (offset, length) it is made of, in order.
+
+    A native frame of 1-bit pixels may begin within a byte: `first_bit` says at which bit,
+    least significant first; `bits` is how long it is, or 0 where whole bytes are meant.
+    """
+
+    ranges: tuple[tuple[int, int], ...]
+    first_bit: int = 0
+    bits: int = 0
+
+
+@dataclass(slots=True)
+class Pixels:
+    """The pixel data of a data set as it lies there."""
+
+    rows: int = 0
+    columns: int = 0
+    samples: int = 1
+    planar: int = 0
+    bits_allocated: int = 0
+    photometric: str = ""
+    number_of_frames: int = 1
+    tag: int = 0
+    """(7FE0,0010), or the float or double float pixel data; 0 if there is none."""
+    vr: str = ""
+    start: int = 0
+    """Where the header of the first element of group 7FE0 begins."""
+    offset: int = 0
+    length: int = 0
+    encapsulated: bool = False
+    fragments: list[tuple[int, int]] = field(default_factory=list)
+    """Offset and length of each fragment, without the basic offset table."""
+    offset_table: tuple[int, ...] = ()
+    """Where each frame begins, from the first fragment's item header."""
+    lengths: tuple[int, ...] = ()
+    """Bytes of each frame, where an extended offset table gives them."""
+
+
+def opened(source: ReadAt, syntax: TransferSyntax) -> tuple[ReadAt, TransferSyntax]:
+    """A data set readable by range: a deflated one is inflated into memory, others stay as they are."""
+    if not syntax.deflated:
+        return source, syntax
+    return Held(inflate(source.read_at(0, source.size))), transfer_syntax(EXPLICIT_LE)
+
+
+def read_pixels(source: ReadAt, syntax: TransferSyntax) -> Pixels:
+    """What there is to know of the pixel data without decoding it.
+
+    Raises `InstanceNotFound` if the instance has none, and as `walk` does. Pixel data that breaks
+    off is given as far as it goes.
+    """
+    pixels = Pixels()
+    tables: dict[int, Element] = {}
+    walker = Walker(syntax, hold=_HELD, stop=(_GROUP_7FE0 + 1) << 16)
+    try:
+        for element in walk_at(source, syntax, walker):
+            _take(pixels, tables, element, walker, syntax, source.size)
+    except NotDicom:
+        if not pixels.tag:
+            raise
+    if not pixels.tag:
+        raise InstanceNotFound("the instance has no pixel data")
+    if pixels.encapsulated:
+        _take_tables(pixels, tables, source)
+    return pixels
+
+
+def _take(
+    pixels: Pixels,
+    tables: dict[int, Element],
+    element: Element,
+    walker: Walker,
+    syntax: TransferSyntax,
+    size: int,
+) -> None:
+    tag, vr, offset, length, depth, start = element
+    if depth == 1 and pixels.encapsulated and tag == ITEM:
+        pixels.fragments.append((offset, max(min(length, size - offset), 0)))
+    elif depth == 0 and tag in _HELD:
+        _take_value(pixels, tag, walker.value(element), syntax)
+    elif depth == 0 and tag >> 16 == _GROUP_7FE0:
+        pixels.start = pixels.start or start
+        if tag in PIXEL_TAGS:
+            pixels.tag, pixels.vr, pixels.offset = tag, vr, offset
+            pixels.encapsulated = length == UNDEFINED
+            pixels.length = 0 if pixels.encapsulated else min(length, size - offset)
+        else:
+            tables[tag] = element
+
+
+def _take_value(pixels: Pixels, tag: int, value: bytes, syntax: TransferSyntax) -> None:
+    if tag == _PHOTOMETRIC:
+        pixels.photometric = value.decode("ascii", "replace").strip(" \0")
+    elif tag == _FRAMES:
+        text = value.strip(b" \0")
+        pixels.number_of_frames = max(int(text), 1) if text.isdigit() and len(text) <= _IS else 1
+        if pixels.number_of_frames > MAX_FRAMES:
+            raise TooLarge(f"the instance says it has more than {MAX_FRAMES} frames")
+    elif len(value) >= _US:
+        number = unpack_from(">H" if syntax.big_endian else "<H", value)[0]
+        setattr(pixels, _NUMBERS[tag], number)
+
+
+def _take_tables(pixels: Pixels, tables: dict[int, Element], source: ReadAt) -> None:
+    """The extended offset table where there is one, else the basic one in the first fragment."""
+    first = pixels.fragments.pop(0) if pixels.fragments else (0, 0)
+    if {_EXTENDED_OFFSETS, _EXTENDED_LENGTHS} <= tables.keys():
+        pixels.offset_table = _table(source, tables[_EXTENDED_OFFSETS], "Q")
+        pixels.lengths = _table(source, tables[_EXTENDED_LENGTHS], "Q")
+    elif first[1] <= MAX_FRAMES * 4:
+        pixels.offset_table = _table(source, Element(ITEM, "", *first, 1, 0), "I")
+
+
+def _table(source: ReadAt, element: Element, code: str) -> tuple[int, ...]:
+    unit = Struct(f"<{code}")
+    count = min(element.length // unit.size, MAX_FRAMES)
+    value = source.read_at(element.offset, count * unit.size)
+    return tuple(number for (number,) in unit.iter_unpack(value[: len(value) // unit.size * unit.size]))
+
+
+def frames(source: ReadAt, pixels: Pixels) -> list[Frame]:
+    """All frames, in their order.
+
+    Raises `NotDicom` where they cannot be told apart, or are more than the pixel data holds.
+    """
+    if not pixels.encapsulated:
+        return _native_frames(pixels)
+    count, fragments = pixels.number_of_frames, pixels.fragments
+    if pixels.offset_table and pixels.lengths:
+        return _frames_by_lengths(pixels)
+    if count == 1:
+        return [Frame(tuple(fragments))]
+    if len(fragments) == count:
+        return [Frame((fragment,)) for fragment in fragments]
+    if len(pixels.offset_table) == count:
+        starts = (
+            {offset + fragments[0][0] - _ITEM_HEADER for offset in pixels.offset_table}
+            if fragments
+            else set()
+        )
+        return _grouped(fragments, [offset - _ITEM_HEADER in starts for offset, _ in fragments], count)
+    begins = [source.read_at(offset, _LONGEST_START).startswith(_STARTS) for offset, _ in fragments]
+    return _grouped(fragments, begins, count)
+
+
+def _native_frames(pixels: Pixels) -> list[Frame]:
+    bits = frame_bits(pixels)
+    if not bits or bits * pixels.number_of_frames > pixels.length * 8:
+        raise NotDicom("the pixel data is shorter than its frames")
+    if bits % 8 == 0:
+        size = bits // 8
+        return [Frame(((pixels.offset + n * size, size),)) for n in range(pixels.number_of_frames)]
+    found = []
+    for number in range(pixels.number_of_frames):
+        first, last = number * bits // 8, ((number + 1) * bits + 7) // 8
+        found.append(Frame(((pixels.offset + first, last - first),), number * bits % 8, bits))
+    return found
+
+
+def frame_bits(pixels: Pixels) -> int:
+    """Bits of one native frame (PS3.5 section 8.1.1)."""
+    bits = pixels.rows * pixels.columns * pixels.samples * pixels.bits_allocated
+    # Two of every four chroma samples are left out (PS3.3 section C.7.6.3.1.2).
+    return bits * 2 // 3 if pixels.photometric == "YBR_FULL_422" and pixels.samples == _RGB else bits
+
+
+def _frames_by_lengths(pixels: Pixels) -> list[Frame]:
+    if len(pixels.offset_table) != len(pixels.lengths) or not pixels.fragments:
+        raise NotDicom("the extended offset table does not match the frames")
+    first, (offset, length) = pixels.fragments[0][0], pixels.fragments[-1]
+    found = []
+    for start, size in zip(pixels.offset_table, pixels.lengths, strict=True):
+        if first + start + size > offset + length:
+            raise NotDicom("the extended offset table points beyond the pixel data")
+        found.append(Frame(((first + start, size),)))
+    return found
+
+
+def _grouped(fragments: list[tuple[int, int]], begins: list[bool], count: int) -> list[Frame]:
+    groups: list[list[tuple[int, int]]] = []
+    for fragment, new in zip(fragments, begins, strict=True):
+        if new or not groups:
+            groups.append([])
+        groups[-1].append(fragment)
+    if len(groups) != count:
+        raise NotDicom("the fragments of the pixel data do not tell its frames apart")
+    return [Frame(tuple(group)) for group in groups]
+
+
+def read_frame(source: ReadAt, frame: Frame) -> bytes:
+    """The bytes of one frame. Raises `TooLarge` over `MAX_FRAME`."""
+    if sum(length for _, length in frame.ranges) > MAX_FRAME:
+        raise TooLarge("a frame is larger than any that is shown")
+    content = b"".join(source.read_at(offset, length) for offset, length in frame.ranges)
+    if not frame.bits:
+        return content
+    whole = int.from_bytes(content, "little") >> frame.first_bit
+    return (whole & (1 << frame.bits) - 1).to_bytes((frame.bits + 7) // 8, "little")
+
+
+def frame_media(syntax: TransferSyntax) -> str:
+    """The media type of a frame as it lies in the object (PS3.18 section 8.7.3)."""
+    return syntax.frame_media
+
+
+def cut_frame(source: ReadAt, syntax: TransferSyntax, number: int) -> bytes:
+    """A small Part 10 file: all that comes before the pixel data, and frame `number` (from 0) alone.
+
+    What the cage is handed, with `cut=True`, so that one picture of a long run costs one frame.
+    NumberOfFrames and the functional groups stay those of the whole.
+    Raises `InstanceNotFound` if there is no such frame, `TooLarge`, and as `read_pixels` does.
+    """
+    source, syntax = opened(source, syntax)
+    pixels = read_pixels(source, syntax)
+    all_frames = frames(source, pixels)
+    if not 0 <= number < len(all_frames):
+        raise InstanceNotFound("the instance has no such frame")
+    if pixels.start > MAX_HEAD:
+        raise TooLarge("the attributes before the pixel data are larger than any that are shown")
+    head = source.read_at(0, pixels.start)
+    content = read_frame(source, all_frames[number])
+    return b"".join((file_meta("", "", syntax.uid, ""), head, _pixel_element(pixels, syntax, content)))
+
+
+def _pixel_element(pixels: Pixels, syntax: TransferSyntax, content: bytes) -> bytes:
+    content += bytes(len(content) % 2)
+    length = UNDEFINED if pixels.encapsulated else len(content)
+    if syntax.implicit:
+        header = implicit_header(pixels.tag, length)
+    else:
+        order = ">" if syntax.big_endian else "<"
+        vr = pixels.vr.encode()
+        header = pack(f"{order}HH2sHI", pixels.tag >> 16, pixels.tag & 0xFFFF, vr, 0, length)
+    if not pixels.encapsulated:
+        return header + content
+    item = implicit_header(ITEM, len(content))
+    return b"".join((header, implicit_header(ITEM, 0), item, content, implicit_header(SEQUENCE_END, 0)))
