@@ -60,8 +60,22 @@ def open_manifest(
 
     `verify_key` is the archive's Ed25519 public key, 32 bytes. With `expected` it must be the
     very manifest the finder vouches for; without, only the signature speaks for it. Raises
-    `WrongObject` if it is a true manifest that does not belong here, is older, or is sealed
-    to another study; `Tampered` if it does not open or the archive never signed it.
+    `WrongObject` if it is a true manifest that does not belong here or is older, `Tampered`
+    if it was changed or the archive never signed it, `NoIdentityMatch` if it is sealed to
+    another study.
+    """
+    manifest, state = read_manifest(sealed, identity, verify_key)
+    if expected is not None:
+        _check_expected(state, expected)
+    return manifest
+
+
+def read_manifest(
+    sealed: bytes, identity: str | X25519Identity, verify_key: bytes
+) -> tuple[Manifest, StudyState]:
+    """A manifest that only its signature vouches for, and the state it amounts to.
+
+    Raises as `open_manifest`.
     """
     study = X25519Identity.parse(identity) if isinstance(identity, str) else identity
     try:
@@ -74,20 +88,8 @@ def open_manifest(
     except InvalidSignature:
         raise Tampered("the archive never signed this manifest") from None
     manifest = _decode(body)
-    if expected is not None:
-        _check_expected(manifest, manifest_digest(body, signature), expected)
-    return manifest
-
-
-def state_of(manifest: Manifest, sealed_plain_digest: bytes) -> StudyState:
-    """The state that a manifest on disk amounts to, when no index vouches for another."""
-    return StudyState(manifest.study_id, manifest.study_uid, manifest.version, sealed_plain_digest)
-
-
-def digest_of_sealed(sealed: bytes, identity: str | X25519Identity) -> bytes:
-    """`manifest_digest` of a manifest on disk. Raises as `unseal`."""
-    study = X25519Identity.parse(identity) if isinstance(identity, str) else identity
-    return hashlib.sha256(unseal(sealed, [study])).digest()
+    digest = manifest_digest(body, signature)
+    return manifest, StudyState(manifest.study_id, manifest.study_uid, manifest.version, digest)
 
 
 def check_object(entry: ManifestEntry, facts: HeaderFacts, length: int) -> None:
@@ -122,11 +124,11 @@ def _decode(body: bytes) -> Manifest:
     return manifest
 
 
-def _check_expected(manifest: Manifest, digest: bytes, expected: StudyState) -> None:
-    if manifest.study_id != expected.study_id or manifest.study_uid != expected.study_uid:
+def _check_expected(found: StudyState, expected: StudyState) -> None:
+    if (found.study_id, found.study_uid) != (expected.study_id, expected.study_uid):
         raise WrongObject("the manifest of another study lies here")
-    if manifest.version != expected.version:
-        age = "an older" if manifest.version < expected.version else "a newer"
+    if found.version != expected.version:
+        age = "an older" if found.version < expected.version else "a newer"
         raise WrongObject(f"{age} manifest lies here than the one the index knows")
-    if digest != expected.manifest_digest:
+    if found.manifest_digest != expected.manifest_digest:
         raise WrongObject("the manifest is not the one the index knows")

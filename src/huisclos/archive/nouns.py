@@ -48,8 +48,6 @@ class StoredObject(Struct, frozen=True):
     heading: Heading
     looked_inside: bool = True
     """False when the data set goes beyond a bound (nested too deep...): kept sealed, listed "to decide"."""
-    attested: bool = True
-    """False when only the object itself says it was received: found on disk, no manifest, no row knew it."""
 
 
 class Placement(Struct, frozen=True):
@@ -131,26 +129,6 @@ class QuietSeries(Struct, frozen=True):
     series_id: str
     series_uid: str
     state: StudyState
-
-
-class Restored(Struct, frozen=True):
-    """One object found by reindex."""
-
-    stored: StoredObject
-    standing: Standing | None
-    """As the manifest says; None when no manifest attests the object, and the finder judges it anew."""
-    series_id: str = ""
-    """As the manifest says; empty when no manifest attests the object."""
-
-
-class RestoredStudy(Struct, frozen=True):
-    """What reindex found of a study, before its objects."""
-
-    study_id: str
-    recipient: str
-    """`age1...`, the public half of the key in the keyring."""
-    state: StudyState | None
-    """Of the manifest on disk; None when there is none that holds."""
 
 
 class Level(StrEnum):

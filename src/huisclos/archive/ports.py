@@ -13,6 +13,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from huisclos.access.nouns import Actor, Grant, Proof, Right, Source
+from huisclos.archive.finder_ports import Upkeep
 from huisclos.archive.nouns import (
     ArchiveCounts,
     Choice,
@@ -23,8 +24,6 @@ from huisclos.archive.nouns import (
     Query,
     QueryPage,
     QuietSeries,
-    Restored,
-    RestoredStudy,
     StoredObject,
     StudyPage,
     StudyState,
@@ -189,7 +188,7 @@ class Catalog(Protocol):
         """Totals; no grant needed: numbers only."""
 
 
-class HouseCatalog(Protocol):
+class HouseCatalog(Upkeep, Protocol):
     """The finder as the scribe and the bulk commands see it: no grant, and a channel of its own.
 
     All raise `Unreachable` or `Locked` when the finder is not there.
@@ -200,9 +199,6 @@ class HouseCatalog(Protocol):
 
     async def register(self, stored: StoredObject) -> Outcome:
         """As `Catalog.register`."""
-
-    async def unknown(self, study_id: str, instance_ids: tuple[str, ...]) -> tuple[str, ...]:
-        """Those of `instance_ids` that no row of this study knows."""
 
     async def quiet_series(self, seconds: float) -> tuple[QuietSeries, ...]:
         """Series unchanged for `seconds` and not `described` since; their manifests are settled first.
@@ -218,22 +214,6 @@ class HouseCatalog(Protocol):
 
     async def rows(self, study_id: str) -> tuple[str, ...]:
         """The instance ids that the index has for a study; empty for an unknown one."""
-
-
-class Rebuilder(Protocol):
-    """The index being built anew from what lies on disk (P4). Nothing else may use it meanwhile."""
-
-    async def begin(self) -> None:
-        """Empty the index. Decisions are primary and stay."""
-
-    async def study(self, study: RestoredStudy) -> None:
-        """One study; its objects follow."""
-
-    async def objects(self, study_id: str, restored: tuple[Restored, ...]) -> None:
-        """Some objects of a study told of before; may be called several times. Idempotent by instance id."""
-
-    async def finish(self) -> None:
-        """All is told: make it durable and searchable."""
 
 
 class BatchSecret(Struct, frozen=True):

@@ -1,0 +1,81 @@
+"""Receipts of stores for the journal, in sum: what came from whom into which study or batch."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from huisclos.access.nouns import Source
+from huisclos.archive.nouns import Deposit, StoredObject
+from huisclos.errors import Unreachable
+
+INTERVAL: Final = 1.0
+"""Seconds after which a sum is told at the latest."""
+
+
+@dataclass(slots=True)
+class _Sum:
+    source: Source
+    study_id: str
+    batch_id: str
+    objects: int = 0
+    octets: int = 0
+    digest: hashlib._Hash = field(default_factory=hashlib.sha256)
+
+    def receipt(self) -> Deposit:
+        return Deposit(
+            self.source, self.study_id, self.batch_id, self.objects, self.octets, self.digest.digest()
+        )
+
+
+class Deposits:
+    """Sums what is stored and tells it once a second, and when asked.
+
+    `tell` is `Keeper.deposited` or `HouseKeys.settled`. What could not be told since the vault
+    was away is told with the next sum.
+    """
+
+    def __init__(self, tell: Callable[[tuple[Deposit, ...]], Awaitable[None]]) -> None:
+        self._tell = tell
+        self._sums: dict[tuple[str, str, str, str], _Sum] = {}
+        self._untold: list[Deposit] = []
+        self._later: asyncio.Task[None] | None = None
+
+    def add(self, stored: StoredObject) -> None:
+        """Count one object; it must be durable already."""
+        source = stored.source
+        key = (source.kind, source.id, stored.study_id, stored.batch_id)
+        total = self._sums.get(key)
+        if total is None:
+            total = self._sums[key] = _Sum(source, stored.study_id, stored.batch_id)
+        total.objects += 1
+        total.octets += stored.length
+        total.digest.update(bytes.fromhex(stored.instance_id) + stored.header_mac)
+        if self._later is None or self._later.done():
+            self._later = asyncio.create_task(self._flush_later())
+
+    async def flush(self) -> None:
+        """Tell what was summed until now. While the vault is away it is kept for the next time."""
+        self._untold += [total.receipt() for total in self._sums.values()]
+        self._sums.clear()
+        told = tuple(self._untold)
+        if not told:
+            return
+        try:
+            await self._tell(told)
+        except Unreachable:
+            return
+        del self._untold[: len(told)]
+
+    async def close(self) -> None:
+        """Tell what is left, and stop."""
+        if self._later is not None:
+            self._later.cancel()
+        await self.flush()
+
+    async def _flush_later(self) -> None:
+        await asyncio.sleep(INTERVAL)
+        await self.flush()

@@ -1,0 +1,270 @@
+"""Receiving: bytes come in, a sealed object is durable, and only then somebody is told.
+
+An instance is sealed as it arrives, whatever its size. Where it belongs is asked as soon as its
+heading is complete, while the rest still comes; the header, for the recipient that was answered,
+is written last. What makes the sender wait is the object and its directory entry, nothing else
+(P3). When the finder is away, or the sender is not approved, the recipient is a batch's (P5).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Executor
+from functools import lru_cache
+from typing import Final
+
+from msgspec import Struct
+
+from huisclos import clock
+from huisclos.access.nouns import Source
+from huisclos.archive.deposits import Deposits
+from huisclos.archive.intake import FileIntake, Intake, NetworkIntake
+from huisclos.archive.layout import batch_place, instance_place, new_id
+from huisclos.archive.nouns import Outcome, StoredObject
+from huisclos.archive.ports import Catalog, Keeper, ObjectStore, Writing
+from huisclos.errors import Locked, NotDicom, StoreError, TooLarge, Unreachable
+from huisclos.seal import X25519_HEADER_LENGTH, Header, Sealer, X25519Recipient
+
+MAX_OCTETS: Final = 16 * 1024**3
+"""Bytes in one instance at most."""
+_REMEMBERED: Final = 1000
+"""Sources of whom it is remembered whether they repeat themselves."""
+
+
+class Received(Struct, frozen=True):
+    """What came of one instance; it is durable, or was there before."""
+
+    outcome: Outcome
+    stored: StoredObject
+
+
+class Destination(Struct, frozen=True):
+    """Where an instance goes: a study, or a batch."""
+
+    recipient: str
+    study_id: str = ""
+    batch_id: str = ""
+
+
+class Receiver:
+    """Receives for one process.
+
+    `executor` runs what blocks (flushing to disk); a thread pool with a few threads, or None
+    for the loop's own.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        catalog: Catalog,
+        keeper: Keeper,
+        *,
+        executor: Executor | None = None,
+        max_octets: int = MAX_OCTETS,
+        timestamp: Callable[[], float] = clock.timestamp,
+    ) -> None:
+        self.store = store
+        self.catalog = catalog
+        self.deposits = Deposits(keeper.deposited)
+        self.max_octets = max_octets
+        self.timestamp = timestamp
+        self._keeper = keeper
+        self._executor = executor
+        self._repeats: OrderedDict[tuple[str, str], bool] = OrderedDict()
+
+    def begin(
+        self, source: Source, sop_class: str, sop_instance: str, transfer_syntax: str, calling: str
+    ) -> Reception:
+        """One instance by C-STORE: the UIDs of its command, and what was negotiated for it.
+
+        Raises `BadIdentifier` for a command that names none, `Full`, `Unreachable`.
+        """
+        return Reception(self, source, NetworkIntake(sop_class, sop_instance, transfer_syntax, calling))
+
+    def begin_file(self, source: Source, *, ask_first: bool = False) -> Reception:
+        """One instance as a file, kept byte for byte.
+
+        `ask_first`: it is likely here already, so ask before making it durable (an import
+        resumed). Raises `Full`, `Unreachable`.
+        """
+        return Reception(self, source, FileIntake(), ask_first=ask_first)
+
+    async def destination(self, source: Source, study_uid: str) -> Destination:
+        """Where an instance of this study goes now. Raises `Unreachable` when the vault is away too."""
+        if not source.quarantine:
+            try:
+                placement = await self.catalog.place(study_uid)
+            except (Locked, Unreachable):
+                pass
+            else:
+                return Destination(placement.recipient, study_id=placement.study_id)
+        batch = await self._keeper.batch(source)
+        return Destination(batch.recipient, batch_id=batch.batch_id)
+
+    async def off_loop(self, work: Callable[[], None]) -> None:
+        """Run what blocks in a thread; it goes on to its end also if the caller is cancelled."""
+        await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    async def register(self, stored: StoredObject) -> Outcome:
+        """Tell the finder of a durable object; when it is away, the scribe catches up later."""
+        try:
+            return await self.catalog.register(stored)
+        except (Locked, StoreError):
+            return Outcome.STORED
+
+    def expects_repeat(self, source: Source) -> bool:
+        """Whether the last thing this source sent was here already: then asking first is cheaper."""
+        return self._repeats.get((source.kind, source.id), False)
+
+    def remember(self, source: Source, outcome: Outcome) -> None:
+        """Note what came of the last thing this source sent."""
+        key = (source.kind, source.id)
+        self._repeats[key] = outcome is Outcome.DUPLICATE
+        self._repeats.move_to_end(key)
+        if len(self._repeats) > _REMEMBERED:
+            self._repeats.popitem(last=False)
+
+
+class Reception:
+    """One instance on its way in. Memory is bounded by its heading and a chunk, whatever its size.
+
+    `write` each piece, then `await finish()`; or `abandon()`. Not to be used again after either.
+    """
+
+    def __init__(
+        self, receiver: Receiver, source: Source, intake: Intake, *, ask_first: bool = False
+    ) -> None:
+        self._receiver = receiver
+        self._source = source
+        self._intake = intake
+        self._ask_first = ask_first or receiver.expects_repeat(source)
+        self._sealer = Sealer()
+        self._writing: Writing = receiver.store.begin(X25519_HEADER_LENGTH)
+        self._placing: asyncio.Task[Destination] | None = None
+        self._octets = 0
+        self._committing = False
+
+    def write(self, piece: bytes | bytearray | memoryview) -> None:
+        """Take the next bytes. Quick: seals, and hands to the system what is sealed.
+
+        Raises `NotDicom`, `BadIdentifier`, `TooLarge` for what cannot be kept, `Full`,
+        `Unreachable`; call `abandon` then.
+        """
+        self._octets += len(piece)
+        if self._octets > self._receiver.max_octets:
+            raise TooLarge("the instance is larger than the archive takes")
+        for part in self._intake.push(piece if isinstance(piece, bytes) else bytes(piece)):
+            self._seal(part)
+        self._place_early()
+
+    async def finish(self) -> Received:
+        """Make the instance durable where it belongs, and say what came of it.
+
+        When this returns, the instance survives power loss. Raises as `write`; then nothing
+        of it is left. If the catalog dies between, the instance is kept and caught up later.
+        """
+        try:
+            for part in self._intake.finish():
+                self._seal(part)
+            self._place_early()
+            sealed = self._sealer.finish()
+            self._writing.write(sealed)
+            return await self._settle()
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Leave no trace. Idempotent; harmless after `finish`."""
+        if self._placing is not None:
+            self._placing.cancel()
+        if not self._committing:
+            self._writing.abandon()
+
+    def _seal(self, part: bytes) -> None:
+        sealed = self._sealer.update(part)
+        if sealed:
+            self._writing.write(sealed)
+
+    def _place_early(self) -> None:
+        heading = self._intake.heading
+        if heading is not None and self._placing is None:
+            where = self._receiver.destination(self._source, heading.study_uid)
+            self._placing = asyncio.get_running_loop().create_task(where)
+            self._placing.add_done_callback(_looked_at)
+
+    async def _settle(self) -> Received:
+        if self._placing is None:
+            raise NotDicom("the data set ended before it said what it is")
+        where = await self._placing
+        header = self._sealer.header([_recipient(where.recipient)])
+        stored = self._stored(where, header)
+        receiver = self._receiver
+        if where.study_id and self._ask_first and await self._held(stored):
+            return self._told(Received(Outcome.DUPLICATE, stored))
+        place = _place(stored)
+        self._committing = True
+        await receiver.off_loop(lambda: _commit(self._writing, place, header))
+        outcome = await receiver.register(stored) if where.study_id else Outcome.STORED
+        if outcome is Outcome.DUPLICATE:
+            with contextlib.suppress(StoreError):  # then the scribe finds the copy and deletes it
+                await receiver.off_loop(lambda: receiver.store.delete(place))
+        else:
+            receiver.deposits.add(stored)
+        return self._told(Received(outcome, stored))
+
+    async def _held(self, stored: StoredObject) -> bool:
+        try:
+            return await self._receiver.catalog.holds(stored.heading.instance_uid, stored.digest)
+        except (Locked, Unreachable):
+            return False
+
+    def _told(self, received: Received) -> Received:
+        self._receiver.remember(self._source, received.outcome)
+        return received
+
+    def _stored(self, where: Destination, header: bytes) -> StoredObject:
+        intake, heading = self._intake, self._intake.heading
+        if heading is None:
+            raise NotDicom("the data set ended before it said what it is")
+        return StoredObject(
+            instance_id=new_id(),
+            study_id=where.study_id,
+            batch_id=where.batch_id,
+            transfer_syntax=intake.syntax.uid,
+            digest=intake.digest(),
+            length=self._sealer.plain_size,
+            data_set_offset=intake.data_set_offset,
+            header_mac=Header.parse(header).mac,
+            payload_nonce=self._sealer.payload_nonce,
+            source=self._source,
+            received_at=self._receiver.timestamp(),
+            heading=heading,
+            looked_inside=intake.looked_inside,
+        )
+
+
+def _looked_at(task: asyncio.Task[Destination]) -> None:
+    """An instance abandoned before its placement was awaited leaves no unheard error."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _place(stored: StoredObject) -> str:
+    if stored.study_id:
+        return instance_place(stored.study_id, stored.instance_id)
+    return batch_place(stored.batch_id, stored.instance_id)
+
+
+def _commit(writing: Writing, place: str, header: bytes) -> None:
+    try:
+        writing.commit(place, header)
+    finally:
+        writing.abandon()
+
+
+@lru_cache(maxsize=1024)
+def _recipient(text: str) -> X25519Recipient:
+    return X25519Recipient.parse(text)
