@@ -30,7 +30,12 @@ class Core:
     """The vault's state. Services hold it and nothing of each other but what they are handed."""
 
     def __init__(
-        self, archive_id: str, journal_folder: Path, store: ObjectStore, accounts: Accounts, clock: Callable[[], float]
+        self,
+        archive_id: str,
+        journal_folder: Path,
+        store: ObjectStore,
+        accounts: Accounts,
+        clock: Callable[[], float],
     ) -> None:
         self.archive_id = archive_id
         self.store = store
@@ -63,7 +68,9 @@ class Core:
     def secret(self) -> ArchiveSecret:
         """The archive's secret. Raises `Locked`."""
         if self._secret is None:
-            raise Locked("the archive is locked", hint="unlock it at the gate, or with: huisclos unlock ARCHIVE")
+            raise Locked(
+                "the archive is locked", hint="unlock it at the gate, or with: huisclos unlock ARCHIVE"
+            )
         return self._secret
 
     @property

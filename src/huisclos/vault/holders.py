@@ -96,7 +96,11 @@ class Holders:
 
     def remove(self, holder_id: str) -> None:
         """Destroy a holder. Idempotent."""
-        for place in (places.holder(holder_id), places.holder_about(holder_id), places.holder_digest(holder_id)):
+        for place in (
+            places.holder(holder_id),
+            places.holder_about(holder_id),
+            places.holder_digest(holder_id),
+        ):
             self._store.delete(place)
 
     def about(self, secret: ArchiveSecret, holder_id: str) -> About:
@@ -125,7 +129,9 @@ class Holders:
         """
         ids = self.ids()
         if not ids:
-            raise ArchiveNotFound("this archive has no holder: nobody can open it", hint="restore keys/holders")
+            raise ArchiveNotFound(
+                "this archive has no holder: nobody can open it", hint="restore keys/holders"
+            )
         damaged = self.damaged()
         identity = _identity(opener)
         for holder_id in ids:
@@ -155,7 +161,8 @@ class Holders:
             )
         if self._store.read(places.SIGNING).decode("ascii", "replace").strip() != secret.signing_public:
             raise Tampered(
-                "keys/signing.pub is not the one that belongs to this secret", hint="restore keys/ from a backup"
+                "keys/signing.pub is not the one that belongs to this secret",
+                hint="restore keys/ from a backup",
             )
 
     def _whole(self, holder_id: str) -> bool:

@@ -53,7 +53,9 @@ class ArchiveSecret:
 
     def derive(self, purpose: str) -> bytes:
         """A 32-byte key for `purpose`, the same after each unlock."""
-        return hmac.digest(self.signing.private_bytes_raw(), b"huisclos derive v1\0" + purpose.encode(), "sha256")
+        return hmac.digest(
+            self.signing.private_bytes_raw(), b"huisclos derive v1\0" + purpose.encode(), "sha256"
+        )
 
     def encode(self) -> bytes:
         """The document as it is sealed."""

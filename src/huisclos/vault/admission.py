@@ -1,0 +1,221 @@
+"""Admission: who may associate, and the list of who knocked. Implements `PeerDoor`.
+
+A plain peer is an AE title and a private address; a pinned peer is a certificate. The list of
+knocks is kept in memory, bounded; the journal keeps the refusals for good.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from huisclos.access.accounts import PLAIN_FOR_GOOD, PeerBody, PeerRight
+from huisclos.access.addresses import is_private, parse_address
+from huisclos.access.admission import AssociationAsked, AssociationVerdict
+from huisclos.access.nouns import ActorKind, Source
+from huisclos.access.peers import Knock, KnockReason
+from huisclos.certificates import describe, fingerprint
+from huisclos.errors import NotFound
+from huisclos.journal.entries import Act
+from huisclos.vault.core import Core
+from huisclos.vault.people import PeopleService
+
+TITLE: Final = "HUISCLOS"
+MAX_KNOCKS: Final = 100
+_KNOCK_EVERY: Final = 60.0
+"""Seconds between two journal entries about the same knock: a stuck modality must not fill the disk."""
+_CODES: Final = {
+    KnockReason.CALLED_OTHER: "A-ASSOCIATE-RJ 1/1/7",
+    KnockReason.TOO_MANY: "A-ASSOCIATE-RJ 2/3/2",
+    KnockReason.ADDRESS_PUBLIC: "",
+    KnockReason.NOT_DICOM: "A-ABORT",
+}
+_REFUSED_CODE: Final = "A-ASSOCIATE-RJ 1/1/3"
+
+
+@dataclass(slots=True)
+class Heard:
+    at: float = 0.0
+    objects: int = 0
+
+
+@dataclass(slots=True)
+class _Knocked:
+    knock: Knock
+    journalled_at: float
+
+
+class Doorkeeper:
+    """Admission of associations, knocks, and when each peer was last heard."""
+
+    def __init__(self, core: Core, people: PeopleService) -> None:
+        self._core = core
+        self._people = people
+        self._knocks: dict[tuple[str, str, str, KnockReason], _Knocked] = {}
+        self._heard: dict[str, Heard] = {}
+        self.public_knock = False
+        """A connection from a far address was turned away since the start (P11)."""
+
+    async def admit(self, asked: AssociationAsked) -> AssociationVerdict:
+        """See `PeerDoor`."""
+        if asked.called != TITLE:
+            return await self._refuse(asked, KnockReason.CALLED_OTHER)
+        if asked.certificate:
+            return await self._admit_pinned(asked)
+        known = self._by_title(asked.calling)
+        if not known:
+            return await self._refuse(asked, KnockReason.TITLE_UNKNOWN)
+        here = {
+            peer_id: peer for peer_id, peer in known.items() if _same_address(peer.address, asked.address)
+        }
+        if not here:
+            return await self._refuse(asked, KnockReason.ADDRESS_OTHER)
+        plain = {peer_id: peer for peer_id, peer in here.items() if not peer.certificate}
+        if not plain:
+            return await self._refuse(asked, KnockReason.CERTIFICATE_MISSING)
+        peer_id, peer = next(iter(plain.items()))
+        may = _in_force(peer, self._core.now())
+        if peer.until and not may:
+            return await self._refuse(asked, KnockReason.RIGHT_ENDED)
+        return await self._admit(asked, peer_id, peer, may, warning=False)
+
+    async def turned_away(self, address: str, listener: str) -> None:
+        """See `PeerDoor`."""
+        self.public_knock = True
+        asked = AssociationAsked("", listener, address)
+        await self._refuse(asked, KnockReason.ADDRESS_PUBLIC)
+
+    async def heard(self, peer_id: str, objects: int) -> None:
+        """See `PeerDoor`."""
+        heard = self._heard.setdefault(peer_id, Heard())
+        heard.at = self._core.now()
+        heard.objects += objects
+
+    def new_knocks(self) -> int:
+        """How many knocks nobody has dealt with."""
+        return sum(not known.knock.ignored for known in self._knocks.values())
+
+    def knocks(self) -> tuple[Knock, ...]:
+        """Who knocked, newest first."""
+        return tuple(
+            sorted((known.knock for known in self._knocks.values()), key=lambda knock: -knock.last_at)
+        )
+
+    def knock(self, knock_id: str) -> Knock:
+        """One knock. Raises `NotFound`."""
+        for known in self._knocks.values():
+            if known.knock.id == knock_id:
+                return known.knock
+        raise NotFound("this knock is not in the list any more")
+
+    def admitted(self, knock_id: str) -> None:
+        """Who knocked is a peer now."""
+        self._knocks = {key: known for key, known in self._knocks.items() if known.knock.id != knock_id}
+
+    def ignore(self, knock_id: str) -> None:
+        """Do not count this knock as new."""
+        for known in self._knocks.values():
+            if known.knock.id == knock_id:
+                known.knock = msgspec.structs.replace(known.knock, ignored=True)
+
+    def last_heard(self, peer_id: str) -> Heard:
+        """When a peer was last heard, and how much it sent since the start."""
+        return self._heard.get(peer_id, Heard())
+
+    async def _admit_pinned(self, asked: AssociationAsked) -> AssociationVerdict:
+        pinned = {
+            peer_id: peer for peer_id, peer in self._by_title(asked.calling).items() if peer.certificate
+        }
+        for peer_id, peer in pinned.items():
+            if secrets.compare_digest(fingerprint(peer.certificate), fingerprint(asked.certificate)):
+                now = self._core.now()
+                may = _in_force(peer, now)
+                expired = describe(peer.certificate).until.timestamp() < now
+                if expired:
+                    may &= PLAIN_FOR_GOOD
+                if not may:
+                    return await self._refuse(asked, KnockReason.RIGHT_ENDED)
+                return await self._admit(asked, peer_id, peer, may, warning=expired)
+        reason = KnockReason.CERTIFICATE_OTHER if pinned else KnockReason.TITLE_UNKNOWN
+        return await self._refuse(asked, reason)
+
+    async def _admit(
+        self,
+        asked: AssociationAsked,
+        peer_id: str,
+        peer: PeerBody,
+        may: frozenset[PeerRight],
+        *,
+        warning: bool,
+    ) -> AssociationVerdict:
+        if asked.wants and not asked.wants & may:
+            return await self._refuse(asked, KnockReason.RIGHT_MISSING)
+        await self.heard(peer_id, 0)
+        quarantine = self._core.ledger.get(PeerBody, peer_id) is None
+        source = Source(ActorKind.PEER, peer_id, peer.title, asked.address, quarantine)
+        return AssociationVerdict(source, may, warning=warning)
+
+    async def _refuse(self, asked: AssociationAsked, reason: KnockReason) -> AssociationVerdict:
+        now = self._core.now()
+        key = (asked.calling, asked.called, asked.address, reason)
+        known = self._knocks.get(key)
+        admissible = (
+            reason in {KnockReason.TITLE_UNKNOWN, KnockReason.ADDRESS_OTHER}
+            and not asked.tls
+            and bool(asked.calling)
+            and is_private(parse_address(asked.address))
+        )
+        if known is None:
+            if len(self._knocks) >= MAX_KNOCKS:
+                oldest = min(self._knocks, key=lambda held: self._knocks[held].knock.last_at)
+                del self._knocks[oldest]
+            knock = Knock(
+                secrets.token_hex(8),
+                _printable(asked.calling),
+                _printable(asked.called),
+                asked.address,
+                asked.tls,
+                reason,
+                _CODES.get(reason, _REFUSED_CODE),
+                now,
+                now,
+                1,
+                admissible,
+            )
+            known = self._knocks[key] = _Knocked(knock, 0.0)
+        else:
+            known.knock = msgspec.structs.replace(known.knock, last_at=now, count=known.knock.count + 1)
+        if now - known.journalled_at >= _KNOCK_EVERY:
+            known.journalled_at = now
+            await self._core.journal(
+                self._core.entry(
+                    Act.KNOCKED,
+                    address=asked.address,
+                    what=reason.value,
+                    subject=_printable(asked.calling),
+                    counts={"attempts": known.knock.count},
+                )
+            )
+        return AssociationVerdict(reason=reason, called_other=reason is KnockReason.CALLED_OTHER)
+
+    def _by_title(self, title: str) -> dict[str, PeerBody]:
+        known = dict(self._people.waiting_peers()) | self._core.ledger.all(PeerBody)
+        return {peer_id: peer for peer_id, peer in known.items() if peer.title == title}
+
+
+def _in_force(peer: PeerBody, now: float) -> frozenset[PeerRight]:
+    if not peer.until or now < peer.until:
+        return peer.may
+    # the end date of a plain peer's reading rights ends those rights; echo and store remain
+    return frozenset() if peer.may <= PLAIN_FOR_GOOD else peer.may & PLAIN_FOR_GOOD
+
+
+def _same_address(enrolled: str, seen: str) -> bool:
+    return parse_address(enrolled) == parse_address(seen)
+
+
+def _printable(text: str) -> str:
+    return "".join(char for char in text if " " <= char <= "~")[:16]

@@ -1,0 +1,170 @@
+"""Locking and unlocking. Implements `Gate`.
+
+One attempt at a time, with growing waits after wrong ones. Unlocking verifies the journal and
+signs its head before anything is opened; locking narrows, so it never waits on anybody long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from huisclos.access.accounts import UserBody
+from huisclos.access.gate import DarkReceipt, GateState, Unlocked
+from huisclos.access.nouns import Actor, ActorKind, Proof, Right
+from huisclos.archive.nouns import Deposit
+from huisclos.errors import NoIdentityMatch, TooManyAttempts, WrongPassphrase
+from huisclos.journal.entries import Act
+from huisclos.seal import tidy_passphrase
+from huisclos.vault.chronicle import Chronicle
+from huisclos.vault.core import HOUSE, Core
+from huisclos.vault.holders import is_recovery_key
+from huisclos.vault.keeper import Vaultkeeper
+from huisclos.vault.people import PeopleService
+from huisclos.vault.secret import ArchiveSecret
+from huisclos.vault.sessions import Sessions
+
+FREE_ATTEMPTS: Final = 3
+LONGEST_WAIT: Final = 60.0
+"""Seconds; scrypt already costs a second an attempt."""
+
+
+class GateService:
+    """The archive's lock."""
+
+    def __init__(
+        self,
+        core: Core,
+        keeper: Vaultkeeper,
+        sessions: Sessions,
+        people: PeopleService,
+        chronicle: Chronicle,
+        announce: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._core = core
+        self._keeper = keeper
+        self._sessions = sessions
+        self._people = people
+        self._chronicle = chronicle
+        self._announce = announce
+        """Tells the supervisor `unlocked`, or `locking`; returns once siblings follow."""
+        self._attempt = asyncio.Lock()
+        self._wrong = 0
+        self._hear_again_at = 0.0
+        self._dark: dict[str, DarkReceipt] = {}
+
+    async def state(self) -> GateState:
+        """See `Gate`."""
+        core = self._core
+        return GateState(
+            locked=core.locked,
+            since=core.since,
+            received=tuple(self._dark.values()) if core.locked else (),
+            unlocked_by=core.unlocked_by,
+            unlocked_at=core.unlocked_at,
+            damaged=await asyncio.to_thread(core.holders.damaged),
+            wait=max(0.0, self._hear_again_at - core.now()),
+            set_up=bool(core.owners()),
+        )
+
+    async def unlock(self, passphrase: str, name: str, address: str) -> Unlocked:
+        """See `Gate`."""
+        if self._core.now() < self._hear_again_at:
+            wait = round(self._hear_again_at - self._core.now()) or 1
+            raise TooManyAttempts(f"too many wrong attempts: wait {wait} s, then try again")
+        async with self._attempt:
+            try:
+                secret, holder_id = await asyncio.to_thread(self._open, passphrase)
+            except (WrongPassphrase, NoIdentityMatch):
+                await self._wrong_attempt(name, address)
+                raise
+            self._wrong, self._hear_again_at = 0, 0.0
+            return await self._unlocked(secret, holder_id, passphrase, address)
+
+    async def unlock_with(self, secret: ArchiveSecret, holder_id: str, address: str) -> Unlocked:
+        """Unlock with a secret that another service opened: the set-up."""
+        async with self._attempt:
+            return await self._unlocked(secret, holder_id, "", address)
+
+    async def lock(self, proof: Proof) -> None:
+        """See `Gate`."""
+        if self._core.locked:
+            return
+        actor = await self._sessions.actor(proof)
+        await self._core.demand(actor, Right.LOCK, address=proof.address)
+        await self.shut(actor, proof.address)
+
+    async def shut(self, actor: Actor, address: str = "") -> None:
+        """Lock, whoever asked: siblings write what waits and go, then the secret is forgotten."""
+        if self._core.locked:
+            return
+        await self._announce("locking")
+        await self._keeper.end()
+        self._sessions.end_all()
+        await self._core.journal(self._core.entry(Act.LOCKED, actor, address=address))
+        await self._chronicle.anchor()
+        self._core.forget()
+        self._keeper.close_batches()
+        self._dark.clear()
+        await self._announce("locked")
+
+    def received(self, deposits: tuple[Deposit, ...]) -> None:
+        """Count what arrives in the dark, for the gate's page."""
+        if not self._core.locked:
+            return
+        for deposit in deposits:
+            label = deposit.source.label
+            before = self._dark.get(label, DarkReceipt(label, 0, 0.0))
+            self._dark[label] = DarkReceipt(label, before.objects + deposit.objects, self._core.now())
+
+    def _open(self, passphrase: str) -> tuple[ArchiveSecret, str]:
+        try:
+            return self._core.holders.open(passphrase)
+        except WrongPassphrase:
+            tidy = passphrase if is_recovery_key(passphrase) else tidy_passphrase(passphrase)
+            if tidy == passphrase:
+                raise
+            return self._core.holders.open(tidy)
+
+    async def _unlocked(self, secret: ArchiveSecret, holder_id: str, opener: str, address: str) -> Unlocked:
+        core = self._core
+        about = core.holders.about(secret, holder_id)
+        received = tuple(self._dark.values())
+        if core.locked:
+            core.take(secret, holder_id, about.name)
+            actor = Actor(ActorKind.USER, about.user_id or holder_id, about.name, frozenset())
+            head = await self._chronicle.verify_now()
+            objects = sum(receipt.objects for receipt in received)
+            entries = [
+                core.entry(
+                    Act.UNLOCKED,
+                    actor,
+                    address=address,
+                    subject=about.name,
+                    counts={"instances": objects, "set": core.ledger.version},
+                )
+            ]
+            if not head.holds:
+                entries.append(core.entry(Act.BROKEN, HOUSE, counts={"entry": head.broken_at}))
+            await core.journal(*entries)
+            self._keeper.close_batches()
+            await self._announce("unlocked")
+        session = None
+        if about.user_id and opener:
+            user = core.ledger.get(UserBody, about.user_id)
+            if user is not None and not user.disabled:
+                session = await self._sessions.open_for(about.user_id, address)
+        self._dark.clear()
+        return Unlocked(about.name, received, session, len(self._people.pending_asked()))
+
+    async def _wrong_attempt(self, name: str, address: str) -> None:
+        self._wrong += 1
+        if self._wrong >= FREE_ATTEMPTS:
+            wait = min(LONGEST_WAIT, 2.0 ** (self._wrong - FREE_ATTEMPTS + 1))
+            self._hear_again_at = self._core.now() + wait
+        entry = self._core.entry(
+            Act.UNLOCK_FAILED, HOUSE, address=address, counts={"attempts": self._wrong}, subject=name[:80]
+        )
+        await self._core.journal(entry)
+

@@ -1,0 +1,298 @@
+"""Keys on request: grants and study keys for faces (P9), batches, and what the house's own work needs.
+
+Implements the ports `Keeper`, `HouseKeys`, `StudyKeys` and `Signer`. Study keys go out only after
+the entry that says so is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from huisclos.access import grants
+from huisclos.access.accounts import PeerBody
+from huisclos.access.nouns import Actor, ActorKind, Grant, Proof, Right, Source
+from huisclos.archive.nouns import Deposit, Placement
+from huisclos.archive.ports import BatchKey, BatchSecret, StudyKey
+from huisclos.errors import NotFound, NotGranted, StudyNotFound
+from huisclos.journal.entries import Act, Entry
+from huisclos.seal import X25519Identity, seal, unseal
+from huisclos.vault import places
+from huisclos.vault.core import HOUSE, Core
+from huisclos.vault.sessions import Sessions
+
+OPENED_IN_TEN_MINUTES: Final = 300
+"""Studies one actor may open in ten minutes before an owner must say it is well: far more than people read."""
+_WINDOW: Final = 600.0
+_BATCH_LIFE: Final = 15 * 60.0
+"""Seconds a batch stays open: the younger the key, the less one stolen file of it opens."""
+
+
+class _BatchDocument(msgspec.Struct, frozen=True):
+    identity: str
+    source: Source
+    opened_at: float
+
+
+@dataclass(slots=True)
+class _Reading:
+    actor: Actor
+    grant: Grant
+    address: str
+    instances: int = 0
+    octets: int = 0
+
+
+@dataclass(slots=True)
+class _OpenBatch:
+    key: BatchKey
+    source: Source
+    until: float
+
+
+@dataclass(slots=True)
+class _Budget:
+    opened: deque[float] = field(default_factory=deque)
+    confirmed_until: float = 0.0
+
+
+class Vaultkeeper:
+    """The one that hands out keys."""
+
+    def __init__(self, core: Core, sessions: Sessions) -> None:
+        self._core = core
+        self._sessions = sessions
+        self._lists: dict[tuple[str, Right, str], Grant] = {}
+        self._readings: dict[tuple[str, str, str], _Reading] = {}
+        self._by_grant: dict[str, _Reading] = {}
+        self._batches: dict[Source, _OpenBatch] = {}
+        self._opening = asyncio.Lock()
+        self._budgets: dict[str, _Budget] = {}
+        self._summing: asyncio.Task[None] | None = None
+
+    # Keeper
+
+    async def actor(self, proof: Proof) -> Actor:
+        """See `Keeper`."""
+        return await self._sessions.actor(proof)
+
+    async def grant(self, proof: Proof, right: Right, purpose: str) -> Grant:
+        """See `Keeper`."""
+        actor = await self._sessions.actor(proof)
+        await self._core.demand(actor, right, address=proof.address)
+        self._core.secret  # noqa: B018 - raises Locked
+        known = self._lists.get((actor.id, right, purpose))
+        now = self._core.now()
+        if known is not None and known.until - now > grants.LIFE / 3 and known.actor == actor:
+            return known
+        made = self._sign(Grant(secrets.token_hex(16), actor, right, purpose, now + grants.LIFE))
+        await self._core.journal(
+            self._core.entry(
+                Act.GRANTED, actor, address=proof.address, purpose=purpose, what=right.value, grant_id=made.id
+            )
+        )
+        self._lists[actor.id, right, purpose] = made
+        return made
+
+    async def open_study(self, proof: Proof, study_id: str, purpose: str) -> StudyKey:
+        """See `Keeper`."""
+        actor = await self._sessions.actor(proof)
+        right = Right.EXPORT if purpose == Right.EXPORT.value else Right.READ
+        await self._core.demand(actor, right, address=proof.address)
+        identity = await asyncio.to_thread(self._study_identity, study_id)
+        now = self._core.now()
+        known = self._readings.get((actor.id, study_id, purpose))
+        if known is not None and known.actor == actor and known.grant.until - now > 1.0:
+            return StudyKey(identity, known.grant)
+        await self._spend(actor, now, proof.address)
+        until = now + grants.LIFE
+        made = self._sign(Grant(secrets.token_hex(16), actor, right, purpose, until, study_id))
+        await self._core.journal(
+            self._core.entry(
+                Act.GRANTED,
+                actor,
+                address=proof.address,
+                study_id=study_id,
+                purpose=purpose,
+                what=right.value,
+                grant_id=made.id,
+            )
+        )
+        reading = _Reading(actor, made, proof.address)
+        self._readings[actor.id, study_id, purpose] = self._by_grant[made.id] = reading
+        return StudyKey(identity, made)
+
+    async def sum_reads(self, grant_id: str, instances: int, octets: int) -> None:
+        """See `Keeper`."""
+        reading = self._by_grant.get(grant_id)
+        if reading is None:
+            return
+        reading.instances += instances
+        reading.octets += octets
+        if self._summing is None or self._summing.done():
+            self._summing = asyncio.create_task(self._sum_soon())
+
+    async def batch(self, source: Source) -> BatchKey:
+        """See `Keeper`."""
+        async with self._opening:
+            now = self._core.now()
+            known = self._batches.get(source)
+            if known is None or known.until < now:
+                key = await asyncio.to_thread(self._new_batch, source, now)
+                known = self._batches[source] = _OpenBatch(key, source, now + _BATCH_LIFE)
+            return known.key
+
+    async def deposited(self, deposits: tuple[Deposit, ...]) -> None:
+        """See `Keeper`."""
+        await self._core.journal(*(self._stored(Act.STORED, deposit) for deposit in deposits))
+
+    async def stored_by(self, proof: Proof) -> Source:
+        """See `Keeper`."""
+        actor = await self._sessions.actor(proof)
+        await self._core.demand(actor, Right.STORE, address=proof.address)
+        return Source(actor.kind, actor.id, actor.name, proof.address)
+
+    # HouseKeys, StudyKeys, Signer
+
+    async def study_key(self, study_id: str) -> str:
+        """See `HouseKeys`."""
+        return await asyncio.to_thread(self._study_identity, study_id)
+
+    async def batch_key(self, batch_id: str) -> BatchSecret:
+        """See `HouseKeys`."""
+        sealed = await asyncio.to_thread(self._core.store.read, places.batch_key(batch_id))
+        document = msgspec.json.decode(unseal(sealed, [self._core.secret.identity]), type=_BatchDocument)
+        source = document.source
+        if source.quarantine and self._core.ledger.get(PeerBody, source.id) is not None:
+            source = msgspec.structs.replace(source, quarantine=False)
+        return BatchSecret(batch_id, document.identity, source, document.opened_at)
+
+    async def settled(self, deposits: tuple[Deposit, ...]) -> None:
+        """See `HouseKeys`."""
+        await self._core.journal(*(self._stored(Act.SETTLED, deposit) for deposit in deposits))
+
+    async def batch_empty(self, batch_id: str) -> None:
+        """See `HouseKeys`."""
+        if all(open_.key.batch_id != batch_id for open_ in self._batches.values()):
+            await asyncio.to_thread(self._core.store.delete, places.batch_key(batch_id))
+
+    async def new_study(self) -> Placement:
+        """See `StudyKeys`."""
+        secret = self._core.secret
+        study_id = secrets.token_hex(16)
+        identity = X25519Identity.generate()
+        sealed = seal(str(identity).encode() + b"\n", [secret.identity.recipient])
+        await asyncio.to_thread(self._core.store.put, places.study_key(study_id), sealed)
+        return Placement(study_id, str(identity.recipient))
+
+    async def sign(self, context: str, body: bytes) -> bytes:
+        """See `Signer`."""
+        if context != "manifest":
+            raise NotGranted("the vault signs manifests only for the finder")
+        return self._core.secret.signing.sign(f"huisclos {context} v1\0".encode() + body)
+
+    # what the vault's other services ask
+
+    def close_batches(self, source_id: str = "") -> None:
+        """Begin new batches from now on: at unlock, or when a source changes its standing."""
+        self._batches = {
+            source: open_ for source, open_ in self._batches.items() if source_id and source.id != source_id
+        }
+
+    async def end(self) -> None:
+        """At lock: every grant ends, what was read is summed."""
+        await self._sum()
+        self._lists.clear()
+        self._readings.clear()
+        self._by_grant.clear()
+
+    def end_actor(self, actor_id: str) -> None:
+        """An actor lost rights: what it holds is not renewed."""
+        for table in (self._lists, self._readings):
+            for key in [key for key in table if key[0] == actor_id]:
+                del table[key]  # type: ignore[attr-defined]
+
+    def confirm_budget(self, actor_id: str) -> None:
+        """An owner says that this actor reads a lot for a reason: an hour without the bound."""
+        self._budgets.setdefault(actor_id, _Budget()).confirmed_until = self._core.now() + 3600
+
+    def _sign(self, grant: Grant) -> Grant:
+        return grants.sign(grant, self._core.grant_key)
+
+    def _study_identity(self, study_id: str) -> str:
+        secret = self._core.secret
+        try:
+            sealed = self._core.store.read(places.study_key(study_id))
+        except NotFound:
+            raise StudyNotFound(
+                "this study has no key in the keyring",
+                hint="restore keyring/ from a backup, then: huisclos verify",
+            ) from None
+        return unseal(sealed, [secret.identity]).decode("ascii").strip()
+
+    def _new_batch(self, source: Source, now: float) -> BatchKey:
+        batch_id = secrets.token_hex(16)
+        identity = X25519Identity.generate()
+        document = msgspec.json.encode(_BatchDocument(str(identity), source, now))
+        self._core.store.put(places.batch_key(batch_id), seal(document, [self._core.recipient]))
+        return BatchKey(batch_id, str(identity.recipient))
+
+    async def _spend(self, actor: Actor, now: float, address: str) -> None:
+        if actor.kind in {ActorKind.CONSOLE, ActorKind.HOUSE}:
+            return
+        budget = self._budgets.setdefault(actor.id, _Budget())
+        while budget.opened and budget.opened[0] < now - _WINDOW:
+            budget.opened.popleft()
+        if len(budget.opened) >= OPENED_IN_TEN_MINUTES and budget.confirmed_until < now:
+            await self._core.journal(self._core.entry(Act.REFUSED, actor, address=address, what="budget"))
+            raise NotGranted(
+                f"{OPENED_IN_TEN_MINUTES} studies were opened in ten minutes, faster than people read",
+                hint="an owner can confirm that this is well, on the People page",
+            )
+        budget.opened.append(now)
+
+    async def _sum_soon(self) -> None:
+        await asyncio.sleep(0.8)
+        await self._sum()
+
+    async def _sum(self) -> None:
+        entries: list[Entry] = []
+        for reading in self._by_grant.values():
+            if reading.instances or reading.octets:
+                entries.append(
+                    self._core.entry(
+                        Act.READ,
+                        reading.actor,
+                        address=reading.address,
+                        study_id=reading.grant.study_id,
+                        purpose=reading.grant.purpose,
+                        counts={"instances": reading.instances, "octets": reading.octets},
+                        grant_id=reading.grant.id,
+                    )
+                )
+                reading.instances = reading.octets = 0
+        if entries:
+            await self._core.journal(*entries)
+        now = self._core.now()
+        for key, reading in list(self._readings.items()):
+            if reading.grant.until + 60 < now:
+                del self._readings[key]
+                self._by_grant.pop(reading.grant.id, None)
+
+    def _stored(self, act: Act, deposit: Deposit) -> Entry:
+        source = deposit.source
+        actor = Actor(source.kind, source.id, source.label, frozenset()) if act is Act.STORED else HOUSE
+        return self._core.entry(
+            act,
+            actor,
+            address=source.address,
+            study_id=deposit.study_id,
+            what=deposit.digest.hex(),
+            subject=source.label,
+            counts={"instances": deposit.objects, "octets": deposit.octets},
+        )
