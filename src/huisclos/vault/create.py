@@ -58,4 +58,5 @@ def create_archive(
     holders = Holders(store)
     if recovery is not None:
         holders.add(secret, str(recovery.recipient), HolderKind.RECOVERY, "recovery key", now.timestamp())
+        store.put(places.RECOVERY, seal(str(recovery).encode() + b"\n", recipients))
     holders.add(secret, opener.secret, opener.kind, opener.name, now.timestamp())
