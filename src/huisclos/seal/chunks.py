@@ -47,16 +47,18 @@ def plain_size(sealed: int) -> int:
     return (chunks - 1) * CHUNK + last
 
 
-def seal_run(aead: ChaCha20Poly1305, number: int, plain: memoryview, out: memoryview, *, final: bool) -> None:
+def seal_run(
+    aead: ChaCha20Poly1305, number: int, plain: bytes | memoryview, out: memoryview, *, final: bool
+) -> None:
     """Seal chunk `number` and those after it into `out`, which is exactly large enough.
 
     All chunks are full, except the last one of the payload when `final` says it is here.
     """
-    count = chunk_count(len(plain))
+    view, count = memoryview(plain), chunk_count(len(plain))
     for place in range(count):
         begin, to = place * CHUNK, place * SEALED_CHUNK
         nonce = chunk_nonce(number + place, last=final and place == count - 1)
-        aead.encrypt_into(nonce, plain[begin : begin + CHUNK], None, out[to : to + SEALED_CHUNK])
+        aead.encrypt_into(nonce, view[begin : begin + CHUNK], None, out[to : to + SEALED_CHUNK])
 
 
 def open_run(
@@ -111,34 +113,44 @@ class Regroup:
     """Turns pieces of any length into runs of whole groups, and holds the end back.
 
     Only the end of all pieces tells which group is the last, so a whole group is let go
-    when something follows it. Memory is bounded by one group; a long piece is not copied.
+    when something follows it. What is held is a group and the pieces it came in at most;
+    no byte is copied more than once, those of a long immutable piece not at all.
     """
 
-    __slots__ = ("_group", "_held")
+    __slots__ = ("_group", "_held", "_length")
 
     def __init__(self, group: int) -> None:
         self._group = group
-        self._held = bytearray()
+        self._held: list[bytes | memoryview] = []
+        self._length = 0
 
-    def push(self, piece: bytes | bytearray | memoryview) -> list[memoryview]:
+    def push(self, piece: bytes | bytearray | memoryview) -> list[bytes | memoryview]:
         """Runs of whole groups, in order, ready now; they may look into `piece` itself."""
         rest = memoryview(piece).cast("B")
-        if not rest:
+        length = len(rest)
+        if self._length + length <= self._group:
+            self._hold(rest)
             return []
-        runs: list[memoryview] = []
-        if self._held:
-            lacking = self._group - len(self._held)
-            self._held += rest[:lacking]
+        runs: list[bytes | memoryview] = []
+        if self._length:
+            lacking = self._group - self._length
+            if lacking:
+                self._held.append(rest[:lacking])
+            runs.append(self.rest())
             rest = rest[lacking:]
-            if not rest:
-                return []
-            runs.append(memoryview(self._held))
+            self._held = []
+            self._length = 0
         whole = (len(rest) - 1) // self._group * self._group
         if whole:
             runs.append(rest[:whole])
-        self._held = bytearray(rest[whole:])
+        self._hold(rest[whole:])
         return runs
 
-    def rest(self) -> memoryview:
+    def rest(self) -> bytes | memoryview:
         """What is held back: after the last piece, the last group."""
-        return memoryview(self._held)
+        return self._held[0] if len(self._held) == 1 else b"".join(self._held)
+
+    def _hold(self, piece: memoryview) -> None:
+        if piece:  # a piece that may change in its owner's hands is held as it is now
+            self._held.append(piece if isinstance(piece.obj, bytes) else bytes(piece))
+            self._length += len(piece)

@@ -12,6 +12,7 @@ one spelling and its MAC covers all of it.
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -31,8 +32,10 @@ PAYLOAD_NONCE: Final = 16
 
 _COLUMNS: Final = 64
 _MAC_TEXT: Final = 43
+_CLOSING: Final = len("--- \n") + _MAC_TEXT
 _MARK: Final = b"---"
 _NEW_STANZA: Final = b"-> "
+_ARGUMENTS: Final = re.compile(r"[!-~]+(?: [!-~]+)*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +50,20 @@ class Stanza:
     body: bytes
 
     def __post_init__(self) -> None:
-        if not self.args or not all(arg and all("!" <= c <= "~" for c in arg) for arg in self.args):
+        line = " ".join(self.args)
+        if not _ARGUMENTS.fullmatch(line) or line.count(" ") != len(self.args) - 1:
             raise Unreadable("a stanza whose arguments are missing, empty or not visible ASCII")
 
     @property
     def kind(self) -> str:
         """The recipient's type: `X25519`, `scrypt`, or one we do not know and leave alone."""
         return self.args[0]
+
+    @property
+    def length(self) -> int:
+        """Bytes of the encoded stanza."""
+        text = -(-len(self.body) * 4 // 3)
+        return len(_NEW_STANZA) + len(" ".join(self.args)) + 1 + text + text // _COLUMNS + 1
 
     def encode(self) -> bytes:
         """The stanza's lines; the last is shorter than 64 columns, empty if need be."""
@@ -104,7 +114,7 @@ class Header:
     @property
     def length(self) -> int:
         """Bytes of the encoded header."""
-        return len(self.encode())
+        return len(VERSION_LINE) + sum(stanza.length for stanza in self.stanzas) + _CLOSING
 
     def check(self, file_key: bytes) -> None:
         """Raise `Tampered` unless the MAC is the one this file key gives."""

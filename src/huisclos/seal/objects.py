@@ -147,7 +147,7 @@ def _opened(aead: ChaCha20Poly1305, begun: bytearray, rest: Iterator[bytes]) -> 
     yield from _last(aead, number, regroup.rest())
 
 
-def _more(aead: ChaCha20Poly1305, number: int, sealed: memoryview) -> Iterator[bytes]:
+def _more(aead: ChaCha20Poly1305, number: int, sealed: bytes | memoryview) -> Iterator[bytes]:
     """A chunk with something after it; released even when it turns out to be the true end."""
     opened = open_chunk(aead, number, sealed, last=False)
     if opened is not None:
@@ -160,7 +160,7 @@ def _more(aead: ChaCha20Poly1305, number: int, sealed: memoryview) -> Iterator[b
     raise Tampered(f"chunk {number} of the payload does not open")
 
 
-def _last(aead: ChaCha20Poly1305, number: int, sealed: memoryview) -> Iterator[bytes]:
+def _last(aead: ChaCha20Poly1305, number: int, sealed: bytes | memoryview) -> Iterator[bytes]:
     """The chunk at the end; released even when it is a true one that is not the end."""
     opened = open_chunk(aead, number, sealed, last=True)
     if opened is not None:

@@ -9,6 +9,7 @@ from huisclos.seal.chunks import (
     CHUNK,
     SEALED_CHUNK,
     Regroup,
+    chunk_nonce,
     filled,
     payload_aead,
     seal_run,
@@ -69,9 +70,12 @@ class Sealer:
         self._finished = True
         return self._sealed([self._regroup.rest()], final=True)
 
-    def _sealed(self, runs: list[memoryview], *, final: bool) -> bytes:
+    def _sealed(self, runs: list[bytes | memoryview], *, final: bool) -> bytes:
         lead = b"" if self._begun else self.payload_nonce
         self._begun = True
+        if not lead and len(runs) == 1 and len(runs[0]) <= CHUNK:  # one chunk: nothing to put together
+            self._number += 1
+            return self._aead.encrypt(chunk_nonce(self._number - 1, last=final), runs[0], None)
 
         def fill(out: memoryview) -> None:
             out[: len(lead)] = lead
