@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from huisclos.dicom.uids import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, TransferSyntax, transfer_syntax
 from huisclos.dicom.walk import Element
 
-LONG = {"OB", "OW", "UN", "UT", "SQ"}
+LONG = {"OB", "OW", "UN", "UT", "UV", "SQ"}
 NATIVE = [transfer_syntax(uid) for uid in (EXPLICIT_LE, IMPLICIT_LE, EXPLICIT_BE)]
 # Tags whose VR the dictionary knows, so that implicit and explicit say the same.
 TAGS = {
@@ -138,9 +138,9 @@ def explicit(*elements: tuple[int, str, bytes]) -> bytes:
     """A flat explicit little endian data set."""
     out = b""
     for tag, vr, value in elements:
-        value += (b"\0" if vr in ("UI", "OB") else b" ") * (len(value) % 2)
+        padded = value + (b"\0" if vr in ("UI", "OB") else b" ") * (len(value) % 2)
         head = pack("<HH", tag >> 16, tag & 0xFFFF) + vr.encode()
-        out += head + (pack("<HI", 0, len(value)) if vr in LONG else pack("<H", len(value))) + value
+        out += head + (pack("<HI", 0, len(padded)) if vr in LONG else pack("<H", len(padded))) + padded
     return out
 
 

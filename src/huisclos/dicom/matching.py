@@ -68,6 +68,7 @@ PARTICLES: Final = frozenset(
 _LIGATURES: Final = str.maketrans(
     {"æ": "ae", "œ": "oe", "ø": "o", "ß": "ss", "đ": "d", "ð": "d", "þ": "th", "ł": "l", "ħ": "h", "ı": "i"}
 )
+_PARTS: Final = re.compile(r"[\^=]+")
 _APART: Final = re.compile(r"[^\w]+|_+")
 _JOINING: Final = re.compile(r"[-'’ʼ`´‐‑–]")
 
@@ -260,7 +261,9 @@ def fold(text: str) -> str:
     >>> fold("LE GŒUFF d'Élian^Jean-Noël")
     'le goeuff d elian jean noel'
     """
-    spread = unicodedata.normalize("NFKD", text.casefold()).translate(_LIGATURES)
+    # Twice, since taking a letter apart can leave a capital (mathematical alphabets).
+    spread = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text.casefold()).casefold())
+    spread = spread.translate(_LIGATURES)
     plain = "".join(c for c in spread if not unicodedata.combining(c))
     return " ".join(_APART.sub(" ", plain).split())
 
@@ -271,22 +274,19 @@ def name_words(name: str) -> tuple[str, ...]:
     To be kept beside a stored name: `de la Tour^Jean-Noël` has tour, latour, delatour, jean,
     noel, jeannoel and the particles.
     """
-    words: dict[str, None] = {}
-    for part in re.split(r"[\^=]+", name):
-        for piece in part.split():
-            pieces = [folded for side in _JOINING.split(piece) for folded in fold(side).split()]
-            words.update(dict.fromkeys(pieces))
-            if len(pieces) > 1:
-                words["".join(pieces)] = None
+    words: list[str] = []
+    joined: list[str] = []
+    for part in _PARTS.split(name):
         plain = fold(part).split()
+        words += plain
+        joined += (fold(_JOINING.sub("", piece)) for piece in part.split() if _JOINING.search(piece))
         for at, word in enumerate(plain):
-            joined = word
             for before in reversed(plain[:at]):
                 if before not in PARTICLES:
                     break
-                joined = before + joined
-                words[joined] = None
-    return tuple(words)
+                word = before + word  # noqa: PLW2901 - the word grows to the left
+                joined.append(word)
+    return (*words, *dict.fromkeys(joined))
 
 
 def name_query(text: str) -> Callable[[Iterable[str]], bool]:
