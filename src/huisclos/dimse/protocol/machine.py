@@ -2,9 +2,9 @@
 
 Whoever owns the socket and the clock does four things: `feed` what was read and take events until
 `next_event` gives None; send what `take_outgoing` gives; keep a timer of `Bounds.artim_seconds`
-while `artim` is true and call `expire_artim` when it runs out; close the transport when `closing`
-becomes true. Bytes that follow an event are not looked at before the next call of `next_event`,
-so not to call it is how to hold a peer back.
+while `artim` is true, anew when `artim_starts` grows, and call `expire_artim` when it runs out;
+close the transport when `closing` becomes true. Bytes that follow an event are not looked at before
+the next call of `next_event`, so not to call it is how to hold a peer back.
 """
 
 from __future__ import annotations
