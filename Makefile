@@ -53,6 +53,7 @@ lint: set-up
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python packaging/reference.py --check
 
 format: set-up
 	$(BIN)/ruff check --fix

@@ -1,0 +1,69 @@
+"""The bench's harness: what counts as a figure, what counts as missed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pydicom
+import pytest
+
+from bench import images, run
+
+FIGURE: dict[str, Any] = {
+    "name": "n",
+    "ours": 2.0,
+    "peer": 4.0,
+    "peer_name": "p",
+    "ratio": 0.5,
+    "goal": 1.0,
+    "unit": "x/s",
+    "runs": {},
+}
+
+
+def _with_figures(monkeypatch: pytest.MonkeyPatch, folder: Path, *figures: dict[str, Any]) -> None:
+    bench = ModuleType("bench.invented")
+    bench.run = lambda: list(figures)  # type: ignore[attr-defined]
+    monkeypatch.setitem(__import__("sys").modules, "bench.invented", bench)
+    monkeypatch.setattr(run, "discover", lambda: ["invented"])
+    monkeypatch.setattr(run, "FIGURES", folder / "figures.json")
+
+
+def test_a_missed_goal_fails_the_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A ratio below its goal makes the program exit 1; the figures are written all the same."""
+    _with_figures(monkeypatch, tmp_path, FIGURE)
+    assert run.main([]) == 1
+    assert json.loads((tmp_path / "figures.json").read_text()) == [FIGURE]
+
+
+def test_a_figure_without_a_goal_is_never_missed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A figure may only inform; one that meets its goal passes."""
+    _with_figures(monkeypatch, tmp_path, FIGURE | {"goal": None}, FIGURE | {"ratio": 1.0})
+    assert run.main(["invented"]) == 0
+
+
+def test_a_figure_has_its_eight_fields(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A bench that forgets its unit, or adds a field, is wrong."""
+    _with_figures(monkeypatch, tmp_path, FIGURE | {"note": ""})
+    with pytest.raises(ValueError, match="note"):
+        run.main([])
+
+
+def test_an_unknown_bench_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A misspelt bench does not pass for one that met its goals."""
+    _with_figures(monkeypatch, tmp_path, FIGURE)
+    with pytest.raises(SystemExit):
+        run.main(["other"])
+
+
+def test_each_slice_is_an_instance_of_its_own(tmp_path: Path) -> None:
+    """Slices are valid CT instances of 512 KB; another number is another study."""
+    paths = [*images.write_series(tmp_path / "a", 3, 1), *images.write_series(tmp_path / "b", 3, 2)]
+    datasets = [pydicom.dcmread(path) for path in paths]
+    assert len({dataset.SOPInstanceUID for dataset in datasets}) == 6
+    assert len({dataset.StudyInstanceUID for dataset in datasets}) == 2
+    assert all(dataset.SOPInstanceUID == dataset.file_meta.MediaStorageSOPInstanceUID for dataset in datasets)
+    assert datasets[0].pixel_array.shape == (512, 512)
