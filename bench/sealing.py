@@ -147,15 +147,24 @@ def _small_things() -> list[dict[str, Any]]:
         ),
         ("make 100,000 tokens", RECORDS, "s", lambda: key.token("InstanceUID", "1.2.840.99999.1"), 1.0),
     ]
-    rows: list[dict[str, Any]] = []
-    for name, count, unit, once, goal in times:
-        spent = statistics.median(_seconds(partial(_repeat, once, count)) for _ in range(5))
-        ours = spent if unit == "s" else spent / count * 1e6
-        rows.append(
-            {"name": name, "ours": ours, "peer": None, "peer_name": "", "ratio": None}
-            | {"goal": goal, "unit": unit, "runs": 5}
-        )
-    return rows
+    return [_time(name, count, unit, once, budget) for name, count, unit, once, budget in times]
+
+
+def _time(name: str, count: int, unit: str, once: Callable[[], object], budget: float) -> dict[str, Any]:
+    """A time beside the most it may take."""
+    scale = 1.0 if unit == "s" else 1e6 / count
+    spent = [_seconds(partial(_repeat, once, count)) * scale for _ in range(5)]
+    ours = statistics.median(spent)
+    return {
+        "name": name,
+        "ours": round(ours, 2),
+        "peer": budget,
+        "peer_name": "budget",
+        "ratio": round(budget / ours, 2),
+        "goal": 1.0,
+        "unit": unit,
+        "runs": {"ours": [round(one, 3) for one in spent], "peer": []},
+    }
 
 
 def _sealing(plain: bytes) -> Callable[[], object]:
@@ -174,17 +183,19 @@ def _speed(
     both = (partial(_repeat, ours, times), partial(_repeat, peer, times))
     for side in both:
         side()
-    pairs = [tuple(_seconds(side) for side in both) for _ in range(RUNS)]
-    mine, theirs = (times * size / statistics.median(side) / _GIGA for side in zip(*pairs, strict=True))
+    spent = [tuple(_seconds(side) for side in both) for _ in range(RUNS)]
+    speeds = [[times * size / one / _GIGA for one in side] for side in zip(*spent, strict=True)]
+    mine, theirs = (statistics.median(side) for side in speeds)
+    runs = [[round(one, 3) for one in side] for side in speeds]
     return {
         "name": name,
-        "ours": mine,
-        "peer": theirs,
+        "ours": round(mine, 2),
+        "peer": round(theirs, 2),
         "peer_name": peer_name,
-        "ratio": mine / theirs,
+        "ratio": round(mine / theirs, 2),
         "goal": goal,
         "unit": "GB/s",
-        "runs": RUNS,
+        "runs": {"ours": runs[0], "peer": runs[1]},
     }
 
 
@@ -200,14 +211,10 @@ def _spoken(size: int) -> str:
 
 def main() -> None:
     """Print the rows as a table."""
-    print(f"chunks of {_spoken(CHUNK)}; medians of {RUNS}; goal: a ratio, or at most so much time")
+    print(f"chunks of {_spoken(CHUNK)}; medians; the ratio is how many times faster than what stands beside")
     for row in run():
-        peer = (
-            f"{row['peer_name']:>11} {row['peer']:6.2f}  ratio {row['ratio']:5.2f}"
-            if row["peer"]
-            else " " * 33
-        )
-        print(f"{row['name']:<46} {row['ours']:8.2f} {row['unit']:<5}{peer}  goal {row['goal']}")
+        beside = f"{row['peer']:8.2f} {row['peer_name']:<11} ratio {row['ratio']:5.2f}, goal {row['goal']}"
+        print(f"{row['name']:<46} {row['ours']:8.2f} {row['unit']:<5} {beside}")
 
 
 if __name__ == "__main__":

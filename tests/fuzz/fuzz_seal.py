@@ -47,10 +47,16 @@ SEEDS: Final[list[bytes]] = [
 
 
 def one(data: bytes) -> None:
-    """Give `data` to every parser of the room; raises nothing, except for a bug."""
+    """Give `data` to every parser of the room; raises the last refusal when all refuse."""
+    accepted, refusal = False, None
     for ask in (_header, _whole, _streamed, _armor, _text, _record):
-        with suppress(HuisclosError):
+        try:
             ask(data)
+            accepted = True
+        except HuisclosError as error:
+            refusal = error
+    if refusal is not None and not accepted:
+        raise refusal
 
 
 def _header(data: bytes) -> None:
