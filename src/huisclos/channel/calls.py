@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -65,7 +65,7 @@ class Methods:
             except msgspec.DecodeError as error:
                 raise Unreadable(f"a call of {frame.name!r} does not decode") from error
             result = await answer(request)
-            return Frame(REPLY, frame.number, "", _packer.encode(NOTHING if result is None else result))
+            return Frame(REPLY, frame.number, "", _packer.encode(result))
         except HuisclosError as error:
             return Frame(
                 FAULT, frame.number, type(error).__name__, _packer.encode([error.message, error.hint])
@@ -111,6 +111,8 @@ class Channel(asyncio.Protocol):
         if frame.kind == FAULT:
             message, hint = msgspec.msgpack.decode(frame.body, type=tuple[str, str])
             raise _FAULTS.get(frame.name, HuisclosError)(message, hint=hint)
+        if reply is Nothing:
+            return cast("Reply", NOTHING)
         return msgspec.msgpack.decode(frame.body, type=reply)
 
     def close(self) -> None:

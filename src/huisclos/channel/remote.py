@@ -35,11 +35,22 @@ def methods_of(port: type) -> dict[str, tuple[type[msgspec.Struct], Any]]:
     return table
 
 
-def serve(methods: Methods, port: type, implementation: object, *, only: frozenset[str] | None = None) -> None:
-    """Answer the methods of `port` (or `only` some) with those of `implementation`."""
+def serve(
+    methods: Methods,
+    port: type,
+    implementation: object,
+    *,
+    only: frozenset[str] | None = None,
+    guard: Callable[[msgspec.Struct], None] | None = None,
+) -> None:
+    """Answer the methods of `port` (or `only` some) with those of `implementation`.
+
+    `guard` sees each request first and raises to refuse it.
+    """
     for name, (request, _) in methods_of(port).items():
         if only is None or name in only:
-            methods.add(f"{port.__name__}.{name}", request, _answer(getattr(implementation, name), request))
+            answer = _answer(getattr(implementation, name), request, guard)
+            methods.add(f"{port.__name__}.{name}", request, answer)
 
 
 def remote(port: type[Port], caller: Caller) -> Port:
@@ -57,7 +68,9 @@ def _keep(self: Any, caller: Caller) -> None:
 
 
 def _answer(
-    method: Callable[..., Awaitable[Any]], request: type[msgspec.Struct]
+    method: Callable[..., Awaitable[Any]],
+    request: type[msgspec.Struct],
+    guard: Callable[[msgspec.Struct], None] | None,
 ) -> Callable[[Any], Awaitable[Any]]:
     names = request.__struct_fields__
     signature = inspect.signature(method)
@@ -66,6 +79,8 @@ def _answer(
     }
 
     async def answer(asked: Any) -> Any:
+        if guard is not None:
+            guard(asked)
         positional = [getattr(asked, name) for name in names if name not in keyword]
         return await method(*positional, **{name: getattr(asked, name) for name in keyword})
 

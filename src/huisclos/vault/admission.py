@@ -90,6 +90,10 @@ class Doorkeeper:
 
     async def heard(self, peer_id: str, objects: int) -> None:
         """See `PeerDoor`."""
+        self.count(peer_id, objects)
+
+    def count(self, peer_id: str, objects: int) -> None:
+        """A peer was heard, and sent so many objects."""
         heard = self._heard.setdefault(peer_id, Heard())
         heard.at = self._core.now()
         heard.objects += objects

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -74,6 +75,8 @@ class Vaultkeeper:
         self._opening = asyncio.Lock()
         self._budgets: dict[str, _Budget] = {}
         self._summing: asyncio.Task[None] | None = None
+        self.on_deposits: Callable[[tuple[Deposit, ...]], None] = lambda _: None
+        """Told of each deposit, for the state page and the gate."""
 
     # Keeper
 
@@ -149,6 +152,7 @@ class Vaultkeeper:
 
     async def deposited(self, deposits: tuple[Deposit, ...]) -> None:
         """See `Keeper`."""
+        self.on_deposits(deposits)
         await self._core.journal(*(self._stored(Act.STORED, deposit) for deposit in deposits))
 
     async def stored_by(self, proof: Proof) -> Source:

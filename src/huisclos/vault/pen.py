@@ -66,6 +66,15 @@ class Pen:
         """Every whole record, from the first. Raises `JournalBroken`."""
         return [record for _, record in read_records(self._read_log())]
 
+    def stand(self) -> tuple[Nib, int]:
+        """Where the chain stands, and how many bytes the log's file has, at one moment."""
+        with self._lock:
+            return self._nib, os.fstat(self._log).st_size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes of the log's file from `offset`; fewer than `length` at its end."""
+        return os.pread(self._log, length, offset)
+
     def sign_head(self, head: Head) -> None:
         """Keep a signed head beside the journal."""
         with (self._folder / "heads.log").open("ab") as heads:
@@ -124,10 +133,7 @@ class Pen:
         return b"".join(parts)
 
     def _read_pen(self) -> tuple[Nib, int] | None:
-        found = [
-            slot for at in (0, _SLOT) if (slot := _decode_slot(os.pread(self._pen, _SLOT, at))) is not None
-        ]
-        return max(found, key=lambda slot: slot[0].sequence, default=None)
+        return decode_pen(os.pread(self._pen, 2 * _SLOT, 0))
 
     def _settle(self) -> None:
         # both slots, one after the other: a torn write spoils one, and the used key stays in neither
@@ -147,6 +153,12 @@ def create_journal(folder: Path, key: bytes) -> None:
         os.fsync(pen)
     finally:
         os.close(pen)
+
+
+def decode_pen(pen: bytes) -> tuple[Nib, int] | None:
+    """Where the bytes of a `pen` file say the chain and the log's end stand; None when they say nothing."""
+    found = [slot for at in (0, _SLOT) if (slot := _decode_slot(pen[at : at + _SLOT])) is not None]
+    return max(found, key=lambda slot: slot[0].sequence, default=None)
 
 
 def _encode_slot(nib: Nib, end: int) -> bytes:

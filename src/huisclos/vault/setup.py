@@ -59,7 +59,7 @@ class SetUpService:
         self._link_until = core.now() + LINK_LIFE
         self._attempts = 0
         self._ticket: _Ticket | None = None
-        self._modality_done = False
+        self._modality_done = bool(core.owners()) and recovery.confirmed_at() > 0
 
     async def state(self) -> SetUpState:
         """See `SetUp`."""

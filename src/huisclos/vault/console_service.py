@@ -1,0 +1,114 @@
+"""The command line's side of the vault. Implements `Console`."""
+
+from __future__ import annotations
+
+from huisclos.access.accounts import PeerBody
+from huisclos.access.chronicle import JournalHead, JournalLine
+from huisclos.access.gate import RecoveryKey
+from huisclos.access.house import HouseReport
+from huisclos.access.nouns import Proof, ProofKind, Right, Role
+from huisclos.access.peers import Peer, PeerAsked
+from huisclos.errors import NotFound
+from huisclos.journal.entries import Act
+from huisclos.journal.heads import Head
+from huisclos.vault.chronicle import Chronicle
+from huisclos.vault.console import Added
+from huisclos.vault.core import CONSOLE, Core
+from huisclos.vault.peers import PeerService
+from huisclos.vault.people import PeopleService
+from huisclos.vault.recovery import Recovery, shown
+from huisclos.vault.state import StateService
+
+_PROOF = Proof(ProofKind.CONSOLE)
+
+
+class ConsoleService:
+    """What the account that owns the archive asks at the command line."""
+
+    def __init__(
+        self,
+        core: Core,
+        people: PeopleService,
+        peers: PeerService,
+        recovery: Recovery,
+        chronicle: Chronicle,
+        state: StateService,
+    ) -> None:
+        self._core = core
+        self._people = people
+        self._peers = peers
+        self._recovery = recovery
+        self._chronicle = chronicle
+        self._state = state
+
+    async def report(self) -> HouseReport:
+        """See `Console`."""
+        return await self._state.plain_report()
+
+    async def peers(self) -> tuple[Peer, ...]:
+        """See `Console`."""
+        return self._peers.everyone()
+
+    async def add_peer(self, peer: PeerBody) -> Peer:
+        """See `Console`."""
+        asked = PeerAsked(peer.title, peer.address, peer.port, peer.may, peer.until, peer.certificate)
+        return await self._peers.add(_PROOF, asked)
+
+    async def remove_peer(self, title: str) -> int:
+        """See `Console`."""
+        named = [peer for peer in self._peers.everyone() if peer.title == title]
+        if not named:
+            raise NotFound("there is no peer with this title", hint="see: huisclos peer list ARCHIVE")
+        for peer in named:
+            await self._peers.remove(_PROOF, peer.id)
+        return len(named)
+
+    async def add_user(self, name: str, role: Role, password: str) -> Added:
+        """See `Console`."""
+        return await self._people.add_from_console(name, role, password)
+
+    async def add_token(self, user: str, label: str, may: frozenset[Right], until: float) -> Added:
+        """See `Console`."""
+        return await self._people.add_token_from_console(user, label, may, until)
+
+    async def confirm_recovery(self, line: str) -> None:
+        """See `Console`."""
+        await self._recovery.confirm(CONSOLE, line)
+
+    async def recovery_key(self) -> RecoveryKey:
+        """See `Console`."""
+        key = shown(self._recovery.kept())
+        await self._core.journal(self._core.entry(Act.CHANGED, CONSOLE, what="recovery-shown"))
+        return key
+
+    async def journal(self, offset: int, limit: int) -> tuple[JournalLine, ...]:
+        """See `Console`."""
+        return await self._chronicle.lines(offset, limit)
+
+    async def verify_journal(self, anchored: Head | None) -> JournalHead:
+        """See `Console`."""
+        return await self._chronicle.verify_now(anchored)
+
+    async def head(self) -> Head:
+        """See `Console`."""
+        return await self._chronicle.anchor()
+
+    async def exported(self, study_id: str, instances: int, octets: int) -> None:
+        """See `Console`."""
+        counts = {"instances": instances, "octets": octets}
+        await self._core.journal(self._core.entry(Act.EXPORTED, CONSOLE, study_id=study_id, counts=counts))
+
+    async def verified(self, problems: int, objects: int) -> None:
+        """See `Console`."""
+        self._state.verified_at = self._core.now()
+        counts = {"problems": problems, "instances": objects}
+        await self._core.journal(self._core.entry(Act.VERIFIED, CONSOLE, counts=counts))
+
+    async def reindexed(self, instances: int, unattested: int) -> None:
+        """See `Console`."""
+        counts = {"instances": instances, "unattested": unattested}
+        await self._core.journal(self._core.entry(Act.REINDEXED, CONSOLE, counts=counts))
+
+    async def verify_key(self) -> bytes:
+        """See `Console`."""
+        return self._core.verify_key.public_bytes_raw()

@@ -1,0 +1,99 @@
+"""Holders as people see them. A user's holder file is sealed to the password they log in with."""
+
+from __future__ import annotations
+
+import asyncio
+
+from huisclos.access.accounts import UserBody
+from huisclos.access.people import Holder
+from huisclos.access.people import HolderKind as Shown
+from huisclos.errors import Conflict, NotFound
+from huisclos.vault.core import Core
+from huisclos.vault.hashing import canonical
+from huisclos.vault.holders import About, HolderKind
+from huisclos.vault.users import Known
+
+_SHOWN = {
+    HolderKind.PASSPHRASE: Shown.PASSPHRASE,
+    HolderKind.USER: Shown.PASSPHRASE,
+    HolderKind.RECOVERY: Shown.RECOVERY,
+    HolderKind.SET_UP: Shown.TEMPORARY,
+}
+_TYPED = frozenset({HolderKind.PASSPHRASE, HolderKind.USER})
+
+
+class Holding:
+    """Adds, lists and removes holders."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def all(self) -> tuple[Holder, ...]:
+        """Every holder, oldest first; one whose description is damaged comes without it."""
+        secret, holders = self._core.secret, self._core.holders
+        ids, damaged, everyone = await asyncio.to_thread(
+            lambda: (holders.ids(), holders.damaged(), holders.everyone(secret))
+        )
+        described = {about.holder_id: about for about in everyone}
+        shown = [_shown(holder_id, described.get(holder_id), holder_id in damaged) for holder_id in ids]
+        return tuple(sorted(shown, key=lambda holder: (holder.created_at, holder.id)))
+
+    async def seal_to(self, user: Known, password: str) -> str:
+        """A holder file that this user's password opens; its id. Takes about a second."""
+        core = self._core
+        return await asyncio.to_thread(
+            core.holders.add, core.secret, canonical(password), HolderKind.USER, user.name, core.now(), user.id
+        )
+
+    async def remove(self, holder_id: str) -> None:
+        """Destroy a holder file. Idempotent."""
+        await asyncio.to_thread(self._core.holders.remove, holder_id)
+
+    async def check_removable(self, holder_id: str) -> About | None:
+        """Whose holder it is, as far as known.
+
+        Raises `NotFound`; `Conflict` when it is the recovery key, or no whole passphrase holder would be left.
+        """
+        holders, secret = self._core.holders, self._core.secret
+        ids, damaged, everyone = await asyncio.to_thread(
+            lambda: (holders.ids(), holders.damaged(), holders.everyone(secret))
+        )
+        if holder_id not in ids:
+            raise NotFound("there is no such holder")
+        about = next((about for about in everyone if about.holder_id == holder_id), None)
+        if about is not None and about.kind is HolderKind.RECOVERY:
+            raise Conflict("the recovery key is not taken away", hint="make a new one: it replaces this one")
+        left = [
+            other
+            for other in everyone
+            if other.kind in _TYPED and other.holder_id != holder_id and other.holder_id not in damaged
+        ]
+        if not left:
+            raise Conflict(
+                "no other passphrase would open this archive", hint="make another user a holder first"
+            )
+        return about
+
+    async def sweep(self) -> int:
+        """Destroy holder files that a password change cut short has left behind; how many."""
+        core = self._core
+        everyone = await asyncio.to_thread(core.holders.everyone, core.secret)
+        users = core.ledger.all(UserBody)
+        old = [
+            about.holder_id
+            for about in everyone
+            if about.kind is HolderKind.USER and _is_old(about, users.get(about.user_id))
+        ]
+        for holder_id in old:
+            await self.remove(holder_id)
+        return len(old)
+
+
+def _is_old(about: About, user: UserBody | None) -> bool:
+    return user is not None and bool(user.holder_id) and user.holder_id != about.holder_id
+
+
+def _shown(holder_id: str, about: About | None, damaged: bool) -> Holder:  # noqa: FBT001 - a fact, not a mode
+    if about is None:
+        return Holder(holder_id, "", Shown.PASSPHRASE, damaged=True, created_at=0.0)
+    return Holder(holder_id, about.name, _SHOWN[about.kind], damaged, about.made_at, about.user_id)

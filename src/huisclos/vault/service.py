@@ -1,0 +1,198 @@
+"""The vault put together: its services, and what each sibling may ask of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+import msgspec
+
+from huisclos.access.admission import PeerDoor
+from huisclos.access.chronicle import JournalReader
+from huisclos.access.gate import Gate, SetUp
+from huisclos.access.house import HouseState
+from huisclos.access.nouns import Proof, ProofKind
+from huisclos.access.people import People
+from huisclos.access.peers import Peers
+from huisclos.access.sessions import Door
+from huisclos.archive.finder_ports import Signer, StudyKeys
+from huisclos.archive.nouns import Deposit
+from huisclos.archive.ports import HouseKeys, Keeper, ObjectStore
+from huisclos.certificates import Authority, describe, make_leaf
+from huisclos.certificates.authority import RENEW_DAYS
+from huisclos.channel import Methods, serve
+from huisclos.errors import HuisclosError, NotGranted
+from huisclos.journal.entries import Act
+from huisclos.seal import unseal
+from huisclos.vault import places
+from huisclos.vault.admission import Doorkeeper
+from huisclos.vault.chronicle import Chronicle
+from huisclos.vault.console import Console
+from huisclos.vault.console_service import ConsoleService
+from huisclos.vault.core import HOUSE, Core
+from huisclos.vault.gate import GateService
+from huisclos.vault.keeper import Vaultkeeper
+from huisclos.vault.people import PeopleService
+from huisclos.vault.peers import PeerService
+from huisclos.vault.ports import Echoer
+from huisclos.vault.recovery import Recovery
+from huisclos.vault.sessions import Sessions
+from huisclos.vault.setup import SetUpService
+from huisclos.vault.state import StateService
+
+TICK: Final = 15 * 60.0
+"""Seconds without an entry after which the journal ticks."""
+
+
+class FinderKeys(msgspec.Struct, frozen=True):
+    """What the finder is given when it starts."""
+
+    records: bytes
+    """Key of the sealed records."""
+    grants: bytes
+    """Key that binds grants."""
+
+    def __repr__(self) -> str:
+        return "FinderKeys()"
+
+
+class FinderOpening(Protocol):
+    """What only the finder may ask."""
+
+    async def finder_keys(self) -> FinderKeys:
+        """Raises `Locked`."""
+
+
+class LeafKeeper(Protocol):
+    """What the supervisor's helpers ask about the listeners."""
+
+    async def renew_leaf(self, host: str, addresses: tuple[str, ...]) -> bool:
+        """Make a new leaf if the one there ends soon or lacks a name; whether it did. Raises `Locked`."""
+
+
+class VaultServices:
+    """Everything the vault answers, by the role of who asks."""
+
+    def __init__(
+        self, core: Core, objects: ObjectStore, echoer: Echoer, announce: Callable[[str], Awaitable[None]]
+    ) -> None:
+        self.core = core
+        self.sessions = Sessions(core)
+        self.people = PeopleService(core, self.sessions)
+        self.chronicle = Chronicle(core, self.sessions)
+        self.recovery = Recovery(core)
+        self.keeper = Vaultkeeper(core, self.sessions)
+        self.doorkeeper = Doorkeeper(core, self.people)
+        self.peers = PeerService(core, self.sessions, self.people, self.doorkeeper, echoer)
+        self.gate = GateService(core, self.keeper, self.sessions, self.people, self.chronicle, announce)
+        self.set_up = SetUpService(core, self.gate, self.sessions, self.people, self.recovery)
+        self.state = StateService(
+            core,
+            objects,
+            self.sessions,
+            self.gate,
+            self.people,
+            self.doorkeeper,
+            self.peers,
+            self.recovery,
+            self.chronicle,
+        )
+        self.console = ConsoleService(
+            core, self.people, self.peers, self.recovery, self.chronicle, self.state
+        )
+        self.keeper.on_deposits = self._count
+        self.people.on_rights_changed = self.keeper.end_actor
+
+    def methods(self, role: str) -> Methods:
+        """What a sibling of this role may ask: nothing but its own trade."""
+        methods = Methods()
+        tables: dict[str, tuple[tuple[type, object, frozenset[str] | None], ...]] = {
+            "web": (
+                (Keeper, self.keeper, None),
+                (Door, self.sessions, None),
+                (SetUp, self.set_up, None),
+                (People, self.people, None),
+                (Peers, self.peers, None),
+                (PeerDoor, self.doorkeeper, frozenset({"turned_away"})),
+                (JournalReader, self.chronicle, None),
+                (HouseState, self.state, None),
+                (Gate, self.gate, frozenset({"state", "lock"})),
+            ),
+            "gate": (
+                (Gate, self.gate, frozenset({"state", "unlock"})),
+                (HouseState, self.state, frozenset({"glance", "trust"})),
+                (PeerDoor, self.doorkeeper, frozenset({"turned_away"})),
+            ),
+            "reception": (
+                (Keeper, self.keeper, frozenset({"batch", "deposited"})),
+                (PeerDoor, self.doorkeeper, None),
+            ),
+            "finder": ((StudyKeys, self.keeper, None), (Signer, self.keeper, None), (FinderOpening, self, None)),
+            "scribe": ((HouseKeys, self.keeper, None),),
+            "cli": (
+                (Console, self.console, None),
+                (Gate, self.gate, None),
+                (Keeper, self.keeper, None),
+                (HouseKeys, self.keeper, None),
+                (LeafKeeper, self, None),
+            ),
+        }
+        for port, implementation, only in tables.get(role, ()):
+            guard = None if role == "cli" else _no_console
+            serve(methods, port, implementation, only=only, guard=guard)
+        return methods
+
+    async def finder_keys(self) -> FinderKeys:
+        """See `FinderOpening`."""
+        sealed = await asyncio.to_thread(self.core.store.read, places.RECORD_KEY)
+        return FinderKeys(unseal(sealed, [self.core.secret.identity]), self.core.grant_key)
+
+    def _count(self, deposits: tuple[Deposit, ...]) -> None:
+        self.state.last_received_at = self.core.now()
+        self.gate.received(deposits)
+        for deposit in deposits:
+            self.doorkeeper.count(deposit.source.id, deposit.objects)
+
+    async def renew_leaf(self, host: str, addresses: tuple[str, ...]) -> bool:
+        """See `LeafKeeper`."""
+        secret, now = self.core.secret, dt.datetime.fromtimestamp(self.core.now(), dt.UTC)
+        with contextlib.suppress(HuisclosError):
+            leaf = describe(self.core.store.read(places.LEAF))
+            wanted = {host, "127.0.0.1", *addresses} - {""}
+            if leaf.until - now > dt.timedelta(days=RENEW_DAYS) and wanted <= set(leaf.names):
+                return False
+        key = unseal(self.core.store.read(places.CA_KEY), [secret.identity])
+        authority = Authority(self.core.store.read(places.CA), key)
+        self.core.store.put(places.LEAF, make_leaf(authority, host, addresses, now))
+        return True
+
+    async def begin(self) -> None:
+        """The first entry of this start, and from then on a tick when nothing happens."""
+        await self.core.journal(self.core.entry(Act.STARTED, HOUSE, what=socket.gethostname()[:64]))
+        if self.core.pen.problem:
+            await self.core.journal(self.core.entry(Act.BROKEN, HOUSE))
+
+    async def tick(self) -> None:
+        """Forever: an entry whenever nothing was written for `TICK` seconds."""
+        while True:
+            before = self.core.pen.entries
+            await asyncio.sleep(TICK)
+            if self.core.pen.entries == before:
+                await self.core.journal(self.core.entry(Act.TICK, HOUSE))
+
+    async def finish(self) -> None:
+        """Lock if unlocked, and write the last entry."""
+        await self.gate.shut(HOUSE)
+        await self.core.journal(self.core.entry(Act.STOPPED, HOUSE))
+        self.core.pen.close()
+
+
+def _no_console(asked: msgspec.Struct) -> None:
+    for name in asked.__struct_fields__:
+        value = getattr(asked, name)
+        if isinstance(value, Proof) and value.kind is ProofKind.CONSOLE:
+            raise NotGranted("the console's proof is the command line's own channel")

@@ -1,0 +1,100 @@
+"""An archive's folder as the supervisor and the command line find it: paths, settings, the runtime folder, the lock."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from huisclos.errors import ArchiveNotFound, BadSetting, Conflict, HouseOpen
+from huisclos.settings import ArchiveSettings, load_settings
+from huisclos.stores import LocalStore
+
+SETTINGS_FILE: Final = "huisclos.toml"
+_LOCK: Final = "huisclos.lock"
+_SOCKET: Final = "control.sock"
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """An archive that exists."""
+
+    root: Path
+    settings: ArchiveSettings
+
+    @property
+    def store(self) -> LocalStore:
+        """Its objects, keys and batches."""
+        objects = Path(self.settings.objects) if self.settings.objects else None
+        return LocalStore(self.root, objects)
+
+    @property
+    def journal(self) -> Path:
+        """The folder of its journal."""
+        return self.root / "journal"
+
+    @property
+    def leaf(self) -> Path:
+        """Certificate chain and key of its listeners."""
+        return self.root / "tls" / "leaf.pem"
+
+    def database(self, name: str) -> Path:
+        """One of its databases: `index`, `accounts`, `decisions`."""
+        return self.root / f"{name}.sqlite"
+
+    @property
+    def control(self) -> Path:
+        """The socket the command line speaks to."""
+        return runtime_folder() / f"{_key(self.root)}-{_SOCKET}"
+
+
+def find_archive(root: Path) -> Archive:
+    """The archive in this folder. Raises `ArchiveNotFound`, `BadSetting`, `HouseOpen`."""
+    root = root.resolve()
+    try:
+        text = (root / SETTINGS_FILE).read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        raise ArchiveNotFound(f"no archive lies in {root}", hint=f"make one: huisclos init {root}") from None
+    except (OSError, UnicodeDecodeError):
+        raise BadSetting(f"{root / SETTINGS_FILE} cannot be read", hint="restore it, or check its rights") from None
+    mode = stat.S_IMODE(root.stat().st_mode)
+    if mode & 0o077:
+        raise HouseOpen(
+            f"{root} can be entered by other accounts of this machine", hint=f"run: chmod 700 {root}"
+        )
+    return Archive(root, load_settings(text))
+
+
+def runtime_folder() -> Path:
+    """This account's folder for sockets, made if need be. Raises `HouseOpen` if someone else owns it.
+
+    Apart from the archive: a socket's path is bounded to 107 characters, a folder's is not.
+    """
+    base = os.environ.get("XDG_RUNTIME_DIR", "")
+    folder = Path(base) / "huisclos" if base and Path(base).is_dir() else Path(f"/tmp/huisclos-{os.getuid()}")  # noqa: S108 - owner and mode are checked below
+    folder.mkdir(mode=0o700, exist_ok=True)
+    facts = folder.lstat()
+    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid() or stat.S_IMODE(facts.st_mode) & 0o077:
+        raise HouseOpen(f"{folder} belongs to someone else, or others may enter it", hint=f"remove {folder}")
+    return folder
+
+
+def lock_archive(archive: Archive) -> int:
+    """An exclusive lock on the archive, held until the descriptor is closed. Raises `Conflict`."""
+    descriptor = os.open(archive.root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise Conflict(
+            "this archive is being served already", hint=f"see: huisclos status {archive.root}"
+        ) from None
+    return descriptor
+
+
+def _key(root: Path) -> str:
+    return hashlib.sha256(os.fsencode(root)).hexdigest()[:16]

@@ -1,0 +1,392 @@
+"""The supervisor: forks the processes of the house, makes the sockets between them, starts again what dies.
+
+One thread, no event loop, no secret, nothing parsed: it must be able to fork at any time and to
+outlive everything. When the vault dies the whole house starts again, locked; any other process is
+forked again by itself. When the supervisor dies, its children die with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import selectors
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from huisclos.channel import Message, receive_message, send_message
+from huisclos.clock import steady
+from huisclos.errors import Conflict, HuisclosError, Unreachable
+from huisclos.wiring.child import Post
+from huisclos.wiring.places import Archive
+
+EDGES: Final = (
+    ("vault", "gate"),
+    ("vault", "web"),
+    ("vault", "reception"),
+    ("vault", "finder"),
+    ("vault", "scribe"),
+    ("finder", "web"),
+    ("finder", "reception"),
+    ("finder", "scribe"),
+)
+"""Who speaks to whom; each edge is a socketpair."""
+UNLOCKED: Final = ("finder", "scribe")
+LOCK_PATIENCE: Final = 8.0
+"""Seconds the finder and the scribe have to write what waits when the archive is locked."""
+STOP_PATIENCE: Final = 10.0
+MAX_DEATHS: Final = 5
+"""Deaths of one process within a minute after which the house gives up."""
+_PR_SET_PDEATHSIG: Final = 1
+
+Main = Callable[[Post], int]
+"""The body of a child: returns its exit code."""
+
+
+@dataclass(slots=True)
+class _Process:
+    role: str
+    number: int
+    pid: int
+    pidfd: int
+    control: socket.socket
+    ready: bool = False
+
+
+@dataclass(slots=True)
+class Plan:
+    """What the house is to be made of."""
+
+    mains: dict[str, Main]
+    workers: dict[str, int]
+    """How many processes of each role are always there."""
+    listeners: dict[str, dict[str, tuple[socket.socket, ...]]] = field(default_factory=dict)
+    """By role, by name."""
+    on_ready: Callable[[], None] = lambda: None
+    """Called once, when every first process does its work."""
+    owner: int = -1
+    """Process whose end ends the house; -1 for none."""
+
+
+class Supervisor:
+    """Runs one house until it is told to stop."""
+
+    def __init__(self, archive: Archive, plan: Plan) -> None:
+        self._archive = archive
+        self._plan = plan
+        self._selector = selectors.DefaultSelector()
+        self._processes: list[_Process] = []
+        self._deaths: dict[str, list[float]] = {}
+        self._callers: set[socket.socket] = set()
+        self._waiting: dict[str, float] = {}
+        """Words the vault waits for, with the moment patience ends."""
+        self._unlocked = False
+        self._was_ready = False
+        self._stopping = 0.0
+        self._code = 0
+        self._control = _listen(archive)
+        self._wake, wake = socket.socketpair()
+        self._wake.setblocking(False)
+        wake.setblocking(False)
+        self._wakeup = wake
+
+    def run(self) -> int:
+        """Until told to stop; the exit code."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
+        self._selector.register(self._control, selectors.EVENT_READ, self._called)
+        self._selector.register(self._wake, selectors.EVENT_READ, self._signalled)
+        if self._plan.owner >= 0:
+            owner = os.pidfd_open(self._plan.owner)
+            self._selector.register(owner, selectors.EVENT_READ, lambda: self.stop(0))
+        self._start()
+        try:
+            while self._processes or not self._stopping:
+                for key, _ in self._selector.select(self._patience()):
+                    key.data()
+                self._look()
+        finally:
+            for process in self._processes:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
+            with contextlib.suppress(FileNotFoundError):
+                self._archive.control.unlink()
+        return self._code
+
+    def stop(self, code: int) -> None:
+        """Faces first, then the vault, which locks; everything else is ended after that."""
+        if self._stopping:
+            return
+        self._stopping, self._code = steady() + STOP_PATIENCE, code
+        faces = [process for process in self._processes if process.role not in {"vault", *UNLOCKED}]
+        for process in faces or [process for process in self._processes if process.role == "vault"]:
+            self._tell(process, Message("stop"))
+
+    # children
+
+    def _start(self) -> None:
+        self._unlocked = False
+        for role, count in self._plan.workers.items():
+            for number in range(count):
+                self._fork(role, number)
+
+    def _fork(self, role: str, number: int) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            os._exit(self._child(role, number, theirs, parent))
+        theirs.close()
+        process = _Process(role, number, pid, os.pidfd_open(pid), ours)
+        self._processes.append(process)
+        self._selector.register(process.pidfd, selectors.EVENT_READ, lambda: self._died(process))
+        ours.setblocking(False)
+        self._selector.register(ours, selectors.EVENT_READ, lambda: self._hear(process))
+        self._wire(process)
+
+    def _child(self, role: str, number: int, control: socket.socket, parent: int) -> int:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            return 1
+        signal.set_wakeup_fd(-1)
+        for signal_number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(signal_number, signal.SIG_DFL)
+        if role != "unlock":
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is for the supervisor
+        self._selector.close()
+        for held in (self._control, self._wake, self._wakeup, *self._callers):
+            held.close()
+        for process in self._processes:
+            process.control.close()
+            os.close(process.pidfd)
+        for owner, named in self._plan.listeners.items():
+            if owner != role:
+                for sockets in named.values():
+                    for sock in sockets:
+                        sock.close()
+        post = Post(role, number, self._archive, control, self._plan.listeners.get(role, {}))
+        try:
+            return self._plan.mains[role](post)
+        except HuisclosError as error:
+            print(f"huisclos: {role}: {error.message}", file=sys.stderr)  # noqa: T201 - a child has no other voice
+            return error.exit_code
+        except KeyboardInterrupt:
+            return 130
+
+    def _wire(self, process: _Process) -> None:
+        for left, right in EDGES:
+            for other in [known for known in self._processes if known is not process]:
+                if {process.role, other.role} == {left, right}:
+                    ours, theirs = socket.socketpair()
+                    with ours, theirs:
+                        self._tell(process, Message("sibling", other.role), ours.fileno())
+                        self._tell(other, Message("sibling", process.role), theirs.fileno())
+
+    def _died(self, process: _Process) -> None:
+        if process not in self._processes:
+            return
+        self._selector.unregister(process.pidfd)
+        self._selector.unregister(process.control)
+        _, status = os.waitpid(process.pid, 0)
+        os.close(process.pidfd)
+        process.control.close()
+        self._processes.remove(process)
+        code = os.waitstatus_to_exitcode(status)
+        if self._stopping:
+            self._stop_further()
+            return
+        if process.role == "unlock":
+            self._unlocker_ended(code)
+            return
+        if process.role in UNLOCKED:
+            for other in self._processes:
+                self._tell(other, Message("gone", process.role))
+            if "locking" in self._waiting or not self._unlocked:
+                return
+        self._again(process, code)
+
+    def _again(self, process: _Process, code: int) -> None:
+        now = steady()
+        deaths = [at for at in self._deaths.get(process.role, []) if now - at < 60] + [now]
+        self._deaths[process.role] = deaths
+        if len(deaths) >= MAX_DEATHS:
+            print(f"huisclos: the {process.role} ended {len(deaths)} times in a minute (code {code})", file=sys.stderr)  # noqa: T201
+            self.stop(code or 1)
+        elif process.role == "vault":
+            # nobody may go on with what a vault that is gone granted
+            for other in list(self._processes):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(other.pid, signal.SIGKILL)
+                self._bury(other)
+            self._waiting.clear()
+            self._start()
+        else:
+            self._fork(process.role, process.number)
+
+    def _bury(self, process: _Process) -> None:
+        self._selector.unregister(process.pidfd)
+        self._selector.unregister(process.control)
+        os.waitpid(process.pid, 0)
+        os.close(process.pidfd)
+        process.control.close()
+        self._processes.remove(process)
+
+    # words
+
+    def _hear(self, process: _Process) -> None:
+        try:
+            heard = receive_message(process.control)
+        except (BlockingIOError, HuisclosError, OSError):
+            return
+        if heard is None:
+            return
+        word = heard[0].word
+        if word == "ready":
+            process.ready = True
+            self._when_ready(process)
+        elif process.role == "vault" and word == "unlocked":
+            self._unlocked = True
+            self._waiting[word] = steady() + 60.0
+            for role in UNLOCKED:
+                self._fork(role, 0)
+        elif process.role == "vault" and word == "locking":
+            self._unlocked = False
+            self._waiting[word] = steady() + LOCK_PATIENCE
+            for other in self._processes:
+                if other.role in UNLOCKED:
+                    self._tell(other, Message("stop"))
+        elif process.role == "vault" and word == "locked":
+            for other in self._processes:
+                if other is not process:
+                    self._tell(other, Message("locked"))
+            self._tell(process, Message("done", word))
+
+    def _when_ready(self, process: _Process) -> None:
+        if process.role == "finder":
+            self._followed("unlocked")
+        first = [known for known in self._processes if known.role in self._plan.workers]
+        if not self._was_ready and all(known.ready for known in first):
+            self._was_ready = True
+            if "unlock" in self._plan.mains:
+                self._fork("unlock", 0)
+                vault = next(known for known in self._processes if known.role == "vault")
+                unlocker = self._processes[-1]
+                ours, theirs = socket.socketpair()
+                with ours, theirs:
+                    self._tell(vault, Message("sibling", "cli"), ours.fileno())
+                    self._tell(unlocker, Message("sibling", "vault"), theirs.fileno())
+            else:
+                self._plan.on_ready()
+
+    def _unlocker_ended(self, code: int) -> None:
+        if code == 0:
+            self._plan.on_ready()
+        else:
+            self.stop(code)
+
+    def _followed(self, word: str) -> None:
+        if self._waiting.pop(word, None) is not None:
+            for process in self._processes:
+                if process.role == "vault":
+                    self._tell(process, Message("done", word))
+
+    def _look(self) -> None:
+        now = steady()
+        if "locking" in self._waiting and (
+            now > self._waiting["locking"] or not any(known.role in UNLOCKED for known in self._processes)
+        ):
+            for process in self._processes:
+                if process.role in UNLOCKED:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(process.pid, signal.SIGKILL)
+            self._followed("locking")
+        if "unlocked" in self._waiting and now > self._waiting["unlocked"]:
+            self._followed("unlocked")
+        if self._stopping and now > self._stopping:
+            for process in self._processes:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
+
+    def _stop_further(self) -> None:
+        roles = {process.role for process in self._processes}
+        if roles and roles <= {"vault", *UNLOCKED}:
+            for process in self._processes:
+                if process.role == "vault":
+                    self._tell(process, Message("stop"))
+
+    def _patience(self) -> float | None:
+        moments = [*self._waiting.values(), *([self._stopping] if self._stopping else [])]
+        return max(0.01, min(moments) - steady()) if moments else None
+
+    def _tell(self, process: _Process, message: Message, *descriptors: int) -> None:
+        with contextlib.suppress(Unreachable):
+            send_message(process.control, message, *descriptors)
+
+    def _signalled(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._wake.recv(64)
+        self.stop(0)
+
+    # the command line
+
+    def _called(self) -> None:
+        with contextlib.suppress(OSError):
+            caller, _ = self._control.accept()
+            credentials = caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+            _, uid, _ = struct.unpack("3i", credentials)
+            if uid not in {os.geteuid(), 0}:
+                caller.close()
+                return
+            caller.setblocking(False)
+            self._callers.add(caller)
+            self._selector.register(caller, selectors.EVENT_READ, lambda: self._asked(caller))
+
+    def _asked(self, caller: socket.socket) -> None:
+        try:
+            heard = receive_message(caller)
+        except BlockingIOError:
+            return
+        except (HuisclosError, OSError):
+            heard = None
+        if heard is None:
+            self._selector.unregister(caller)
+            self._callers.discard(caller)
+            caller.close()
+            return
+        word = heard[0].word
+        if word == "stop":
+            self.stop(0)
+            return
+        for process in self._processes:
+            if process.role == word:
+                ours, theirs = socket.socketpair()
+                with ours, theirs, contextlib.suppress(Unreachable):
+                    self._tell(process, Message("sibling", "cli"), ours.fileno())
+                    send_message(caller, Message("sibling", word), theirs.fileno())
+                return
+        with contextlib.suppress(Unreachable):
+            send_message(caller, Message("gone", word))
+
+
+def _listen(archive: Archive) -> socket.socket:
+    path = archive.control
+    # the archive's lock is ours: a socket that lies there was left by a house that died
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        control.bind(str(path))
+    except OSError as error:
+        raise Conflict(f"the control socket cannot be made: {error.strerror}") from None
+    path.chmod(0o600)
+    control.listen(16)
+    control.setblocking(False)
+    return control
