@@ -54,3 +54,6 @@ class PeerDoor(Protocol):
 
     async def heard(self, peer_id: str, objects: int) -> None:
         """A peer associated, or sent so many objects."""
+
+    async def pinned(self) -> tuple[bytes, ...]:
+        """Every pinned certificate, DER: what the TLS handshake with peers lets through to admission."""

@@ -92,6 +92,12 @@ class Doorkeeper:
         """See `PeerDoor`."""
         self.count(peer_id, objects)
 
+    async def pinned(self) -> tuple[bytes, ...]:
+        """See `PeerDoor`."""
+        known = [peer for _, peer in self._people.waiting_peers()]
+        known += self._core.ledger.all(PeerBody).values()
+        return tuple(peer.certificate for peer in known if peer.certificate)
+
     def count(self, peer_id: str, objects: int) -> None:
         """A peer was heard, and sent so many objects."""
         heard = self._heard.setdefault(peer_id, Heard())

@@ -46,8 +46,9 @@ class Holding:
         )
 
     async def remove(self, holder_id: str) -> None:
-        """Destroy a holder file. Idempotent."""
-        await asyncio.to_thread(self._core.holders.remove, holder_id)
+        """Destroy a holder file. Idempotent; nothing happens without an id."""
+        if holder_id:
+            await asyncio.to_thread(self._core.holders.remove, holder_id)
 
     async def check_removable(self, holder_id: str) -> About | None:
         """Whose holder it is, as far as known.
@@ -77,20 +78,23 @@ class Holding:
     async def sweep(self) -> int:
         """Destroy holder files that a password change cut short has left behind; how many."""
         core = self._core
+        damaged = await asyncio.to_thread(core.holders.damaged)
         everyone = await asyncio.to_thread(core.holders.everyone, core.secret)
+        whole = {about.holder_id for about in everyone} - set(damaged)
         users = core.ledger.all(UserBody)
         old = [
             about.holder_id
             for about in everyone
-            if about.kind is HolderKind.USER and _is_old(about, users.get(about.user_id))
+            if about.kind is HolderKind.USER and _is_old(about, users.get(about.user_id), whole)
         ]
         for holder_id in old:
             await self.remove(holder_id)
         return len(old)
 
 
-def _is_old(about: About, user: UserBody | None) -> bool:
-    return user is not None and bool(user.holder_id) and user.holder_id != about.holder_id
+def _is_old(about: About, user: UserBody | None, whole: set[str]) -> bool:
+    # only beside the one that took its place: accounts that were lost must not cost a way in
+    return user is not None and user.holder_id in whole and user.holder_id != about.holder_id
 
 
 def _shown(holder_id: str, about: About | None, damaged: bool) -> Holder:  # noqa: FBT001 - a fact, not a mode

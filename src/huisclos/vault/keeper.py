@@ -217,9 +217,8 @@ class Vaultkeeper:
 
     def end_actor(self, actor_id: str) -> None:
         """An actor lost rights: what it holds is not renewed."""
-        for table in (self._lists, self._readings):
-            for key in [key for key in table if key[0] == actor_id]:
-                del table[key]  # type: ignore[attr-defined]
+        self._lists = {key: grant for key, grant in self._lists.items() if key[0] != actor_id}
+        self._readings = {key: reading for key, reading in self._readings.items() if key[0] != actor_id}
 
     def confirm_budget(self, actor_id: str) -> None:
         """An owner says that this actor reads a lot for a reason: an hour without the bound."""

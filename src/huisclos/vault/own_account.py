@@ -59,34 +59,28 @@ class OwnAccount(Proofs):
             return (PasswordFault.SAME_AS_BEFORE,)
         faults = await self.hashing.faults(new, user.name)
         if not faults:
-            await self.set_password(user.id, new, proof.address, by=user, holder=bool(user.body.holder_id))
+            await self.set_password(user, new, proof.address, holder=bool(user.body.holder_id))
             self._table.end_user(user.id, keep=live)
         return faults
 
-    async def set_password(self, user_id: str, new: str, address: str, *, by: Known, holder: bool) -> None:
-        """Give a user a password they chose; with `holder` it opens the archive too.
+    async def set_password(self, user: Known, new: str, address: str, *, holder: bool) -> None:
+        """Give a user the password they chose; with `holder` it opens the archive too.
 
         The new holder file is there before the old one goes, so that a power loss leaves one that opens.
         """
         digest = await self.hashing.digest(new)
-        holder_id = await self.holding.seal_to(by, new) if holder else ""
+        holder_id = await self.holding.seal_to(user, new) if holder else ""
         async with self.users.changing:
-            user = self.users.get(user_id)
-            if user is None or user.body.disabled:
+            now = self.users.get(user.id)
+            if now is None or now.body.disabled:
                 await self.holding.remove(holder_id)
                 raise NotAdmitted("this account has been closed")
-            await self._core.journal(
-                self._core.entry(
-                    Act.CHANGED, by.actor, address=address, what=Change.PASSWORD_CHANGED, subject=user.name
-                )
+            await self._changed(now, Change.PASSWORD_CHANGED, address)
+            secret = msgspec.structs.replace(
+                now.secret, password=digest, invited=False, password_changed_at=self._core.now()
             )
-            changed = msgspec.structs.replace(
-                user.secret, password=digest, invited=False, password_changed_at=self._core.now()
-            )
-            body = msgspec.structs.replace(user.body, holder_id=holder_id)
-            self.users.put(user_id, body, changed)
-        if user.body.holder_id:
-            await self.holding.remove(user.body.holder_id)
+            self.users.put(now.id, msgspec.structs.replace(now.body, holder_id=holder_id), secret)
+        await self.holding.remove(now.body.holder_id)
 
     async def begin_totp(self, proof: Proof) -> Enrolment:
         """See `Door`. Raises `Conflict` when a second factor is in force."""

@@ -64,6 +64,8 @@ class PeerService:
         body = _body_of(asked, self._core.now())
         if self._core.locked:
             peer_id = await self._people.ask_peer(proof, body)
+            if body.certificate:
+                await self._echoer.pin(body.certificate)
             return self._shown(peer_id, body, approved=False)
         actor = await self._sessions.actor(proof)
         await self._core.demand(actor, Right.PEERS, address=proof.address)
@@ -126,6 +128,8 @@ class PeerService:
             if (peer.title, peer.address, peer.certificate) == (body.title, body.address, body.certificate):
                 raise Conflict("this peer is enrolled already", hint="remove it first to change it")
         peer_id = self._core.ledger.put(self._core.secret, body)
+        if body.certificate:
+            await self._echoer.pin(body.certificate)
         await self._core.journal(
             self._core.entry(
                 Act.CHANGED,

@@ -15,3 +15,6 @@ class Echoer(Protocol):
 
     async def end_peer(self, peer_id: str) -> None:
         """A peer was removed: end its associations now."""
+
+    async def pin(self, certificate: bytes) -> None:
+        """A peer with this pinned certificate (DER) was enrolled: let it through the handshake from now on."""

@@ -9,15 +9,17 @@ import asyncio
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from huisclos.access.gate import RecoveryKey
 from huisclos.access.nouns import Actor
+from huisclos.archive.ports import ObjectStore
 from huisclos.errors import HuisclosError, NoIdentityMatch, NotFound, WrongPassphrase
 from huisclos.journal.entries import Act
 from huisclos.seal import X25519Identity, bytes_of, seal, unseal, words_of
 from huisclos.vault import places
 from huisclos.vault.core import Core
-from huisclos.vault.holders import HolderKind, is_recovery_key
+from huisclos.vault.holders import HolderKind, Holders, is_recovery_key
 from huisclos.vault.secret import ArchiveSecret
 
 _CONTEXT = b"huisclos recovery confirmed v1\0"
@@ -39,12 +41,7 @@ class Recovery:
 
     def confirmed_at(self) -> float:
         """When the recovery key was last typed back, seconds since the epoch; 0 for never."""
-        try:
-            confirmed = msgspec.json.decode(self._core.store.read(places.CONFIRMED), type=Confirmed)
-            self._core.verify_key.verify(bytes.fromhex(confirmed.signature), _signed(confirmed))
-        except (NotFound, msgspec.DecodeError, InvalidSignature, ValueError):
-            return 0.0
-        return confirmed.at if confirmed.holder_id in self._core.holders.ids() else 0.0
+        return confirmed_at(self._core.store)
 
     async def make(self, actor: Actor) -> RecoveryKey:
         """A new recovery key, in the place of every one before. Raises `Locked`."""
@@ -95,6 +92,17 @@ class Recovery:
             return self._core.holders.open(str(identity))
         except NoIdentityMatch:
             raise WrongPassphrase("this is not the recovery key of this archive") from None
+
+
+def confirmed_at(store: ObjectStore) -> float:
+    """When the recovery key of the archive in `store` was last typed back; 0 for never. Needs no secret."""
+    try:
+        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(store.read(places.SIGNING).decode("ascii").strip()))
+        confirmed = msgspec.json.decode(store.read(places.CONFIRMED), type=Confirmed)
+        key.verify(bytes.fromhex(confirmed.signature), _signed(confirmed))
+    except (NotFound, msgspec.DecodeError, InvalidSignature, ValueError):
+        return 0.0
+    return confirmed.at if confirmed.holder_id in Holders(store).ids() else 0.0
 
 
 def shown(identity: X25519Identity) -> RecoveryKey:

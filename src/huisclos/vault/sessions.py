@@ -67,8 +67,10 @@ class Sessions(OwnAccount):
         self._throttle.enter(user.name, address)
         async with self.users.changing:
             user = self._admissible(question.user_id)
-            how, user = self._second(user, code)
-            if how and self._table.question(ticket) is question:
+            how = ""
+            if self._table.question(ticket) is question:
+                how, user = self._second(user, code)
+            if how:
                 self._table.answered(ticket, rightly=True)
                 self._throttle.right(address)
                 return await self._start(user, how, address)

@@ -43,7 +43,7 @@ class Throttle:
         self._counts: dict[tuple[str, str], _Count] = {}
 
     def enter(self, name: str, address: str) -> None:
-        """Count an attempt. Raises `TooManyAttempts`, its wait in the message, while one is to be waited for."""
+        """Count an attempt. Raises `TooManyAttempts`, the wait in its message, while there is one."""
         now = self._watch.now()
         keys = ((_name_key(name), FREE_FOR_NAME), (_address_key(address), FREE_FOR_ADDRESS))
         wait = max(self._wait(key, now) for key, _ in keys)

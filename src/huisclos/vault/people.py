@@ -1,0 +1,311 @@
+"""Users, tokens, holders, and what waits for an owner. Implements `People` and `PeopleConsole`.
+
+What widens access is in the journal before it is in force; what narrows it is in force first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from huisclos.access.accounts import Asked, PeerBody, RowKind, TokenBody, UserSecret
+from huisclos.access.accounts import Change as Wanted
+from huisclos.access.chronicle import Change
+from huisclos.access.nouns import Actor, ActorKind, Proof, Right, Role
+from huisclos.access.people import Holder, Invitation, NewToken, Pending, Token, User, Widened
+from huisclos.access.sessions import PasswordFault
+from huisclos.errors import BadSetting
+from huisclos.journal.entries import Act
+from huisclos.seal import generate_passphrase
+from huisclos.vault.asking import WORDS, Asking, shown, subject_of
+from huisclos.vault.changes import Changes
+from huisclos.vault.core import Core
+from huisclos.vault.hashing import faults_of
+from huisclos.vault.sessions import Sessions
+from huisclos.vault.users import Known, check_name
+
+
+class PeopleService:
+    """The accounts, as an owner and the console change them."""
+
+    def __init__(self, core: Core, sessions: Sessions) -> None:
+        self._core = core
+        self._sessions = sessions
+        self._users = sessions.users
+        self._holding = sessions.holding
+        self._asking = Asking(core)
+        self._changes = Changes(core, sessions)
+        self._deciding = asyncio.Lock()
+
+    def on_narrowed(self, told: Callable[[str], None]) -> None:
+        """Have `told` called with the id of each user or token that lost rights."""
+        self._changes.narrowed = told
+
+    @staticmethod
+    def check_name(name: str) -> str:
+        """A user's name, tidied. Raises `BadSetting`."""
+        return check_name(name)
+
+    @staticmethod
+    def faults_of(password: str, name: str) -> tuple[PasswordFault, ...]:
+        """What is wrong with a password for the person of this name."""
+        return faults_of(password, name)
+
+    # users
+
+    async def users(self, proof: Proof) -> tuple[User, ...]:
+        """See `People`."""
+        await self._owner(proof)
+        return tuple(_user(known) for known in self._users.all())
+
+    async def add(self, proof: Proof, name: str, role: Role) -> Invitation:
+        """See `People`."""
+        actor = await self._owner(proof)
+        return await self._changes.invite(actor, check_name(name), role, proof.address)
+
+    async def create(
+        self, actor: Actor, name: str, role: Role, password: str, *, language: str = "", address: str = ""
+    ) -> str:
+        """A user with a password of their own choice; the id. Raises `Conflict`, `BadSetting`."""
+        name = check_name(name)
+        digest = await self._changes.checked_digest(password, name)
+        return await self._changes.create(actor, role, UserSecret(name, digest, language=language), address)
+
+    async def set_role(self, proof: Proof, user_id: str, role: Role) -> None:
+        """See `People`."""
+        await self._changes.set_role(await self._owner(proof), user_id, role, proof.address)
+
+    async def reset(self, proof: Proof, user_id: str) -> Invitation:
+        """See `People`. A holder whose password it was is one no more."""
+        actor = await self._owner(proof)
+        password = generate_passphrase()
+        digest = await self._sessions.hashing.digest(password)
+        name = await self._changes.reset(actor, user_id, digest, proof.address, invited=True)
+        return Invitation(user_id, name, password)
+
+    async def remove(self, proof: Proof, user_id: str) -> None:
+        """See `People`. A holder's file goes with them."""
+        await self._changes.remove(await self._owner(proof), user_id, proof.address)
+
+    # tokens
+
+    async def tokens(self, proof: Proof) -> tuple[Token, ...]:
+        """See `People`."""
+        await self._owner(proof)
+        names = {user.id: user.name for user in self._users.all()}
+        now = self._core.now()
+        listed = [
+            self._token(token_id, token, names[token.user_id])
+            for token_id, token in self._core.ledger.all(TokenBody).items()
+            if token.user_id in names and now < token.until
+        ]
+        return tuple(sorted(listed, key=lambda token: (-token.created_at, token.id)))
+
+    async def add_token(
+        self, proof: Proof, user_id: str, label: str, may: frozenset[Right], until: float
+    ) -> NewToken:
+        """See `People`."""
+        actor = await self._owner(proof)
+        user = self._users.need(user_id)
+        body, secret = self._changes.new_token(label, may, until)
+        token_id = await self._changes.add_token(actor, user, body, proof.address)
+        return NewToken(self._token(token_id, self._core.ledger.need(TokenBody, token_id), user.name), secret)
+
+    async def remove_token(self, proof: Proof, token_id: str) -> None:
+        """See `People`. Narrows: works locked, for the console."""
+        actor = await self._sessions.actor(proof, narrowing=True)
+        await self._core.demand(actor, Right.PEOPLE, address=proof.address)
+        token = self._core.ledger.get(TokenBody, token_id)
+        if self._core.ledger.remove(self._core.secret_or_none, RowKind.TOKEN, token_id) and token is not None:
+            self._changes.narrowed(token_id)
+            await self._changes.tell(actor, Change.TOKEN_REMOVED, token.label, proof.address)
+
+    # what waits
+
+    async def pending(self, proof: Proof) -> tuple[Pending, ...]:
+        """See `People`."""
+        await self._owner(proof)
+        return tuple(shown(request_id, asked) for request_id, asked in self._asking.all())
+
+    async def approve(self, proof: Proof, pending_id: str) -> Invitation | None:
+        """See `People`. A peer keeps the id of its request: what it sent meanwhile is its own."""
+        actor = await self._owner(proof)
+        async with self._deciding:
+            asked = self._asking.need(pending_id)
+            invitation = await self._changes.put_in_force(actor, pending_id, asked, proof.address)
+            self._asking.drop(pending_id)
+        return invitation
+
+    async def refuse(self, proof: Proof, pending_id: str) -> None:
+        """See `People`."""
+        actor = await self._owner(proof)
+        asked = dict(self._asking.all()).get(pending_id)
+        self._asking.drop(pending_id)
+        if asked is not None:
+            entry = self._core.entry(
+                Act.DECIDED,
+                actor,
+                address=proof.address,
+                what=WORDS[asked.change],
+                purpose="refused",
+                subject=subject_of(asked),
+            )
+            await self._core.journal(entry)
+
+    def waiting(self) -> int:
+        """How many requests wait; known while locked too."""
+        return self._asking.count()
+
+    def pending_asked(self) -> list[tuple[str, Asked]]:
+        """(id, request), oldest first. Raises `Locked`."""
+        return self._asking.all()
+
+    def waiting_peers(self) -> list[tuple[str, PeerBody]]:
+        """(id, peer) of those whose images are kept apart until an owner approves them. Works locked."""
+        return self._asking.peers()
+
+    async def ask_peer(self, proof: Proof, body: PeerBody) -> str:
+        """Keep a peer as a request; its id, under which it will be enrolled."""
+        return await self._ask(proof, Asked(Wanted.ADD_PEER, self._core.now(), _by(proof), peer=body))
+
+    async def withdraw(self, pending_id: str) -> None:
+        """A request is taken back: narrows, works locked. Idempotent."""
+        self._asking.drop(pending_id)
+
+    # holders
+
+    async def holders(self, proof: Proof) -> tuple[Holder, ...]:
+        """See `People`."""
+        await self._owner(proof)
+        return await self._holding.all()
+
+    async def add_holder(self, proof: Proof, passphrase: str) -> tuple[PasswordFault, ...]:
+        """See `People`. The passphrase is what the user logs in with from now on."""
+        actor = await self._owner(proof)
+        user = self._users.get(actor.id) if actor.kind is ActorKind.USER else None
+        if user is None:
+            raise BadSetting("only a user becomes a holder", hint="log in, then ask again")
+        faults = await self._sessions.hashing.faults(passphrase, user.name)
+        if not faults:
+            await self._sessions.set_password(user, passphrase, proof.address, holder=True)
+            await self._changes.tell(actor, Change.HOLDER_ADDED, user.name, proof.address)
+        return faults
+
+    async def remove_holder(self, proof: Proof, holder_id: str) -> None:
+        """See `People`."""
+        actor = await self._owner(proof)
+        async with self._users.changing:
+            about = await self._holding.check_removable(holder_id)
+            await self._holding.remove(holder_id)
+            user = self._users.get(about.user_id) if about is not None and about.user_id else None
+            if user is not None and user.body.holder_id == holder_id:
+                self._users.put(user.id, msgspec.structs.replace(user.body, holder_id=""), user.secret)
+        await self._changes.tell(actor, Change.HOLDER_REMOVED, about.name if about else "", proof.address)
+
+    async def sweep(self) -> int:
+        """Destroy holder files left behind by a password change cut short: after an unlocking; how many."""
+        return await self._holding.sweep()
+
+    # the console, by name
+
+    async def add_user(self, proof: Proof, name: str, role: Role, password: str) -> Widened:
+        """See `PeopleConsole`."""
+        name = check_name(name)
+        if self._core.locked:
+            digest = await self._changes.checked_digest(password, name) if password else ""
+            return await self._wait(proof, Wanted.ADD_USER, name, role=role, password=digest)
+        actor = await self._owner(proof)
+        if not password:
+            return Widened(waits=False, invitation=await self._changes.invite(actor, name, role, proof.address))
+        await self.create(actor, name, role, password, address=proof.address)
+        return Widened(waits=False)
+
+    async def add_token_for(
+        self, proof: Proof, name: str, label: str, may: frozenset[Right], until: float
+    ) -> Widened:
+        """See `PeopleConsole`."""
+        body, secret = self._changes.new_token(label, may, until)
+        if self._core.locked:
+            await self._wait(proof, Wanted.ADD_TOKEN, check_name(name), token=body)
+            return Widened(waits=True, secret=secret)
+        actor = await self._owner(proof)
+        await self._changes.add_token(actor, self._users.named(name), body, proof.address)
+        return Widened(waits=False, secret=secret)
+
+    async def change_role(self, proof: Proof, name: str, role: Role) -> Widened:
+        """See `PeopleConsole`."""
+        if self._core.locked:
+            return await self._wait(proof, Wanted.SET_ROLE, check_name(name), role=role)
+        actor = await self._owner(proof)
+        await self._changes.set_role(actor, self._users.named(name).id, role, proof.address)
+        return Widened(waits=False)
+
+    async def reset_password(self, proof: Proof, name: str, password: str) -> Widened:
+        """See `PeopleConsole`."""
+        if self._core.locked:
+            digest = await self._changes.checked_digest(password, check_name(name)) if password else ""
+            return await self._wait(proof, Wanted.RESET_PASSWORD, check_name(name), password=digest)
+        actor = await self._owner(proof)
+        user = self._users.named(name)
+        if not password:
+            return Widened(waits=False, invitation=await self.reset(proof, user.id))
+        digest = await self._changes.checked_digest(password, user.name)
+        await self._changes.reset(actor, user.id, digest, proof.address, invited=False)
+        return Widened(waits=False)
+
+    async def _owner(self, proof: Proof) -> Actor:
+        actor = await self._sessions.actor(proof)
+        await self._core.demand(actor, Right.PEOPLE, address=proof.address)
+        return actor
+
+    async def _wait(
+        self,
+        proof: Proof,
+        change: Wanted,
+        name: str,
+        *,
+        role: Role | None = None,
+        token: TokenBody | None = None,
+        password: str = "",
+    ) -> Widened:
+        await self._ask(
+            proof,
+            Asked(change, self._core.now(), _by(proof), name=name, role=role, token=token, password=password),
+        )
+        return Widened(waits=True)
+
+    async def _ask(self, proof: Proof, asked: Asked) -> str:
+        # asking opens nothing, so that the console may in the dark what otherwise only narrows
+        await self._sessions.actor(proof, narrowing=True)
+        return await self._asking.ask(asked, proof.address)
+
+    def _token(self, token_id: str, token: TokenBody, user_name: str) -> Token:
+        return Token(
+            id=token_id,
+            user_id=token.user_id,
+            user_name=user_name,
+            label=token.label,
+            may=token.may,
+            created_at=token.made_at,
+            until=token.until,
+            last_used_at=self._sessions.tokens_used.get(token_id, 0.0),
+        )
+
+
+def _by(proof: Proof) -> str:
+    return f"console ({proof.address})" if proof.address else "console"
+
+
+def _user(known: Known) -> User:
+    return User(
+        id=known.id,
+        name=known.name,
+        role=known.body.role,
+        totp=bool(known.secret.totp),
+        holder=bool(known.body.holder_id),
+        created_at=known.body.made_at,
+        last_login_at=known.secret.last_login_at,
+        invited=known.secret.invited,
+    )

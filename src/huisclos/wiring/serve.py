@@ -1,0 +1,116 @@
+"""Serving an archive: what the processes are, where they listen, what is told when they do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from huisclos.access.gate import Gate
+from huisclos.channel import remote
+from huisclos.errors import BadSetting, NoSecret
+from huisclos.vault.recovery import confirmed_at
+from huisclos.wiring import roles
+from huisclos.wiring.child import Child, Post
+from huisclos.wiring.listeners import Bound, Wanted, bind_all, ready_document
+from huisclos.wiring.places import Archive, lock_archive
+from huisclos.wiring.secrets import read_secret
+from huisclos.wiring.supervisor import Main, Plan, Supervisor
+
+_LONGEST_UNLOCK = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """What `huisclos serve` was told."""
+
+    unlock_with: str | None = None
+    given: dict[str, str] = field(default_factory=dict)
+    """Listener (`http`, `gate`, `viewer`, `dicom`, `dicom_tls`) to `HOST:PORT`."""
+    lan: bool = False
+    workers: int = 1
+    ready_file: Path | None = None
+    on_ready: Callable[[tuple[Bound, ...]], None] = lambda _: None
+    """Called once every listener accepts, after unlocking if that was asked for."""
+    viewer: Path | None = None
+    """Folder of the viewer's files; None when it is not installed."""
+
+
+def serve_archive(archive: Archive, options: ServeOptions) -> int:
+    """Serve until told to stop; the exit code. Blocks.
+
+    Raises `Conflict` (served already, port taken), `OpenListener`, `Refused`, `LooseSecret`.
+    """
+    if not 1 <= options.workers <= 64:
+        raise BadSetting("--workers is a number from 1 to 64")
+    held = lock_archive(archive)
+    try:
+        archive.store.sweep()
+        bound, sockets = bind_all(
+            Wanted(options.given, options.lan), confirmed=confirmed_at(archive.store) > 0
+        )
+        house = roles.HousePlan(bound, options.viewer)
+        mains: dict[str, Main] = {
+            "vault": lambda post: roles.run_vault(post, house),
+            "gate": lambda post: roles.run_gate(post, house),
+            "web": lambda post: roles.run_web(post, house),
+            "reception": lambda post: roles.run_reception(post, house),
+            "finder": roles.run_finder,
+            "scribe": roles.run_scribe,
+        }
+        if _wants_unlocking(options, archive):
+            mains["unlock"] = lambda post: _run_unlock(post, options, bound)
+        workers = {"vault": 1, "gate": 1, "web": options.workers, "reception": options.workers}
+        plan = Plan(mains, workers, sockets, on_ready=lambda: _tell(options, bound))
+        return Supervisor(archive, plan).run()
+    finally:
+        os.close(held)
+        if options.ready_file is not None:
+            options.ready_file.unlink(missing_ok=True)
+
+
+def private_house(archive: Archive, owner: int, ready: int) -> int:
+    """A house without listeners for the length of one command; closes `ready` once it can be reached."""
+    held = lock_archive(archive)
+    try:
+        house = roles.HousePlan((), None)
+        mains: dict[str, Main] = {
+            "vault": lambda post: roles.run_vault(post, house),
+            "finder": roles.run_finder,
+            "scribe": roles.run_scribe,
+        }
+        plan = Plan(mains, {"vault": 1}, on_ready=lambda: os.close(ready), owner=owner)
+        return Supervisor(archive, plan).run()
+    finally:
+        os.close(held)
+
+
+def _wants_unlocking(options: ServeOptions, archive: Archive) -> bool:
+    # asked here as well, so that a loose or missing secret is told before anything starts
+    if options.unlock_with == "tty":
+        return True
+    return read_secret(options.unlock_with, archive.root) is not None
+
+
+def _run_unlock(post: Post, options: ServeOptions, bound: tuple[Bound, ...]) -> int:
+    secret = read_secret(options.unlock_with, post.archive.root)
+    if secret is None:
+        raise NoSecret("nothing names the passphrase any more")
+    return asyncio.run(_unlock(post, secret, bound))
+
+
+async def _unlock(post: Post, secret: str, bound: tuple[Bound, ...]) -> int:
+    vault = Child(post).sibling("vault")
+    await vault.arrived()
+    await asyncio.wait_for(remote(Gate, vault).unlock(secret, "", ""), _LONGEST_UNLOCK)
+    return 0
+
+
+def _tell(options: ServeOptions, bound: tuple[Bound, ...]) -> None:
+    if options.ready_file is not None:
+        temporary = options.ready_file.with_name(options.ready_file.name + ".new")
+        temporary.write_bytes(ready_document(bound, os.getpid()))
+        temporary.replace(options.ready_file)
+    options.on_ready(bound)
