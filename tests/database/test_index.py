@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -116,7 +115,7 @@ def test_reopened(tmp_path: Path) -> None:
     path = tmp_path / "index.sqlite"
     first = SqlIndex(path)
     first.write([a_study(1)])
-    modes = {stat.S_IMODE(os.stat(found).st_mode) for found in tmp_path.iterdir()}
+    modes = {stat.S_IMODE(found.stat().st_mode) for found in tmp_path.iterdir()}
     assert modes == {0o600}
     assert len(list(tmp_path.iterdir())) == 3
     first.close()

@@ -71,6 +71,9 @@ class Upkeep(Protocol):
     async def note(self, kind: DoubtKind, left: Side, right: Side, choices: tuple[Choice, ...], key: str) -> str:
         """List a doubt that someone else found; its id. One doubt per `kind` and `key`, ever."""
 
+    async def decided(self, kind: DoubtKind) -> tuple[tuple[str, Choice], ...]:
+        """Key and choice of each decided doubt of `kind`, for whoever noted them to act on."""
+
     async def flush(self) -> None:
         """Commit every row and write every manifest that waits. The vault calls it at lock."""
 

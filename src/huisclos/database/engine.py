@@ -88,7 +88,9 @@ def replacing(connection: Connection, table: sqlalchemy.Table) -> Any:
     """An insert of whole rows that replaces those with the same primary key."""
     insert = upsert(connection, table)
     keys = {column.name for column in table.primary_key}
-    others = {column.name: insert.excluded[column.name] for column in table.columns if column.name not in keys}
+    others = {
+        column.name: insert.excluded[column.name] for column in table.columns if column.name not in keys
+    }
     return insert.on_conflict_do_update(index_elements=sorted(keys), set_=others)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,7 +52,7 @@ class SqlIndex:
         """As the port says."""
         last = ""
         while True:
-            # a transaction for each batch: whoever reads slowly holds up neither writers nor the log's trimming
+            # a transaction a batch: whoever reads slowly holds up neither writers nor the log's trimming
             with talking(self._quick) as connection:
                 rows = connection.execute(_AFTER, {"last": last}).all()
             if not rows:
@@ -89,7 +89,11 @@ class SqlIndex:
         return found
 
     def write(
-        self, studies: Iterable[IndexedStudy], instances: Iterable[IndexedInstance] = (), *, durable: bool = False
+        self,
+        studies: Iterable[IndexedStudy],
+        instances: Iterable[IndexedInstance] = (),
+        *,
+        durable: bool = False,
     ) -> None:
         """As the port says."""
         study_rows = [_columns(study) for study in studies]
@@ -127,9 +131,16 @@ class SqlIndex:
                 connection.execute(replacing(connection, tables.checkpoint), {"id": 1, "record": record})
 
 
-def _study(row: Row[Any] | Sequence[Any]) -> IndexedStudy:
-    study_id, uid_token, version, manifest_digest, state, epoch, record = row
-    return IndexedStudy(study_id, uid_token, version, manifest_digest, Settling(state), epoch, record)
+def _study(row: Row[Any]) -> IndexedStudy:
+    return IndexedStudy(
+        row.study_id,
+        row.uid_token,
+        row.version,
+        row.manifest_digest,
+        Settling(row.state),
+        row.epoch,
+        row.record,
+    )
 
 
 def _columns(row: IndexedStudy | IndexedInstance) -> dict[str, Any]:

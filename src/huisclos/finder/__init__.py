@@ -1,0 +1,1 @@
+"""The process that holds identity records in memory while the archive is unlocked, and its client."""

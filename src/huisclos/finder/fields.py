@@ -1,0 +1,124 @@
+"""The attributes the index answers for: their level, VR, and how to read them from its records."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from huisclos.archive.nouns import Level
+from huisclos.dicom.attributes import ATTRIBUTES, Attribute
+from huisclos.dicom.attributes import Level as HeadingLevel
+from huisclos.dicom.dictionary import keyword_of, tag_of
+from huisclos.dicom.matching import fold
+from huisclos.errors import BadQuery
+
+
+class Field(NamedTuple):
+    """One attribute of the records of its level."""
+
+    keyword: str
+    tag: int
+    vr: str
+    level: Level
+    """The lowest record it is read from: study (with patient), series or instance."""
+    name: str
+    """The record's field."""
+
+    @property
+    def json_tag(self) -> str:
+        """As DICOM JSON writes tags (PS3.18 section F.2.2)."""
+        return f"{self.tag:08X}"
+
+    def values(self, record: Any) -> list[str]:
+        """The stored values, unpadded, as matchers take them; one empty text for none."""
+        value = getattr(record, self.name)
+        if value is None:
+            return [""]
+        if isinstance(value, tuple):
+            return list(value)
+        if not isinstance(value, str):
+            return [str(value)]
+        return [part.strip() for part in value.split("\\")] if self.vr == "CS" and "\\" in value else [value]
+
+
+_LEVELS: Final = {
+    HeadingLevel.PATIENT: Level.STUDY,
+    HeadingLevel.STUDY: Level.STUDY,
+    HeadingLevel.SERIES: Level.SERIES,
+    HeadingLevel.INSTANCE: Level.INSTANCE,
+}
+
+
+def _field(attribute: Attribute) -> Field:
+    keyword, tag, vr, level = attribute.keyword, attribute.tag, attribute.vr, _LEVELS[attribute.level]
+    return Field(keyword, tag, vr, level, attribute.field)
+
+
+_COUNTED: Final = (
+    Field("ModalitiesInStudy", 0x00080061, "CS", Level.STUDY, "modalities"),
+    Field("NumberOfStudyRelatedSeries", 0x00201206, "IS", Level.STUDY, "series"),
+    Field("NumberOfStudyRelatedInstances", 0x00201208, "IS", Level.STUDY, "instances"),
+    Field("NumberOfSeriesRelatedInstances", 0x00201209, "IS", Level.SERIES, "instances"),
+)
+FIELDS: Final = tuple(sorted((*map(_field, ATTRIBUTES), *_COUNTED), key=lambda field: field.tag))
+"""Ascending, as a query result lists them."""
+BY_KEYWORD: Final = {field.keyword: field for field in FIELDS}
+
+_ALWAYS: Final = frozenset({"SpecificCharacterSet", "RetrieveURL", "InstanceAvailability"})
+"""Said of every row; matched as if every row agreed, since there is nothing to tell apart."""
+RANK: Final = {Level.STUDY: 0, Level.SERIES: 1, Level.INSTANCE: 2}
+_TAG: Final = 8
+
+
+def keyword(attribute: str) -> str:
+    """The keyword of an attribute given as keyword or as eight hexadecimal digits.
+
+    Raises `BadQuery` for what is neither in PS3.6, nor a tag, and for attributes inside
+    sequences: the index holds none.
+    """
+    if tag_of(attribute) is not None:
+        return attribute
+    if "." in attribute:
+        raise BadQuery("attributes inside sequences are not searched", hint="ask without the sequence")
+    try:
+        tag = int(attribute, 16) if len(attribute) == _TAG else -1
+    except ValueError:
+        tag = -1
+    if tag < 0:
+        raise BadQuery("a query names an attribute that is not in the Standard (PS3.18 section 8.3.4.1)")
+    return keyword_of(tag) or attribute.upper()
+
+
+def matched_field(attribute: str) -> Field | None:
+    """The field to match, or None for what every row agrees on.
+
+    Raises `BadQuery` for an attribute the index knows nothing of. A query it does not
+    understand is answered 400 (PS3.18 section 8.3.4), since leaving a condition out would
+    answer with more patients than were asked for.
+    """
+    name = keyword(attribute)
+    if name in _ALWAYS:
+        return None
+    found = BY_KEYWORD.get(name)
+    if found is None:
+        raise BadQuery(
+            f"the index does not hold {name if name.isalpha() else 'this attribute'}",
+            hint="the conformance statement lists what can be searched",
+        )
+    return found
+
+
+def included_fields(include: tuple[str, ...]) -> frozenset[str] | None:
+    """Keywords asked for with includefield; None for all. What the index does not hold is left out."""
+    if "all" in include:
+        return None
+    return frozenset(keyword(part.strip()) for text in include for part in text.split(",") if part.strip())
+
+
+def sort_value(field: Field, record: Any) -> tuple[bool, Any]:
+    """What a record is sorted by: names as people read them, numbers as numbers, absent values last."""
+    value = getattr(record, field.name)
+    if value is None or value in ("", ()):
+        return True, 0 if isinstance(value, int) or field.vr in ("IS", "US") else ""
+    if isinstance(value, tuple):
+        return False, "\\".join(sorted(value))
+    return False, fold(value) if isinstance(value, str) and field.vr in ("PN", "LO", "SH") else value
