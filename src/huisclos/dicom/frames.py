@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from huisclos.dicom.bulk import implicit_header
 from huisclos.dicom.inflate import inflate
-from huisclos.dicom.part10 import file_meta
+from huisclos.dicom.part10 import PREAMBLE, file_meta
 from huisclos.dicom.uids import EXPLICIT_LE, TransferSyntax, transfer_syntax
 from huisclos.dicom.walk import (
     ITEM,
@@ -27,6 +27,8 @@ from huisclos.dicom.walk import (
 )
 from huisclos.errors import InstanceNotFound, NotDicom, TooLarge
 
+CUT: Final = b"HUISCLOS one frame of many".ljust(PREAMBLE, b"\0")
+"""The preamble of a file that `cut_frame` made."""
 MAX_FRAMES: Final = 1_000_000
 MAX_HEAD: Final = 64 * 1024**2
 """Bytes before the pixel data that go with a cut frame at most."""
@@ -263,8 +265,8 @@ def frame_media(syntax: TransferSyntax) -> str:
 def cut_frame(source: ReadAt, syntax: TransferSyntax, number: int) -> bytes:
     """A small Part 10 file: all that comes before the pixel data, and frame `number` (from 0) alone.
 
-    What the cage is handed, with `cut=True`, so that one picture of a long run costs one frame.
-    NumberOfFrames and the functional groups stay those of the whole.
+    What the cage is handed, so that one picture of a long run costs one frame. NumberOfFrames and
+    the functional groups stay those of the whole; the preamble, `CUT`, tells.
     Raises `InstanceNotFound` if there is no such frame, `TooLarge`, and as `read_pixels` does.
     """
     source, syntax = opened(source, syntax)
@@ -276,7 +278,8 @@ def cut_frame(source: ReadAt, syntax: TransferSyntax, number: int) -> bytes:
         raise TooLarge("the attributes before the pixel data are larger than any that are shown")
     head = source.read_at(0, pixels.start)
     content = read_frame(source, all_frames[number])
-    return b"".join((file_meta("", "", syntax.uid, ""), head, _pixel_element(pixels, syntax, content)))
+    meta = CUT + file_meta("", "", syntax.uid, "")[PREAMBLE:]
+    return b"".join((meta, head, _pixel_element(pixels, syntax, content)))
 
 
 def _pixel_element(pixels: Pixels, syntax: TransferSyntax, content: bytes) -> bytes:

@@ -1,0 +1,1 @@
+"""Decoding and rendering in throw-away processes (P8)."""
