@@ -79,7 +79,7 @@ class OpenStudy:
         *,
         timestamp: Callable[[], float] = clock.timestamp,
     ) -> OpenStudy:
-        """Open under a grant: after its time nothing more is read. Raises `NotGranted` if it is not for it."""
+        """Open under a grant: after its time nothing is read. Raises `NotGranted` for another study's."""
         if key.grant.study_id != state.study_id:
             raise NotGranted("the grant is for another study")
         study = cls(store, key.identity, state, verify_key)

@@ -1,0 +1,1 @@
+"""The scribe: what the house does for itself while it is unlocked."""
