@@ -55,7 +55,9 @@ USERS = st.builds(
         st.builds(CommonExtendedNegotiation, UIDS, UIDS, st.lists(UIDS, max_size=3).map(tuple)), max_size=2
     ).map(tuple),
     identity=st.none()
-    | st.builds(UserIdentity, st.integers(1, 5), st.booleans(), st.binary(max_size=40), st.binary(max_size=9)),
+    | st.builds(
+        UserIdentity, st.integers(1, 5), st.booleans(), st.binary(max_size=40), st.binary(max_size=9)
+    ),
     identity_response=st.none() | st.binary(max_size=20),
 )
 PROPOSED = st.lists(
@@ -172,7 +174,9 @@ def test_an_unknown_pdu_type_has_its_own_reason() -> None:
     assert refused.value.reason == 1
 
 
-@pytest.mark.parametrize("title", [b" " * 16, b"A\\B".ljust(16), b"\x00" * 16, b"T\xc9T\x00".ljust(16), b"A\nB"])
+@pytest.mark.parametrize(
+    "title", [b" " * 16, b"A\\B".ljust(16), b"\x00" * 16, b"T\xc9T\x00".ljust(16), b"A\nB"]
+)
 def test_what_is_no_ae_title(title: bytes) -> None:
     """PS3.5 section 6.2: no control character, no backslash, not blank."""
     with pytest.raises(BadIdentifier):
@@ -193,8 +197,10 @@ def test_an_ae_title_survives_its_padding(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "well_formed"),
-    [("1.2.840.10008.1.1", True), ("1", True), ("1.02", True), ("", False), ("1.", False), (".1", False)]
-    + [("1..2", False), ("1.a", False), ("1" * 64, True), ("1" * 65, False), ("1.2\n", False), ("١.٢", False)],
+    [
+        *[(good, True) for good in ("1.2.840.10008.1.1", "1", "1.02", "1" * 64)],
+        *[(bad, False) for bad in ("", "1.", ".1", "1..2", "1.a", "1" * 65, "1.2\n", "١.٢")],
+    ],
 )
 def test_what_is_a_uid(text: str, *, well_formed: bool) -> None:
     """Digits and points, at most 64 of them."""
@@ -255,13 +261,18 @@ def test_storage_has_what_pynetdicom_calls_storage() -> None:
 
 @pytest.mark.parametrize(
     "off",
-    [{"artim_seconds": 11}, {"contexts": 129}, {"pdu_length": 0}, {"object_length": -1}]
-    + [{"announced_pdu_length": 2 << 20}],
+    [
+        {"artim_seconds": 11},
+        {"contexts": 129},
+        {"pdu_length": 0},
+        {"object_length": -1},
+        {"announced_pdu_length": 2 << 20},
+    ],
 )
 def test_bounds_that_bound_nothing_are_refused(off: dict[str, int]) -> None:
     """A bound over the Standard's, or none at all, is a setting that cannot be."""
     with pytest.raises(BadSetting):
-        Bounds(**off)  # type: ignore[arg-type]
+        Bounds(**off)
 
 
 def test_identity_and_its_secret_are_not_shown() -> None:
