@@ -2,7 +2,8 @@
 
 HuisclosError                   exit 1    a sentence and a hint; never patient data
   Usage                         exit 2    BadSetting, NoSecret
-  Refused                       exit 3    NotAdmitted, NotGranted, Locked, WrongPassphrase, TooManyAttempts
+  Refused                       exit 3    NotAdmitted (SessionIdle, PasswordDue), NotGranted, Locked,
+                                          WrongPassphrase, TooManyAttempts
   NotFound                      exit 4    ArchiveNotFound, StudyNotFound, InstanceNotFound
   Unreadable                    exit 5    NotDicom, BadIdentifier, BadQuery, TooLarge, UnknownTransferSyntax,
                                           BadPDU
@@ -64,6 +65,18 @@ class NotAdmitted(Refused):
     """Whoever asks was not recognised."""
 
     kind = "not-admitted"
+
+
+class SessionIdle(NotAdmitted):
+    """The session's person did nothing for a while: their password wakes it."""
+
+    kind = "session-idle"
+
+
+class PasswordDue(NotAdmitted):
+    """Somebody else has seen this password: a new one is chosen before anything else is done."""
+
+    kind = "password-due"
 
 
 class NotGranted(Refused):

@@ -52,6 +52,14 @@ class UserSecret(msgspec.Struct, frozen=True):
     language: str = ""
     totp_used: int = 0
     """The last time step accepted, so that a code opens once."""
+    invited: bool = False
+    """Somebody else has seen the password: it must be changed before anything else."""
+    password_changed_at: float = 0.0
+    last_login_at: float = 0.0
+    last_login_from: str = ""
+
+    def __repr__(self) -> str:
+        return "UserSecret(...)"
 
 
 class UserBody(msgspec.Struct, frozen=True):
@@ -118,3 +126,12 @@ class Asked(msgspec.Struct, frozen=True):
     token: TokenBody | None = None
     password: str = ""
     """Argon2id digest of a password that came with the request."""
+
+
+class PendingBody(msgspec.Struct, frozen=True):
+    """A pending request as it lies in the accounts."""
+
+    sealed: bytes
+    """`Asked`, sealed to the archive."""
+    clear_peer: PeerBody | None = None
+    """The same peer in clear when it would only store, so that what it sends is kept apart meanwhile."""

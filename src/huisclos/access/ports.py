@@ -35,7 +35,7 @@ class Pending(Struct, frozen=True):
     made: float
     """Seconds since the epoch."""
     body: bytes
-    """Sealed to the archive."""
+    """msgpack of `access.accounts.PendingBody`: what was asked is sealed to the archive."""
 
 
 class Accounts(Protocol):

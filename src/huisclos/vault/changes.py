@@ -24,7 +24,7 @@ from huisclos.vault.users import Known, check_name
 
 TOKEN_RIGHTS: Final = frozenset({Right.READ, Right.LIST, Right.STORE})
 MAX_LABEL: Final = 80
-TOKEN_PREFIX: Final = "hc_"
+TOKEN_PREFIX: Final = "hc_"  # noqa: S105
 """So that a token found where it should not be is known for what it is."""
 _FAULTS: Final = {
     PasswordFault.TOO_SHORT: "this password is too short",
@@ -35,19 +35,14 @@ _FAULTS: Final = {
 _RULE: Final = "12 characters with small and capital letters, figures and signs; or seven random words"
 
 
-def _nothing(_actor_id: str) -> None:
-    """Nobody is to be told."""
-
-
 class Changes:
     """What `PeopleService` does once it is known who asks. Widening is journalled before it is in force."""
 
-    def __init__(self, core: Core, sessions: Sessions) -> None:
+    def __init__(self, core: Core, sessions: Sessions, narrowed: Callable[[str], None]) -> None:
         self._core = core
         self._sessions = sessions
         self._users = sessions.users
-        self.narrowed: Callable[[str], None] = _nothing
-        """Told the id of a user or token that lost rights."""
+        self.narrowed = narrowed
 
     async def checked_digest(self, password: str, name: str) -> str:
         """The digest of a password that meets the rule. Raises `BadSetting`."""
@@ -153,7 +148,9 @@ class Changes:
             body = msgspec.structs.replace(body, user_id=user.id)
             return self._core.ledger.put(self._core.secret, body)
 
-    async def put_in_force(self, actor: Actor, request_id: str, asked: Asked, address: str) -> Invitation | None:
+    async def put_in_force(
+        self, actor: Actor, request_id: str, asked: Asked, address: str
+    ) -> Invitation | None:
         """Do what was asked for in the dark; an invitation when a password is to be handed over.
 
         Raises what the change itself raises.
@@ -200,8 +197,9 @@ class Changes:
         return Invitation(user.id, name, password)
 
     async def _enrol(self, actor: Actor, peer_id: str, peer: PeerBody, address: str) -> None:
+        wanted = (peer.title, peer.address, peer.certificate)
         for known in self._core.ledger.all(PeerBody).values():
-            if (known.title, known.address, known.certificate) == (peer.title, peer.address, peer.certificate):
+            if (known.title, known.address, known.certificate) == wanted:
                 raise Conflict("this peer is enrolled already", hint="remove it first to change it")
         subject = f"{peer.title} {peer.address}"
         await self.tell(actor, Change.PEER_ADDED, subject, address, detail=",".join(sorted(peer.may)))

@@ -42,7 +42,13 @@ class Holding:
         """A holder file that this user's password opens; its id. Takes about a second."""
         core = self._core
         return await asyncio.to_thread(
-            core.holders.add, core.secret, canonical(password), HolderKind.USER, user.name, core.now(), user.id
+            core.holders.add,
+            core.secret,
+            canonical(password),
+            HolderKind.USER,
+            user.name,
+            core.now(),
+            user.id,
         )
 
     async def remove(self, holder_id: str) -> None:
@@ -53,7 +59,7 @@ class Holding:
     async def check_removable(self, holder_id: str) -> About | None:
         """Whose holder it is, as far as known.
 
-        Raises `NotFound`; `Conflict` when it is the recovery key, or no whole passphrase holder would be left.
+        Raises `NotFound`; `Conflict` for the recovery key, and when no whole passphrase holder would be left.
         """
         holders, secret = self._core.holders, self._core.secret
         ids, damaged, everyone = await asyncio.to_thread(

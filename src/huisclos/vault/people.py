@@ -1,4 +1,4 @@
-"""Users, tokens, holders, and what waits for an owner. Implements `People` and `PeopleConsole`.
+"""Users, tokens, holders, and what waits for an owner. Implements `People`.
 
 What widens access is in the journal before it is in force; what narrows it is in force first.
 """
@@ -7,24 +7,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
 from huisclos.access.accounts import Asked, PeerBody, RowKind, TokenBody, UserSecret
 from huisclos.access.accounts import Change as Wanted
 from huisclos.access.chronicle import Change
-from huisclos.access.nouns import Actor, ActorKind, Proof, Right, Role
-from huisclos.access.people import Holder, Invitation, NewToken, Pending, Token, User, Widened
+from huisclos.access.nouns import Actor, ActorKind, Proof, ProofKind, Right, Role
+from huisclos.access.people import Holder, Invitation, NewToken, Pending, Token, User
 from huisclos.access.sessions import PasswordFault
 from huisclos.errors import BadSetting
 from huisclos.journal.entries import Act
 from huisclos.seal import generate_passphrase
 from huisclos.vault.asking import WORDS, Asking, shown, subject_of
 from huisclos.vault.changes import Changes
+from huisclos.vault.console import Added
 from huisclos.vault.core import Core
 from huisclos.vault.hashing import faults_of
 from huisclos.vault.sessions import Sessions
 from huisclos.vault.users import Known, check_name
+
+_CONSOLE: Final = Proof(ProofKind.CONSOLE)
 
 
 class PeopleService:
@@ -36,12 +40,10 @@ class PeopleService:
         self._users = sessions.users
         self._holding = sessions.holding
         self._asking = Asking(core)
-        self._changes = Changes(core, sessions)
+        self._changes = Changes(core, sessions, self._tell_changed)
         self._deciding = asyncio.Lock()
-
-    def on_narrowed(self, told: Callable[[str], None]) -> None:
-        """Have `told` called with the id of each user or token that lost rights."""
-        self._changes.narrowed = told
+        self.on_rights_changed: Callable[[str], None] | None = None
+        """Told the id of a user or token whose rights are not what they were."""
 
     @staticmethod
     def check_name(name: str) -> str:
@@ -210,50 +212,49 @@ class PeopleService:
 
     # the console, by name
 
-    async def add_user(self, proof: Proof, name: str, role: Role, password: str) -> Widened:
-        """See `PeopleConsole`."""
+    async def add_from_console(self, name: str, role: Role, password: str) -> Added:
+        """See `Console.add_user`."""
         name = check_name(name)
         if self._core.locked:
             digest = await self._changes.checked_digest(password, name) if password else ""
-            return await self._wait(proof, Wanted.ADD_USER, name, role=role, password=digest)
-        actor = await self._owner(proof)
+            return await self._wait(Wanted.ADD_USER, name, role=role, password=digest)
         if not password:
-            return Widened(waits=False, invitation=await self._changes.invite(actor, name, role, proof.address))
-        await self.create(actor, name, role, password, address=proof.address)
-        return Widened(waits=False)
+            return Added(invitation=await self.add(_CONSOLE, name, role))
+        await self.create(await self._owner(_CONSOLE), name, role, password)
+        return Added()
 
-    async def add_token_for(
-        self, proof: Proof, name: str, label: str, may: frozenset[Right], until: float
-    ) -> Widened:
-        """See `PeopleConsole`."""
+    async def add_token_from_console(
+        self, user: str, label: str, may: frozenset[Right], until: float
+    ) -> Added:
+        """See `Console.add_token`. While locked the token is given too, and opens nothing yet."""
+        name = check_name(user)
+        if not self._core.locked:
+            known = self._users.named(name)
+            return Added(token=await self.add_token(_CONSOLE, known.id, label, may, until))
         body, secret = self._changes.new_token(label, may, until)
-        if self._core.locked:
-            await self._wait(proof, Wanted.ADD_TOKEN, check_name(name), token=body)
-            return Widened(waits=True, secret=secret)
-        actor = await self._owner(proof)
-        await self._changes.add_token(actor, self._users.named(name), body, proof.address)
-        return Widened(waits=False, secret=secret)
+        waiting = await self._wait(Wanted.ADD_TOKEN, name, token=body)
+        return msgspec.structs.replace(waiting, token=NewToken(self._token("", body, name), secret))
 
-    async def change_role(self, proof: Proof, name: str, role: Role) -> Widened:
-        """See `PeopleConsole`."""
+    async def set_role_from_console(self, name: str, role: Role) -> Added:
+        """Another role for the user of this name; pending while locked."""
+        name = check_name(name)
         if self._core.locked:
-            return await self._wait(proof, Wanted.SET_ROLE, check_name(name), role=role)
-        actor = await self._owner(proof)
-        await self._changes.set_role(actor, self._users.named(name).id, role, proof.address)
-        return Widened(waits=False)
+            return await self._wait(Wanted.SET_ROLE, name, role=role)
+        await self.set_role(_CONSOLE, self._users.named(name).id, role)
+        return Added()
 
-    async def reset_password(self, proof: Proof, name: str, password: str) -> Widened:
-        """See `PeopleConsole`."""
+    async def reset_from_console(self, name: str, password: str) -> Added:
+        """A new password for the user of this name; made and told once if empty; pending while locked."""
+        name = check_name(name)
         if self._core.locked:
-            digest = await self._changes.checked_digest(password, check_name(name)) if password else ""
-            return await self._wait(proof, Wanted.RESET_PASSWORD, check_name(name), password=digest)
-        actor = await self._owner(proof)
-        user = self._users.named(name)
+            digest = await self._changes.checked_digest(password, name) if password else ""
+            return await self._wait(Wanted.RESET_PASSWORD, name, password=digest)
+        actor, user = await self._owner(_CONSOLE), self._users.named(name)
         if not password:
-            return Widened(waits=False, invitation=await self.reset(proof, user.id))
+            return Added(invitation=await self.reset(_CONSOLE, user.id))
         digest = await self._changes.checked_digest(password, user.name)
-        await self._changes.reset(actor, user.id, digest, proof.address, invited=False)
-        return Widened(waits=False)
+        await self._changes.reset(actor, user.id, digest, "", invited=False)
+        return Added()
 
     async def _owner(self, proof: Proof) -> Actor:
         actor = await self._sessions.actor(proof)
@@ -262,19 +263,22 @@ class PeopleService:
 
     async def _wait(
         self,
-        proof: Proof,
         change: Wanted,
         name: str,
         *,
         role: Role | None = None,
         token: TokenBody | None = None,
         password: str = "",
-    ) -> Widened:
-        await self._ask(
-            proof,
-            Asked(change, self._core.now(), _by(proof), name=name, role=role, token=token, password=password),
+    ) -> Added:
+        asked = Asked(
+            change, self._core.now(), _by(_CONSOLE), name=name, role=role, token=token, password=password
         )
-        return Widened(waits=True)
+        await self._ask(_CONSOLE, asked)
+        return Added(pending=True)
+
+    def _tell_changed(self, actor_id: str) -> None:
+        if self.on_rights_changed is not None:
+            self.on_rights_changed(actor_id)
 
     async def _ask(self, proof: Proof, asked: Asked) -> str:
         # asking opens nothing, so that the console may in the dark what otherwise only narrows

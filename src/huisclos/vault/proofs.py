@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -54,33 +53,29 @@ class Proofs:
         self._watch = Watch(core.now, steady)
         self._table = SessionTable(self._watch)
         self._throttle = Throttle(self._watch)
-        self._console = secrets.token_urlsafe(32)
         self._wrong: dict[str, _Wrong] = {}
         self.tokens_used: dict[str, float] = {}
         """Token id to when it was last shown, since the start."""
 
-    def console_proof(self, address: str = "") -> Proof:
-        """The proof that `actor` takes for the console: answer it on the console's own channel only."""
-        return Proof(ProofKind.CONSOLE, self._console, address)
-
     async def actor(
-        self, proof: Proof, *, study_id: str = "", console: bool = False, narrowing: bool = False
+        self, proof: Proof, *, study_id: str = "", console: bool = True, narrowing: bool = False
     ) -> Actor:
         """Who shows `proof`. Raises `NotAdmitted` (`SessionIdle`, `PasswordDue`), `Locked`.
 
         A viewing is let through only for the study it is for: name it, else `NotGranted`. `console`
-        says that the channel itself proves the console, without the proof of `console_proof`. While
-        locked only store tokens pass, and, for what narrows access, the console.
+        says whether the console's proof, which is the channel it came over, is taken: what serves other
+        channels turns it away before. While locked only store tokens pass, and the console for what
+        narrows access.
         """
         admitted = await self.admit(proof, console=console, narrowing=narrowing)
         if admitted.study_id and admitted.study_id != study_id:
             raise NotGranted("a viewing shows one study and does nothing else")
         return admitted.actor
 
-    async def admit(self, proof: Proof, *, console: bool = False, narrowing: bool = False) -> Admitted:
+    async def admit(self, proof: Proof, *, console: bool = True, narrowing: bool = False) -> Admitted:
         """As `actor`, for callers that bind what they hand out to a viewing's study themselves."""
         if proof.kind is ProofKind.CONSOLE:
-            return Admitted(self._judge_console(proof, console=console, narrowing=narrowing))
+            return Admitted(self._judge_console(taken=console, narrowing=narrowing))
         if proof.kind is ProofKind.TOKEN:
             return Admitted(await self._judge_token(proof))
         self._demand_unlocked()
@@ -106,10 +101,10 @@ class Proofs:
     def _demand_unlocked(self) -> None:
         self._core.secret  # noqa: B018 - raises Locked
 
-    def _judge_console(self, proof: Proof, *, console: bool, narrowing: bool) -> Actor:
-        if not console and not same(proof.secret.encode(), self._console.encode()):
+    def _judge_console(self, *, taken: bool, narrowing: bool) -> Actor:
+        if not taken:
             raise NotAdmitted("this is not the console")
-        if self._core.locked and not narrowing:
+        if not narrowing:
             self._demand_unlocked()
         return CONSOLE
 
@@ -123,9 +118,8 @@ class Proofs:
         token = tokens[found]
         actor = self._token_actor(found, token)
         if actor is None:
-            await self._tell_wrong(
-                Actor(ActorKind.TOKEN, found, _token_name(found, token), frozenset()), "token-ended", proof.address
-            )
+            ended = Actor(ActorKind.TOKEN, found, _token_name(found, token), frozenset())
+            await self._tell_wrong(ended, "token-ended", proof.address)
             raise NotAdmitted("this token has ended", hint="an owner can make a new one")
         if self._core.locked and not actor.may(Right.STORE):
             self._demand_unlocked()
@@ -150,9 +144,9 @@ class Proofs:
         if len(self._wrong) >= _MAX_ADDRESSES:
             self._wrong.clear()
         self._wrong[address] = _Wrong(now)
-        await self._core.journal(
-            self._core.entry(Act.LOGIN_FAILED, actor, address=address, what=what, counts={"attempts": attempts})
-        )
+        counts = {"attempts": attempts}
+        entry = self._core.entry(Act.LOGIN_FAILED, actor, address=address, what=what, counts=counts)
+        await self._core.journal(entry)
 
     def _person(self, live: Live) -> Known:
         """Whose session it is, as the ledger has them now."""

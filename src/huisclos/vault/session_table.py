@@ -145,7 +145,7 @@ class SessionTable:
         return _keep(self._tickets, Look(live, study_id, study_uid, self._watch.now()))
 
     def spend_ticket(self, ticket: str) -> tuple[str, Look] | None:
-        """The secret and the viewing for a ticket; None when it was used, is too old, or its session is away."""
+        """The secret and the viewing for a ticket; None when it was used, is too old, or has no session."""
         look = self._tickets.pop(secret_digest(ticket), None)
         if look is None or not self._holds(look, TICKET_LIFE):
             return None

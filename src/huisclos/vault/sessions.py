@@ -54,7 +54,7 @@ class Sessions(OwnAccount):
             return Login(await self._start(user, "password", address))
 
     async def open_for(self, user_id: str, address: str) -> Session | None:
-        """The session of a user whose passphrase has just unlocked; None when a second factor is asked for."""
+        """The session of a user whose passphrase has just unlocked; None when a code is asked for too."""
         return (await self.begin(user_id, address)).session
 
     async def finish_login(self, ticket: str, code: str, address: str) -> Session:
