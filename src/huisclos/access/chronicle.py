@@ -89,6 +89,8 @@ class JournalHead(Struct, frozen=True):
     verified_at: float
     broken_at: int = 0
     """Sequence of the first entry that does not hold."""
+    problem: str = ""
+    """What does not hold, in words, for the console; empty when it does."""
 
 
 class JournalReader(Protocol):

@@ -13,6 +13,7 @@ from huisclos.certificates import make_authority, make_leaf
 from huisclos.journal.chain import KEY
 from huisclos.seal import X25519Identity, seal
 from huisclos.vault import places
+from huisclos.vault.first_key import seal_first_key
 from huisclos.vault.holders import HolderKind, Holders
 from huisclos.vault.pen import create_journal
 from huisclos.vault.secret import ArchiveSecret
@@ -53,7 +54,7 @@ def create_archive(
     store.put(places.CA, authority.certificate)
     store.put(places.LEAF, make_leaf(authority, host, (), now))
     first = secrets.token_bytes(KEY)
-    store.put(places.JOURNAL_KEY, seal(first, recipients))
+    store.put(places.JOURNAL_KEY, seal_first_key(secret, first))
     create_journal(journal_folder, first)
     holders = Holders(store)
     if recovery is not None:

@@ -103,7 +103,7 @@ class GateService:
         await self._keeper.end()
         self._sessions.end_all()
         await self._core.journal(self._core.entry(Act.LOCKED, actor, address=address))
-        await self._chronicle.anchor()
+        await self._chronicle.leave()
         self._core.forget()
         self._keeper.close_batches()
         self._dark.clear()
