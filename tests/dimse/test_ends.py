@@ -478,3 +478,24 @@ async def test_tls_shows_each_end_the_other(tmp_path: Path) -> None:
         await until(lambda: book.away == [TurnedAway.NO_TLS])
         await until(lambda: not acceptor.associations)
     assert len(book.requests) == 1
+
+
+async def test_a_tls_handshake_takes_a_place_and_ends_with_the_house(tmp_path: Path) -> None:
+    """Who dawdles in the handshake is counted, hung up on in time, and told of to the handler."""
+    house = credentials(tmp_path, "house")
+    tls = house.context(ssl.Purpose.CLIENT_AUTH, house)
+    book = Book()
+    bounds = Bounds(associations=1, turned_away=0, artim_seconds=0.3)
+    async with listening(book, tls=tls, bounds=bounds) as (acceptor, port):
+        _, slow = await raw(port)
+        await until(lambda: len(acceptor.associations) == 1)
+        reader, over = await raw(port)
+        assert await reader.read() == b""
+        await until(lambda: not acceptor.associations)
+        assert book.away == [TurnedAway.TOO_MANY, TurnedAway.NO_TLS]
+        _, last = await raw(port)
+        await until(lambda: len(acceptor.associations) == 1)
+        await acceptor.stop(0)
+        for writer in (slow, over, last):
+            writer.close()
+    assert [end.how for end in book.ends] == [HowEnded.LOST, HowEnded.STOPPED]

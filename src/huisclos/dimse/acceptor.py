@@ -68,11 +68,12 @@ class Acceptor:
 
     async def stop(self, grace_seconds: float) -> None:
         """Accept no more; let what is in progress finish for `grace_seconds`, then abort it."""
-        for task, listener in self._listening.items():
+        for task in self._listening:
             task.cancel()
-            listener.close()
         if self._listening:
             await asyncio.wait(self._listening)
+        for listener in self._listening.values():
+            listener.close()
         self._listening.clear()
         if self._served and grace_seconds > 0:
             await asyncio.wait(self._served, timeout=grace_seconds)
@@ -124,6 +125,10 @@ class Acceptor:
             self._turned_away(association.address, TurnedAway.NO_TLS)
             association.handler.ended(Ended(HowEnded.LOST))
             return
+        except asyncio.CancelledError:
+            connection.close()
+            association.handler.ended(Ended(HowEnded.STOPPED))
+            raise
         session = transport.get_extra_info("ssl_object")
         if session is not None:
             association.certificate = session.getpeercert(binary_form=True)
