@@ -113,9 +113,7 @@ def shown(request_id: str, asked: Asked) -> Shown:
         words = tuple(sorted(asked.token.may))
     elif asked.role is not None:
         words = (asked.role,)
-    return Shown(
-        request_id, _KINDS[asked.change], subject_of(asked), ", ".join(words), asked.at, asked.by
-    )
+    return Shown(request_id, _KINDS[asked.change], subject_of(asked), ", ".join(words), asked.at, asked.by)
 
 
 def _body_of(pending: Pending) -> PendingBody | None:

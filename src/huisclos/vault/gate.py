@@ -167,4 +167,3 @@ class GateService:
             Act.UNLOCK_FAILED, HOUSE, address=address, counts={"attempts": self._wrong}, subject=name[:80]
         )
         await self._core.journal(entry)
-

@@ -68,7 +68,7 @@ class Vaultkeeper:
     def __init__(self, core: Core, sessions: Sessions) -> None:
         self._core = core
         self._sessions = sessions
-        self._lists: dict[tuple[str, Right, str], Grant] = {}
+        self._lists: dict[tuple[str, Right, str, str], Grant] = {}
         self._readings: dict[tuple[str, str, str], _Reading] = {}
         self._by_grant: dict[str, _Reading] = {}
         self._batches: dict[Source, _OpenBatch] = {}
@@ -82,29 +82,39 @@ class Vaultkeeper:
 
     async def actor(self, proof: Proof) -> Actor:
         """See `Keeper`."""
-        return await self._sessions.actor(proof)
+        return (await self._sessions.admit(proof)).actor
 
     async def grant(self, proof: Proof, right: Right, purpose: str) -> Grant:
         """See `Keeper`."""
-        actor = await self._sessions.actor(proof)
+        admitted = await self._sessions.admit(proof)
+        actor = admitted.actor
         await self._core.demand(actor, right, address=proof.address)
         self._core.secret  # noqa: B018 - raises Locked
-        known = self._lists.get((actor.id, right, purpose))
+        key = (actor.id, right, purpose, admitted.study_id)
+        known = self._lists.get(key)
         now = self._core.now()
         if known is not None and known.until - now > grants.LIFE / 3 and known.actor == actor:
             return known
-        made = self._sign(Grant(secrets.token_hex(16), actor, right, purpose, now + grants.LIFE))
+        made = self._sign(
+            Grant(secrets.token_hex(16), actor, right, purpose, now + grants.LIFE, admitted.study_id)
+        )
         await self._core.journal(
             self._core.entry(
-                Act.GRANTED, actor, address=proof.address, purpose=purpose, what=right.value, grant_id=made.id
+                Act.GRANTED,
+                actor,
+                address=proof.address,
+                study_id=admitted.study_id,
+                purpose=purpose,
+                what=right.value,
+                grant_id=made.id,
             )
         )
-        self._lists[actor.id, right, purpose] = made
+        self._lists[key] = made
         return made
 
     async def open_study(self, proof: Proof, study_id: str, purpose: str) -> StudyKey:
         """See `Keeper`."""
-        actor = await self._sessions.actor(proof)
+        actor = await self._sessions.actor(proof, study_id=study_id)
         right = Right.EXPORT if purpose == Right.EXPORT.value else Right.READ
         await self._core.demand(actor, right, address=proof.address)
         identity = await asyncio.to_thread(self._study_identity, study_id)

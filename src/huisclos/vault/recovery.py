@@ -57,7 +57,8 @@ class Recovery:
             sealed = self._core.store.read(places.RECOVERY)
         except NotFound:
             raise NotFound(
-                "this archive has no recovery key yet", hint="make one on the set-up page, or at init: --recovery-file"
+                "this archive has no recovery key yet",
+                hint="make one on the set-up page, or at init: --recovery-file",
             ) from None
         return X25519Identity.parse(unseal(sealed, [self._core.secret.identity]).decode("ascii").strip())
 
@@ -97,7 +98,9 @@ class Recovery:
 def confirmed_at(store: ObjectStore) -> float:
     """When the recovery key of the archive in `store` was last typed back; 0 for never. Needs no secret."""
     try:
-        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(store.read(places.SIGNING).decode("ascii").strip()))
+        key = Ed25519PublicKey.from_public_bytes(
+            bytes.fromhex(store.read(places.SIGNING).decode("ascii").strip())
+        )
         confirmed = msgspec.json.decode(store.read(places.CONFIRMED), type=Confirmed)
         key.verify(bytes.fromhex(confirmed.signature), _signed(confirmed))
     except (NotFound, msgspec.DecodeError, InvalidSignature, ValueError):
@@ -121,7 +124,8 @@ def read_typed(typed: str) -> X25519Identity:
         return X25519Identity(bytes_of(typed))
     except HuisclosError as error:
         raise WrongPassphrase(
-            "this is not a recovery key", hint="type the words of the card, or its AGE-SECRET-KEY-1 line, whole"
+            "this is not a recovery key",
+            hint="type the words of the card, or its AGE-SECRET-KEY-1 line, whole",
         ) from error
 
 

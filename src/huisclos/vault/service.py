@@ -131,7 +131,11 @@ class VaultServices:
                 (Keeper, self.keeper, frozenset({"batch", "deposited"})),
                 (PeerDoor, self.doorkeeper, None),
             ),
-            "finder": ((StudyKeys, self.keeper, None), (Signer, self.keeper, None), (FinderOpening, self, None)),
+            "finder": (
+                (StudyKeys, self.keeper, None),
+                (Signer, self.keeper, None),
+                (FinderOpening, self, None),
+            ),
             "scribe": ((HouseKeys, self.keeper, None),),
             "cli": (
                 (Console, self.console, None),

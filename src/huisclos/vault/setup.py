@@ -75,7 +75,8 @@ class SetUpService:
             raise NotAdmitted("this archive is set up already", hint="log in, or unlock it at the gate")
         if self._ticket is not None or self._core.now() >= self._link_until:
             raise NotAdmitted(
-                "this link has been used, or is older than 15 minutes", hint="start the archive again for a new one"
+                "this link has been used, or is older than 15 minutes",
+                hint="start the archive again for a new one",
             )
         if self._attempts >= MAX_ATTEMPTS:
             raise TooManyAttempts("too many wrong links", hint="start the archive again for a new one")

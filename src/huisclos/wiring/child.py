@@ -124,4 +124,3 @@ class Child:
         here.add(channel)
         await channel.closed()
         here.discard(channel)
-

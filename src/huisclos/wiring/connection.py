@@ -18,7 +18,15 @@ from huisclos.access.gate import Gate
 from huisclos.access.nouns import Proof, ProofKind
 from huisclos.archive.finder_ports import Upkeep
 from huisclos.archive.ports import Catalog, HouseKeys, Keeper
-from huisclos.channel import Channel, Message, Sibling, locked_when_away, receive_message, remote, send_message
+from huisclos.channel import (
+    Channel,
+    Message,
+    Sibling,
+    locked_when_away,
+    receive_message,
+    remote,
+    send_message,
+)
 from huisclos.errors import HuisclosError, Locked, Unreachable
 from huisclos.finder.client import FinderClient
 from huisclos.vault.console import Console
@@ -98,7 +106,9 @@ def in_house(
     if control is None:
         control, started = _start(archive, private)
     try:
-        return asyncio.run(_within(archive, control, work, unlock_with, unlocked=unlocked, private=started >= 0))
+        return asyncio.run(
+            _within(archive, control, work, unlock_with, unlocked=unlocked, private=started >= 0)
+        )
     finally:
         if started >= 0:
             with contextlib.suppress(Unreachable):

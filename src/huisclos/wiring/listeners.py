@@ -11,12 +11,25 @@ from typing import Final
 import msgspec
 import psutil
 
-from huisclos.access.addresses import Address, check_listener, is_loopback, is_private, parse_address, split_host_port
+from huisclos.access.addresses import (
+    Address,
+    check_listener,
+    is_loopback,
+    is_private,
+    parse_address,
+    split_host_port,
+)
 from huisclos.errors import Conflict, OpenListener, Refused
 
 PORTS: Final = {"http": 8443, "gate": 8444, "viewer": 8445, "dicom": 11112, "dicom_tls": 2762}
 """Default ports by listener; 11112 and 2762 are registered for DICOM."""
-OWNERS: Final = {"http": "web", "viewer": "web", "gate": "gate", "dicom": "reception", "dicom_tls": "reception"}
+OWNERS: Final = {
+    "http": "web",
+    "viewer": "web",
+    "gate": "gate",
+    "dicom": "reception",
+    "dicom_tls": "reception",
+}
 """The role that accepts on each listener."""
 _BACKLOG: Final = 512
 
@@ -122,7 +135,8 @@ def _bind(address: Address, port: int, name: str) -> socket.socket:
             sock.close()
         if error.errno == errno.EADDRINUSE:
             raise Conflict(
-                f"port {port} is taken by another program", hint=f"choose another: --{name.replace('_', '-')} HOST:PORT"
+                f"port {port} is taken by another program",
+                hint=f"choose another: --{name.replace('_', '-')} HOST:PORT",
             ) from None
         if error.errno == errno.EADDRNOTAVAIL:
             raise OpenListener(f"{address} is not an address of this machine") from None

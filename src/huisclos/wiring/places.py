@@ -60,7 +60,9 @@ def find_archive(root: Path) -> Archive:
     except (FileNotFoundError, NotADirectoryError):
         raise ArchiveNotFound(f"no archive lies in {root}", hint=f"make one: huisclos init {root}") from None
     except (OSError, UnicodeDecodeError):
-        raise BadSetting(f"{root / SETTINGS_FILE} cannot be read", hint="restore it, or check its rights") from None
+        raise BadSetting(
+            f"{root / SETTINGS_FILE} cannot be read", hint="restore it, or check its rights"
+        ) from None
     mode = stat.S_IMODE(root.stat().st_mode)
     if mode & 0o077:
         raise HouseOpen(

@@ -50,7 +50,9 @@ def read_secret_file(path: Path, archive: Path) -> str:
     except FileNotFoundError:
         raise NoSecret(f"the secret file {path} does not exist") from None
     except (OSError, UnicodeDecodeError):
-        raise NoSecret(f"the secret file {path} cannot be read", hint="check its rights; it must be UTF-8") from None
+        raise NoSecret(
+            f"the secret file {path} cannot be read", hint="check its rights; it must be UTF-8"
+        ) from None
     if path.resolve().is_relative_to(archive.resolve()):
         raise LooseSecret(
             f"{path} lies inside the archive it opens", hint="move it elsewhere, best onto another disk"

@@ -218,7 +218,10 @@ class Supervisor:
         deaths = [at for at in self._deaths.get(process.role, []) if now - at < 60] + [now]
         self._deaths[process.role] = deaths
         if len(deaths) >= MAX_DEATHS:
-            print(f"huisclos: the {process.role} ended {len(deaths)} times in a minute (code {code})", file=sys.stderr)  # noqa: T201
+            print(
+                f"huisclos: the {process.role} ended {len(deaths)} times in a minute (code {code})",
+                file=sys.stderr,
+            )  # noqa: T201
             self.stop(code or 1)
         elif process.role == "vault":
             # nobody may go on with what a vault that is gone granted
