@@ -36,6 +36,8 @@ from huisclos.finder.text import day_number
 
 _ROW_BITS: Final = 25
 _SECOND_BITS: Final = 17
+_ID: Final = 16
+"""Bytes of an id."""
 _WASTE: Final = 1 << 20
 _LIVE: Final = 2048
 """Studies kept decoded because they changed lately."""
@@ -82,6 +84,8 @@ class MemoryIndex:
         self._bits: dict[str, int] = {}
         self._sets: dict[str, int] = {}
         self._text = Haystack()
+        self.last_received_at = 0.0
+        """Seconds since the epoch; 0 for never."""
         self._ranks: dict[str, tuple[int, NDArray[Any]]] = {}
         self.generation = 0
         """Grows whenever what a study says of itself, beyond totals, changes."""
@@ -97,6 +101,7 @@ class MemoryIndex:
             keys = sealed.keys
             ids += bytes.fromhex(loaded.study_id)
             texts.append(sealed.text)
+            self.last_received_at = max(self.last_received_at, keys.received_at)
             records += sealed.study
             records += sealed.series
             numbers.extend(
@@ -165,6 +170,7 @@ class MemoryIndex:
             (self._order, order),
         ):
             column[row] = value
+        self.last_received_at = max(self.last_received_at, study.received_at)
         self._text.put(row, text)
         self._reorder(before, order if study.instances else 0)
         # the newest last, so that what cools first is what changed longest ago
@@ -252,8 +258,13 @@ class MemoryIndex:
 
     def row_of_id(self, study_id: str) -> int | None:
         """The row of a study id."""
-        wanted = np.frombuffer(bytes.fromhex(study_id), "V16")[0]
-        found = np.flatnonzero(self._ids.values == wanted)
+        try:
+            raw = bytes.fromhex(study_id)
+        except ValueError:
+            return None
+        if len(raw) != _ID:
+            return None
+        found = np.flatnonzero(self._ids.values == np.frombuffer(raw, "V16")[0])
         return int(found[0]) if len(found) else None
 
     def row_of_uid(self, study_uid: str) -> int | None:
@@ -271,9 +282,22 @@ class MemoryIndex:
         rows = np.flatnonzero(self._persons.values == np.uint64(number_of(*wanted))).tolist()
         return [row for row in rows if _person_id(self.study(row)) == wanted]
 
+    def ids(self) -> list[str]:
+        """Ids of the studies that are found, ascending."""
+        return sorted(bytes(raw).hex() for raw in self._ids.values[self.all()])
+
+    def persons(self) -> int:
+        """How many patient ids there are, with those studies that have none counted each."""
+        found = self._persons.values[self.all()]
+        return len(np.unique(found[found > 0])) + int((found == 0).sum())
+
     def totals(self, rows: Rows) -> tuple[int, int]:
         """How many series and instances answer in these studies."""
         return int(self._series.values[rows].sum()), int(self._instances.values[rows].sum())
+
+    def totals_of_all(self) -> tuple[int, int]:
+        """As `totals`, of everything that is found."""
+        return int(self._series.values.sum()), int(self._instances.values.sum())
 
     def instances_in(self, row: int) -> int:
         """How many instances answer in one study."""
@@ -340,6 +364,10 @@ class MemoryIndex:
                 mask[row] = False
         return mask
 
+    def only(self, row: int) -> Mask:
+        """One row."""
+        return self._mask(np.array([row], "u4"))
+
     def _mask(self, rows: Rows) -> Mask:
         mask = np.zeros(self._ids.size, "?")
         mask[rows] = True
@@ -384,7 +412,7 @@ class MemoryIndex:
         return ranks
 
 
-def keys_of(study: StudyRecord) -> Keys:
+def keys_of(study: StudyRecord, *, described: bool = True) -> Keys:
     """What the columns hold of a study."""
     day = day_number(study.study_date)
     return Keys(
@@ -396,6 +424,8 @@ def keys_of(study: StudyRecord) -> Keys:
         instances=study.instances,
         series=study.series,
         modalities="\\".join(study.modalities),
+        received_at=study.received_at,
+        described=described,
     )
 
 

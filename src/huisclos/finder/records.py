@@ -70,6 +70,8 @@ class SeriesRecord(Struct, array_like=True):
     """How many answer."""
     cover: str = ""
     """SOP Instance UID of the image to make the thumbnail from."""
+    described: bool = False
+    """Whether the sealed metadata beside it says all there is."""
 
 
 class Keys(Struct, array_like=True, frozen=True, gc=False):
@@ -88,6 +90,9 @@ class Keys(Struct, array_like=True, frozen=True, gc=False):
     series: int
     modalities: str
     """Separated by backslashes."""
+    received_at: float
+    described: bool = True
+    """Whether every series that answers has its metadata written."""
 
 
 class SealedStudy(Struct, array_like=True, gc=False):
@@ -146,7 +151,7 @@ STUDY_FIELDS: Final = tuple(
 SERIES_FIELDS: Final = tuple(
     name
     for name in SeriesRecord.__struct_fields__
-    if name not in ("series_id", "series_uid", "modality", "instances", "cover")
+    if name not in ("series_id", "series_uid", "modality", "instances", "cover", "described")
 )
 _INSTANCE_FIELDS: Final = (
     "series_uid",
