@@ -9,7 +9,7 @@ import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import huisclos
 from huisclos.cage.jobs import (
@@ -32,6 +32,7 @@ WAIT_SECONDS: Final = 45
 """From asking to the picture; the cage itself ends a job sooner."""
 THUMBNAIL: Final = (256, 256)
 _CONTROL: Final = 3
+_MANY: Final = 65536
 _HEAD: Final = 2
 _PIECE: Final = 1024**2
 _RETRY: Final = 0.01
@@ -49,12 +50,10 @@ def spawn_zygote() -> tuple[int, socket.socket]:
     copy of the socket is closed. Jobs sent before it is warm (about a second) wait.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    source = str(Path(huisclos.__file__).parents[1])
-    program = f"import sys; sys.path.insert(0, {source!r}); from huisclos.cage.zygote import main; main()"
     try:
         pid = os.posix_spawn(
             sys.executable,
-            [sys.executable, "-I", "-c", program],
+            _program(),
             _ENVIRONMENT,
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -65,6 +64,22 @@ def spawn_zygote() -> tuple[int, socket.socket]:
     finally:
         theirs.close()
     return pid, ours
+
+
+def become_zygote(control: socket.socket) -> NoReturn:
+    """Turn this process into the warmed one, answering on `control`: for a process forked for it alone."""
+    os.dup2(control.fileno(), _CONTROL)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.closerange(_CONTROL + 1, os.sysconf("SC_OPEN_MAX") if os.sysconf("SC_OPEN_MAX") < _MANY else _MANY)
+    os.execve(sys.executable, _program(), _ENVIRONMENT)  # noqa: S606 - our own interpreter, an empty environment
+
+
+def _program() -> list[str]:
+    source = str(Path(huisclos.__file__).parents[1])
+    program = f"import sys; sys.path.insert(0, {source!r}); from huisclos.cage.zygote import main; main()"
+    return [sys.executable, "-I", "-c", program]
 
 
 class Cage:

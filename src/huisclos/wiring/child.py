@@ -18,6 +18,7 @@ from huisclos.channel import (
     receive_message,
     send_message,
 )
+from huisclos.channel.frames import Frame
 from huisclos.errors import HuisclosError, Unreachable
 from huisclos.wiring.places import Archive
 
@@ -47,8 +48,10 @@ class Child:
         self.stopping = asyncio.Event()
         self.on_locked: Callable[[], None] = lambda: None
         """Called when the archive was locked: drop what was opened."""
-        self.methods: Callable[[str], Methods] = lambda _: Methods()
-        """What this process answers, by the role of who calls."""
+        self._table: Callable[[str], Methods] = lambda _: Methods()
+        self._serving = asyncio.Event()
+        self.on_cage: Callable[[socket.socket], None] = socket.socket.close
+        """Handed the control socket of a cage, each time one is started."""
         self._siblings: dict[str, Sibling] = {}
         self._answers: dict[str, asyncio.Future[None]] = {}
         self._arriving: set[asyncio.Task[None]] = set()
@@ -64,6 +67,16 @@ class Child:
         if role not in self._siblings:
             self._siblings[role] = Sibling(role, locked_when_away if role in UNLOCKED_ONLY else None)
         return self._siblings[role]
+
+    def serve_to(self, table: Callable[[str], Methods]) -> None:
+        """Answer from now on, by the role of who calls; calls that came before were kept waiting."""
+        self._table = table
+        self._serving.set()
+
+    async def answering(self, role: str) -> Methods:
+        """What this process answers `role`, once it answers at all."""
+        await self._serving.wait()
+        return self._table(role)
 
     def callers(self, role: str) -> tuple[Channel, ...]:
         """The living channels of a role that may have several processes. Raises `Unreachable` when none is here."""
@@ -111,8 +124,11 @@ class Child:
             self.stopping.set()
 
     async def _arrive(self, role: str, sock: socket.socket) -> None:
+        if role == "cage":
+            self.on_cage(sock)
+            return
         try:
-            channel = await Channel.over(sock, self.methods(role))
+            channel = await Channel.over(sock, _Postponed(self, role))
         except OSError:
             sock.close()
             return
@@ -124,3 +140,19 @@ class Child:
         here.add(channel)
         await channel.closed()
         here.discard(channel)
+
+
+class _Postponed(Methods):
+    """The methods of a process that may still be loading: a call waits, and is not refused."""
+
+    def __init__(self, child: Child, role: str) -> None:
+        super().__init__()
+        self._child = child
+        self._role = role
+        self._methods: Methods | None = None
+
+    async def answer(self, frame: Frame) -> Frame:
+        """See `Methods`."""
+        if self._methods is None:
+            self._methods = await self._child.answering(self._role)
+        return await self._methods.answer(frame)

@@ -74,7 +74,7 @@ def bind_all(
                     "until the recovery key was typed back, only loopback listens",
                     hint="huisclos recovery confirm ARCHIVE --recovery-file F, or the set-up page",
                 )
-        opened = []
+        opened: list[socket.socket] = []
         for address in addresses:
             opened.append(_bind(address, port or (opened[0].getsockname()[1] if opened else 0), name))
         port = opened[0].getsockname()[1]

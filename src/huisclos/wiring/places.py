@@ -12,7 +12,7 @@ from typing import Final
 
 from huisclos.errors import ArchiveNotFound, BadSetting, Conflict, HouseOpen
 from huisclos.settings import ArchiveSettings, load_settings
-from huisclos.stores import LocalStore
+from huisclos.stores.local import LocalStore
 
 SETTINGS_FILE: Final = "huisclos.toml"
 _LOCK: Final = "huisclos.lock"

@@ -4,48 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
-import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from ipaddress import ip_network
 from pathlib import Path
 
 import uvloop
 
 from huisclos import clock
-from huisclos.access.addresses import Network, is_near, parse_address
 from huisclos.access.admission import PeerDoor
-from huisclos.access.house import Separation
 from huisclos.access.peers import EchoOutcome, EchoResult, ListeningPort
 from huisclos.archive.finder_ports import Signer, StudyKeys
 from huisclos.archive.ports import HouseKeys, Keeper
-from huisclos.channel import Methods, remote, serve
+from huisclos.cage.client import become_zygote
+from huisclos.channel import Message, Methods, receive_message, remote, send_message, serve
 from huisclos.database import SqlAccounts, SqlDecisions, SqlIndex
 from huisclos.errors import HuisclosError, Unreachable
 from huisclos.finder.client import FinderClient
 from huisclos.finder.main import run_finder as finder_main
-from huisclos.reception.main import Echoing, run_reception as reception_main
-from huisclos.scribe.main import lower_priority, run_scribe as scribe_main
+from huisclos.reception.main import Echoing
+from huisclos.reception.main import run_reception as reception_main
+from huisclos.scribe.main import lower_priority
+from huisclos.scribe.main import run_scribe as scribe_main
 from huisclos.vault.core import Core
 from huisclos.vault.ports import Echoer
 from huisclos.vault.service import FinderOpening, VaultServices
 from huisclos.vault.state import Surroundings
 from huisclos.wiring.child import Child, Post
-from huisclos.wiring.listeners import Bound, own_networks
-from huisclos.wiring.places import Archive
+from huisclos.wiring.listeners import Bound
+from huisclos.wiring.nearness import Nearness
+from huisclos.wiring.separation import confine_role, in_force
+from huisclos.wiring.tls import LeafWatch, peer_context
 from huisclos.wiring.web import gate_main, web_main
-
-_NO_CHECK_TIME = 0x200000
-"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which Python has no name for."""
 
 
 @dataclass(frozen=True, slots=True)
 class HousePlan:
     """What every process may know of the house."""
 
-    bound: tuple[Bound, ...]
-    viewer: Path | None
+    bound: tuple[Bound, ...] = ()
+    viewer: Path | None = None
+    """Folder of the viewer's files; None while it is not installed."""
 
 
 def run_vault(post: Post, plan: HousePlan) -> int:
@@ -55,15 +53,16 @@ def run_vault(post: Post, plan: HousePlan) -> int:
 
 def run_gate(post: Post, plan: HousePlan) -> int:
     """The gate's process."""
-    return _run(post, lambda child: gate_main(child, plan.bound, Source(child.archive)))
+    return _run(post, lambda child: gate_main(child, plan.bound))
 
 
 def run_web(post: Post, plan: HousePlan) -> int:
     """One web worker."""
-    return web_main(post, plan)
+    reads = (plan.viewer,) if plan.viewer else ()
+    return _run(post, lambda child: web_main(child, plan.bound, plan.viewer), reads)
 
 
-def run_reception(post: Post, plan: HousePlan) -> int:
+def run_reception(post: Post) -> int:
     """One reception worker."""
     return _run(post, _reception)
 
@@ -79,10 +78,23 @@ def run_scribe(post: Post) -> int:
     return _run(post, _scribe)
 
 
-def _run(post: Post, main: Callable[[Child], Coroutine[None, None, None]]) -> int:
+def run_cage(post: Post) -> int:
+    """One web worker's cage: waits for its worker, then becomes a process that knows nothing of the house."""
+    send_message(post.control, Message("ready"))
+    while (heard := receive_message(post.control)) is not None:
+        message, sockets = heard
+        if message.word == "sibling" and sockets:
+            become_zygote(sockets[0])
+        if message.word == "stop":
+            break
+    return 0
+
+
+def _run(post: Post, main: Callable[[Child], Awaitable[None]], reads: tuple[Path, ...] = ()) -> int:
     async def body() -> None:
         await main(Child(post))
 
+    confine_role(post.role, post.archive, reads)
     uvloop.run(body())
     return 0
 
@@ -92,15 +104,17 @@ async def _vault(child: Child, plan: HousePlan) -> None:
     accounts = SqlAccounts(archive.database("accounts"))
     core = Core(archive.settings.archive, archive.journal, archive.store, accounts, clock.timestamp)
     services = VaultServices(core, archive.store, _Receptions(child), child.announce)
+    level, missing = in_force()
     services.state.surroundings = Surroundings(
-        listeners=tuple((bound.name, bound.text) for bound in plan.bound), separation=Separation.PARTIAL
+        listeners=tuple((bound.name, bound.text) for bound in plan.bound), separation=level, missing=missing
     )
     services.peers.listeners = tuple(
         ListeningPort(bound.addresses, bound.port, bound.name == "dicom_tls")
         for bound in plan.bound
         if bound.name.startswith("dicom")
     )
-    child.methods = services.methods
+    services.peers.lan = any(len(bound.addresses) > 1 for bound in plan.bound)
+    child.serve_to(services.methods)
     await services.begin()
     tick = asyncio.create_task(services.tick())
     child.ready()
@@ -149,15 +163,14 @@ async def _finder(child: Child) -> None:
         signer=remote(Signer, vault),
         record_key=keys.records,
         grant_key=keys.grants,
-        serve_to=lambda table: setattr(child, "methods", table),
+        serve_to=child.serve_to,
         ready=child.ready,
         stop=child.stopping,
     )
 
 
 async def _scribe(child: Child) -> None:
-    archive = child.archive
-    vault, finder = child.sibling("vault"), child.sibling("finder")
+    archive, vault, finder = child.archive, child.sibling("vault"), child.sibling("finder")
     await vault.arrived()
     await finder.arrived()
     signing = archive.store.read("keys/signing.pub").decode("ascii").strip()
@@ -172,66 +185,27 @@ async def _scribe(child: Child) -> None:
 
 
 async def _reception(child: Child) -> None:
-    archive, vault, finder = child.archive, child.sibling("vault"), child.sibling("finder")
+    archive, vault = child.archive, child.sibling("vault")
     await vault.arrived()
     door = remote(PeerDoor, vault)
-    source = Source(archive)
     echoing = Echoing()
     methods = Methods()
     serve(methods, Echoer, echoing)
-    child.methods = lambda role: methods if role == "vault" else Methods()
+    child.serve_to(lambda role: methods if role == "vault" else Methods())
+    leaf = LeafWatch(archive.leaf)
+    watching = asyncio.create_task(leaf.run())
     await reception_main(
         plain=child.post.listeners.get("dicom", ()),
         tls=child.post.listeners.get("dicom_tls", ()),
-        context=peer_context(archive.leaf),
+        context=leaf.keep(peer_context(archive.leaf)),
         store=archive.store,
-        catalog=FinderClient(finder),
+        catalog=FinderClient(child.sibling("finder")),
         keeper=remote(Keeper, vault),
         door=door,
-        near=source.is_near,
+        near=Nearness(archive, door).is_near,
         settings=archive.settings,
         echoing=echoing,
         ready=child.ready,
         stop=child.stopping,
     )
-
-
-class Source:
-    """Which connections may be heard (P11)."""
-
-    def __init__(self, archive: Archive) -> None:
-        self._own: tuple[Network, ...] = tuple(ip_network(text, strict=False) for text in own_networks())
-        self._declared = archive.settings.declared_networks
-
-    def is_near(self, address: str) -> bool:
-        """Whether a connection from here may be heard."""
-        try:
-            return is_near(parse_address(address), self._own, self._declared)
-        except HuisclosError:
-            return False
-
-
-def server_context(leaf: Path) -> ssl.SSLContext:
-    """TLS for browsers: 1.2 and up, our leaf."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
-    context.load_cert_chain(leaf)
-    return context
-
-
-def peer_context(leaf: Path) -> ssl.SSLContext:
-    """TLS for DICOM peers (PS3.15 annex B.12, BCP 195): 1.2 and up, a client certificate asked for.
-
-    Each pinned certificate is an anchor by itself (partial chain), and its end date is judged by
-    admission, since a modality whose certificate ran out must still be able to store.
-    """
-    context = server_context(leaf)
-    context.verify_mode = ssl.CERT_OPTIONAL
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VerifyFlags(_NO_CHECK_TIME)
-    return context
-
-
-def listening(post: Post, name: str) -> tuple[socket.socket, ...]:
-    """The listeners of this name that the supervisor handed over."""
-    return post.listeners.get(name, ())
+    watching.cancel()

@@ -17,6 +17,7 @@ from huisclos.wiring.child import Child, Post
 from huisclos.wiring.listeners import Bound, Wanted, bind_all, ready_document
 from huisclos.wiring.places import Archive, lock_archive
 from huisclos.wiring.secrets import read_secret
+from huisclos.wiring.separation import prepare_folders
 from huisclos.wiring.supervisor import Main, Plan, Supervisor
 
 _LONGEST_UNLOCK = 120.0
@@ -48,6 +49,7 @@ def serve_archive(archive: Archive, options: ServeOptions) -> int:
     held = lock_archive(archive)
     try:
         archive.store.sweep()
+        prepare_folders(archive)
         bound, sockets = bind_all(
             Wanted(options.given, options.lan), confirmed=confirmed_at(archive.store) > 0
         )
@@ -56,13 +58,15 @@ def serve_archive(archive: Archive, options: ServeOptions) -> int:
             "vault": lambda post: roles.run_vault(post, house),
             "gate": lambda post: roles.run_gate(post, house),
             "web": lambda post: roles.run_web(post, house),
-            "reception": lambda post: roles.run_reception(post, house),
+            "cage": roles.run_cage,
+            "reception": roles.run_reception,
             "finder": roles.run_finder,
             "scribe": roles.run_scribe,
         }
         if _wants_unlocking(options, archive):
             mains["unlock"] = lambda post: _run_unlock(post, options, bound)
-        workers = {"vault": 1, "gate": 1, "web": options.workers, "reception": options.workers}
+        count = options.workers
+        workers = {"vault": 1, "gate": 1, "cage": count, "web": count, "reception": count}
         plan = Plan(mains, workers, sockets, on_ready=lambda: _tell(options, bound))
         return Supervisor(archive, plan).run()
     finally:
@@ -75,7 +79,8 @@ def private_house(archive: Archive, owner: int, ready: int) -> int:
     """A house without listeners for the length of one command; closes `ready` once it can be reached."""
     held = lock_archive(archive)
     try:
-        house = roles.HousePlan((), None)
+        prepare_folders(archive)
+        house = roles.HousePlan()
         mains: dict[str, Main] = {
             "vault": lambda post: roles.run_vault(post, house),
             "finder": roles.run_finder,

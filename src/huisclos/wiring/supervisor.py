@@ -15,6 +15,7 @@ import signal
 import socket
 import struct
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -34,6 +35,7 @@ EDGES: Final = (
     ("finder", "web"),
     ("finder", "reception"),
     ("finder", "scribe"),
+    ("cage", "web"),
 )
 """Who speaks to whom; each edge is a socketpair."""
 UNLOCKED: Final = ("finder", "scribe")
@@ -125,6 +127,10 @@ class Supervisor:
             return
         self._stopping, self._code = steady() + STOP_PATIENCE, code
         faces = [process for process in self._processes if process.role not in {"vault", *UNLOCKED}]
+        for process in faces:
+            if process.role == "cage":
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
         for process in faces or [process for process in self._processes if process.role == "vault"]:
             self._tell(process, Message("stop"))
 
@@ -180,12 +186,19 @@ class Supervisor:
             return error.exit_code
         except KeyboardInterrupt:
             return 130
+        except Exception:  # a child's bug is printed, since nobody is above it to see it raised
+            traceback.print_exc()
+            return 70
 
     def _wire(self, process: _Process) -> None:
         for left, right in EDGES:
             for other in [known for known in self._processes if known is not process]:
                 if {process.role, other.role} == {left, right}:
-                    ours, theirs = socket.socketpair()
+                    caged = left == "cage"
+                    if caged and process.number != other.number:
+                        continue  # a zygote for each web worker
+                    kind = socket.SOCK_SEQPACKET if caged else socket.SOCK_STREAM
+                    ours, theirs = socket.socketpair(socket.AF_UNIX, kind)
                     with ours, theirs:
                         self._tell(process, Message("sibling", other.role), ours.fileno())
                         self._tell(other, Message("sibling", process.role), theirs.fileno())
@@ -194,7 +207,7 @@ class Supervisor:
         if process not in self._processes:
             return
         self._selector.unregister(process.pidfd)
-        self._selector.unregister(process.control)
+        self._deaf(process)
         _, status = os.waitpid(process.pid, 0)
         os.close(process.pidfd)
         process.control.close()
@@ -217,7 +230,9 @@ class Supervisor:
         now = steady()
         deaths = [at for at in self._deaths.get(process.role, []) if now - at < 60] + [now]
         self._deaths[process.role] = deaths
-        if len(deaths) >= MAX_DEATHS:
+        if process.role == "cage" and len(deaths) >= MAX_DEATHS:
+            print("huisclos: the cage keeps ending: no pictures until the next start", file=sys.stderr)  # noqa: T201
+        elif len(deaths) >= MAX_DEATHS:
             print(
                 f"huisclos: the {process.role} ended {len(deaths)} times in a minute (code {code})",
                 file=sys.stderr,
@@ -236,11 +251,15 @@ class Supervisor:
 
     def _bury(self, process: _Process) -> None:
         self._selector.unregister(process.pidfd)
-        self._selector.unregister(process.control)
+        self._deaf(process)
         os.waitpid(process.pid, 0)
         os.close(process.pidfd)
         process.control.close()
         self._processes.remove(process)
+
+    def _deaf(self, process: _Process) -> None:
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(process.control)
 
     # words
 
@@ -250,6 +269,8 @@ class Supervisor:
         except (BlockingIOError, HuisclosError, OSError):
             return
         if heard is None:
+            # a program that replaced a child (the cage) has no control socket; its end is told by its pidfd
+            self._deaf(process)
             return
         word = heard[0].word
         if word == "ready":

@@ -1,0 +1,78 @@
+"""What each process gives up before its first message: memory others could read, programs, files, calls.
+
+Files are granted by role (Landlock): a face reaches sealed objects and batches, and neither keys,
+journal nor accounts, whatever happens to it. What the kernel lacks is shown on the state page.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import sysconfig
+from collections.abc import Iterable
+from pathlib import Path
+
+import huisclos
+from huisclos import confine
+from huisclos.access.house import Separation
+from huisclos.wiring.places import Archive
+
+_PLACES = ("objects", "batches", "keyring", "incoming", "tls")
+
+
+def confine_role(role: str, archive: Archive, reads: Iterable[Path] = ()) -> None:
+    """Confine this process to what `role` needs; `reads` are more folders it may read."""
+    confine.no_core()
+    confine.non_dumpable()
+    confine.no_new_privs()
+    confine.die_with_parent(signal.SIGKILL)
+    objects = Path(archive.settings.objects) if archive.settings.objects else archive.root / "objects"
+    sealed = (objects, objects / "incoming", archive.root / "batches", archive.root / "incoming")
+    write: tuple[Path, ...] = {
+        "vault": (archive.root,),
+        "finder": (archive.root, objects),
+        "scribe": sealed,
+        "web": sealed,
+        "reception": sealed,
+        "gate": (),
+    }[role]
+    read = (*_program(), archive.root / "tls", archive.root / "keys" / "signing.pub", *reads)
+    if role in {"vault", "finder"}:
+        read = (*read, objects)
+    confine.landlock(read=read, write=write, scope_signals=True)
+    confine.seccomp_deny((*confine.EXEC, *confine.SPY, *confine.KERNEL))
+
+
+def prepare_folders(archive: Archive) -> None:
+    """Make the folders that the roles are confined to, so that none is missing from the rules."""
+    objects = Path(archive.settings.objects) if archive.settings.objects else archive.root / "objects"
+    folders = [*(archive.root / name for name in _PLACES), objects, objects / "incoming"]
+    for folder in folders:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def in_force() -> tuple[Separation, tuple[str, ...]]:
+    """How well the processes are kept apart, and what is missing; `users` until each role has its own account."""
+    mechanisms = confine.describe()
+    missing = tuple(name for name, there in mechanisms.items() if not there)
+    level = confine.separation(mechanisms)
+    if level is confine.Separation.NONE:
+        return Separation.NONE, (*missing, "users")
+    return Separation.PARTIAL, (*missing, "users")
+
+
+def _program() -> tuple[Path, ...]:
+    paths = {
+        Path(sys.prefix),
+        Path(sys.base_prefix),
+        Path(sysconfig.get_path("stdlib")),
+        Path(huisclos.__file__).parent,
+        Path("/usr"),
+        Path("/lib"),
+        Path("/lib64"),
+        Path("/etc"),
+        Path("/dev/urandom"),
+        Path("/dev/null"),
+        Path("/proc/self"),
+    }
+    return tuple(path for path in paths if path.exists())
