@@ -11,7 +11,7 @@ import contextlib
 
 from huisclos.access.chronicle import JournalAsked, JournalHead, JournalLine, JournalPage
 from huisclos.access.nouns import Actor, Proof, Right
-from huisclos.errors import HuisclosError, JournalBroken
+from huisclos.errors import HuisclosError, JournalBroken, Locked
 from huisclos.journal.chain import Nib, first_nib
 from huisclos.journal.entries import Act
 from huisclos.journal.heads import Head
@@ -121,9 +121,10 @@ class Chronicle:
             return await asyncio.to_thread(self._lines.page, asked, self._core.secret.identity)
 
     async def _fill(self, lines: Lines) -> None:
-        while lines is self._lines and lines.unread and not self._core.locked:
-            async with self._reading:
-                await asyncio.to_thread(lines.open_some, self._core.secret.identity)
+        with contextlib.suppress(Locked):
+            while lines is self._lines and lines.unread:
+                async with self._reading:
+                    await asyncio.to_thread(lines.open_some, self._core.secret.identity)
 
     async def _catch_up(self) -> None:
         _, size = self._core.pen.stand()
