@@ -1,0 +1,210 @@
+"""Request bodies as streams: multipart and forms, bounded, and never spooled to disk (P1).
+
+`Multipart` is sans-IO: bytes in, events out (RFC 2046 section 5.1, RFC 7578, RFC 2387). It holds
+back at most one delimiter and one block of part headers, whatever the length of a part.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from enum import Enum
+from typing import Final
+from urllib.parse import parse_qsl
+
+from msgspec import Struct
+from starlette.requests import Request
+
+from huisclos.errors import TooLarge, Unreadable
+
+MAX_PART_HEADERS: Final = 16 * 1024
+"""Bytes of one part's header block."""
+MAX_PARTS: Final = 100_000
+MAX_BOUNDARY: Final = 70
+"""Characters (RFC 2046 section 5.1.1)."""
+MAX_FORM: Final = 64 * 1024
+"""Bytes of a form of ours."""
+MAX_FIELDS: Final = 100
+
+_PARAMETER: Final = re.compile(r';\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))')
+
+
+class PartBegun(Struct, frozen=True):
+    """A part starts; header names are lower case."""
+
+    headers: dict[str, str]
+
+
+class PartData(Struct, frozen=True):
+    """Some bytes of the part, as they arrived."""
+
+    data: bytes
+
+
+class PartEnded(Struct, frozen=True):
+    """The part is whole."""
+
+
+Event = PartBegun | PartData | PartEnded
+
+
+class _State(Enum):
+    PREAMBLE = 1
+    HEADERS = 2
+    DATA = 3
+    DONE = 4
+
+
+class Multipart:
+    """A multipart body cut into its parts as it arrives."""
+
+    def __init__(self, boundary: str) -> None:
+        if not 0 < len(boundary) <= MAX_BOUNDARY or not boundary.isascii():
+            raise Unreadable("the multipart boundary is missing or not one")
+        self._delimiter = b"\r\n--" + boundary.encode()
+        # the first delimiter may stand at the very start: it is then as if a line ended before it
+        self._held = bytearray(b"\r\n")
+        self._state = _State.PREAMBLE
+        self._parts = 0
+
+    def feed(self, data: bytes) -> Iterator[Event]:
+        """The events that `data` completes. Raises `Unreadable`, `TooLarge`."""
+        self._held += data
+        while True:
+            if self._state is _State.HEADERS:
+                begun = self._headers()
+                if begun is None:
+                    return
+                yield begun
+            elif self._state is _State.DONE:
+                self._held.clear()
+                return
+            else:
+                chunk, found = self._until_delimiter()
+                if chunk and self._state is _State.DATA:
+                    yield PartData(chunk)
+                if found is None:
+                    return
+                if self._state is _State.DATA:
+                    yield PartEnded()
+                self._state = found
+
+    def end(self) -> None:
+        """The body is over. Raises `Unreadable` when its last delimiter has not come."""
+        if self._state is not _State.DONE:
+            raise Unreadable("the multipart body breaks off", hint="send it again")
+
+    def _until_delimiter(self) -> tuple[bytes, _State | None]:
+        """Bytes before the next delimiter, and the state after it, or None while it is not there."""
+        start = 0
+        while (at := self._held.find(self._delimiter, start)) >= 0:
+            verdict = self._after(at + len(self._delimiter))
+            if verdict is None:
+                return self._take(at), None
+            end, state = verdict
+            if state is not None:
+                chunk = bytes(self._held[:at])
+                del self._held[:end]
+                return chunk, state
+            start = at + 1
+        keep = max(start, len(self._held) - len(self._delimiter) + 1)
+        return self._take(keep), None
+
+    def _after(self, at: int) -> tuple[int, _State | None] | None:
+        """What stands behind a delimiter: (end, state), (.., None) if it is none, None if unknown yet."""
+        tail = bytes(self._held[at : at + 64])
+        if tail[:2] == b"--":
+            return at + 2, _State.DONE
+        stripped = tail.lstrip(b" \t")
+        if stripped[:2] == b"\r\n":
+            return at + len(tail) - len(stripped) + 2, _State.HEADERS
+        if tail in (b"", b"-") or (stripped in (b"", b"\r") and len(tail) < 64):
+            return None
+        return at, None
+
+    def _take(self, length: int) -> bytes:
+        chunk = bytes(self._held[:length])
+        del self._held[:length]
+        return chunk
+
+    def _headers(self) -> PartBegun | None:
+        # a part without headers begins with an empty line
+        end = 0 if self._held[:2] == b"\r\n" else self._held.find(b"\r\n\r\n")
+        if max(end, len(self._held) - 3 if end < 0 else 0) > MAX_PART_HEADERS:
+            raise TooLarge("the headers of a part are too long")
+        if end < 0:
+            return None
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise TooLarge("the multipart body has too many parts")
+        lines = bytes(self._held[:end]).decode("utf-8", "replace").split("\r\n")
+        del self._held[: end + 4 if end else 2]
+        self._state = _State.DATA
+        return PartBegun(_header_dict(lines))
+
+
+def _header_dict(lines: list[str]) -> dict[str, str]:
+    """Header lines as a mapping, names in lower case; folded lines are joined (RFC 5322 section 2.2.3)."""
+    headers: dict[str, str] = {}
+    name = ""
+    for line in lines:
+        if line[:1] in (" ", "\t") and name:
+            headers[name] += " " + line.strip()
+            continue
+        before, colon, value = line.partition(":")
+        name = before.strip().lower() if colon else ""
+        if name:
+            headers[name] = value.strip()
+    return headers
+
+
+def parse_media(value: str) -> tuple[str, dict[str, str]]:
+    """A media type and its parameters, both with names in lower case (RFC 9110 section 8.3.1)."""
+    media, semicolon, rest = value.partition(";")
+    parameters = {
+        name.lower(): re.sub(r"\\(.)", r"\1", quoted) or plain
+        for name, quoted, plain in _PARAMETER.findall(semicolon + rest)
+    }
+    return media.strip().lower(), parameters
+
+
+def boundary_of(content_type: str) -> str:
+    """The boundary of a multipart content type. Raises `Unreadable`."""
+    media, parameters = parse_media(content_type)
+    if not media.startswith("multipart/") or not parameters.get("boundary"):
+        raise Unreadable("this is not a multipart body", hint="name its boundary in Content-Type")
+    return parameters["boundary"]
+
+
+async def events(request: Request, boundary: str) -> AsyncIterator[Event]:
+    """The events of a request's body; ends after the last delimiter. Raises as `Multipart` does."""
+    parser = Multipart(boundary)
+    async for chunk in request.stream():
+        for event in parser.feed(chunk):
+            yield event
+    parser.end()
+
+
+async def read_all(request: Request, limit: int) -> bytes:
+    """The whole of a small body. Raises `TooLarge` beyond `limit` bytes."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise TooLarge("this request is too long")
+    return bytes(body)
+
+
+async def read_form(request: Request) -> Mapping[str, str]:
+    """The fields of an `application/x-www-form-urlencoded` body; of a repeated field, the last value.
+
+    Raises `Unreadable`, `TooLarge`.
+    """
+    media, _ = parse_media(request.headers.get("content-type", ""))
+    if media != "application/x-www-form-urlencoded":
+        raise Unreadable("this is not a form")
+    body = await read_all(request, MAX_FORM)
+    try:
+        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS))
+    except ValueError:
+        raise Unreadable("this form cannot be read") from None

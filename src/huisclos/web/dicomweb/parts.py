@@ -1,0 +1,41 @@
+"""Writing multipart/related, as it is read: no part is held whole (RFC 2387, PS3.18 section 8.6.1.2)."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from starlette.responses import StreamingResponse
+
+
+class Part(Protocol):
+    """One part: its media type, where it lies, and its bytes."""
+
+    @property
+    def media(self) -> str:
+        """Content-Type of the part."""
+
+    @property
+    def location(self) -> str:
+        """Content-Location of the part."""
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        """Its bytes."""
+
+
+def multipart(parts: AsyncIterator[Part], media: str) -> StreamingResponse:
+    """A response of `parts`, whose root type is `media`."""
+    boundary = secrets.token_hex(16)
+    content_type = f'multipart/related; type="{media}"; boundary={boundary}'
+    return StreamingResponse(_body(parts, boundary), headers={"Content-Type": content_type})
+
+
+async def _body(parts: AsyncIterator[Part], boundary: str) -> AsyncIterator[bytes]:
+    async for part in parts:
+        yield (
+            f"\r\n--{boundary}\r\nContent-Type: {part.media}\r\nContent-Location: {part.location}\r\n\r\n"
+        ).encode()
+        async for piece in part.pieces():
+            yield piece
+    yield f"\r\n--{boundary}--\r\n".encode()

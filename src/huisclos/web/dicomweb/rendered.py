@@ -1,0 +1,130 @@
+"""WADO-RS: rendered instances and thumbnails, made in the cage (PS3.18 sections 10.4.1.1.3, 10.4.1.1.4)."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from huisclos.archive.nouns import ManifestEntry
+from huisclos.errors import BadQuery
+from huisclos.web.dicomweb.caller import site_of_service
+from huisclos.web.dicomweb.frames import frame_numbers
+from huisclos.web.dicomweb.media import pick
+from huisclos.web.dicomweb.retrieve import Asked, find
+from huisclos.web.problems import NotAcceptable
+from huisclos.web.reading import Opened, in_thread
+from huisclos.web.site import Site
+
+JPEG: Final = "image/jpeg"
+PNG: Final = "image/png"
+QUALITY: Final = 90
+THUMBNAIL: Final = 256
+MAX_SIDE: Final = 8192
+"""Pixels of a side that a picture may be asked for."""
+_THUMBNAIL_QUALITY: Final = 80
+
+
+async def rendered(request: Request) -> Response:
+    """A picture of an instance, or of one of its frames."""
+    return await _picture(request, None)
+
+
+async def thumbnail(request: Request) -> Response:
+    """A small picture of a study, series, instance or frame."""
+    return await _picture(request, (THUMBNAIL, THUMBNAIL))
+
+
+async def _picture(request: Request, size: tuple[int, int] | None) -> Response:
+    media = pick(request, (JPEG, PNG))
+    size = _viewport(request.query_params.get("viewport", "")) or size
+    window = _window(request.query_params.get("window", ""))
+    quality = _quality(
+        request.query_params.get("quality", ""), QUALITY if size is None else _THUMBNAIL_QUALITY
+    )
+    numbers = frame_numbers(request.path_params.get("frames", "1"))
+    if len(numbers) > 1:
+        raise NotAcceptable("one picture at a time", hint="ask for one frame")
+    asked = await find(request)
+    entry = cover(asked) if "instance" not in request.path_params else asked.entries[0]
+    content = await picture(
+        site_of_service(request),
+        asked.opened,
+        entry,
+        numbers[0],
+        window=window,
+        size=size,
+        media=media,
+        quality=quality,
+    )
+    await asked.tally.add(len(content), 1)
+    await asked.tally.end()
+    return Response(content, media_type=media)
+
+
+def cover(asked: Asked) -> ManifestEntry:
+    """The instance that stands for a series or a study: the middle one that has pixels."""
+    pictured = [entry for entry in asked.entries if entry.rows and entry.columns] or asked.entries
+    return pictured[len(pictured) // 2]
+
+
+async def picture(
+    site: Site,
+    opened: Opened,
+    entry: ManifestEntry,
+    frame: int,
+    *,
+    window: tuple[float, float] | None = None,
+    size: tuple[int, int] | None = None,
+    media: str = JPEG,
+    quality: int = QUALITY,
+) -> bytes:
+    """One frame as a picture: the cage is handed that frame alone. Raises as `Renderer.render`."""
+    cut = await in_thread(lambda: opened.study.cut_frame(entry, frame))
+    return await site.renderer.render(
+        cut, frame=frame, window=window, size=size, media=media, quality=quality
+    )
+
+
+def _viewport(text: str) -> tuple[int, int] | None:
+    """`vw,vh`; the source region that may follow is the whole picture here."""
+    if not text:
+        return None
+    words = text.split(",")
+    sides = [_finite(word) for word in words[:2]]
+    if len(words) not in (2, 6) or not all(1 <= side <= MAX_SIDE for side in sides):
+        raise BadQuery("a viewport is width,height")
+    return int(sides[0]), int(sides[1])
+
+
+def _window(text: str) -> tuple[float, float] | None:
+    if not text:
+        return None
+    words = text.split(",")
+    if len(words) not in (2, 3) or (len(words) == 3 and words[2].lower() != "linear"):  # noqa: PLR2004 - centre,width,function
+        raise BadQuery("a window is center,width,linear")
+    centre, width = (_finite(word) for word in words[:2])
+    if width <= 0:
+        raise BadQuery("a window's width is above 0")
+    return centre, width
+
+
+def _quality(text: str, default: int) -> int:
+    if not text:
+        return default
+    value = _finite(text)
+    if not 1 <= value <= 100:  # noqa: PLR2004 - the Standard's bounds
+        raise BadQuery("a quality is from 1 to 100")
+    return int(value)
+
+
+def _finite(word: str) -> float:
+    try:
+        value = float(word)
+    except ValueError:
+        raise BadQuery("this is not a number") from None
+    if not math.isfinite(value):
+        raise BadQuery("this is not a number")
+    return value

@@ -1,0 +1,199 @@
+"""STOW-RS: storing instances (PS3.18 section 10.5). Works locked, with a store token (P5)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from huisclos.access.nouns import Source
+from huisclos.archive.nouns import Outcome
+from huisclos.archive.receive import Received, Reception
+from huisclos.errors import (
+    BadIdentifier,
+    Full,
+    HuisclosError,
+    NotDicom,
+    StoreError,
+    TooLarge,
+    Unreadable,
+)
+from huisclos.web.bodies import Event, PartBegun, PartData, boundary_of, events, parse_media
+from huisclos.web.dicomweb.caller import caller_of, site_of_service
+from huisclos.web.dicomweb.media import DICOM, JSON
+from huisclos.web.site import Site
+
+MAX_TOLD: Final = 100_000
+"""Instances of one request that the answer lists."""
+
+REASONS: Final[tuple[tuple[type[HuisclosError], int], ...]] = (
+    (Full, 0xA700),
+    (TooLarge, 0xA700),
+    (NotDicom, 0xC000),
+    (BadIdentifier, 0xA900),
+    (Unreadable, 0xC000),
+    (StoreError, 0x0110),
+)
+"""FailureReason, as the status of C-STORE (PS3.4 annex B.2.3, PS3.18 table 10.5.3-2)."""
+OTHER_STUDY: Final = 0xA900
+_HELD: Final = 0xB007
+"""Warning: kept, apart from another with the same SOP Instance UID until a person decides."""
+
+
+@dataclass
+class _Told:
+    """What came of each instance."""
+
+    stored: list[Any] = field(default_factory=list)
+    failed: list[Any] = field(default_factory=list)
+    others: int = 0
+    """Parts that failed before they said what they are."""
+    warned: bool = False
+    worst: HuisclosError | None = None
+
+
+async def store(request: Request) -> Response:
+    """Every part of the body, sealed as it arrives. 200 all, 202 some or with warnings, 409 none."""
+    caller = caller_of(request)
+    caller.may_change()
+    site = site_of_service(request)
+    source = await site.keeper.stored_by(caller.proof)
+    wanted = request.path_params.get("study", "")
+    content_type = request.headers.get("content-type", "")
+    media, parameters = parse_media(content_type)
+    if media == DICOM:
+        told = await _single(request, site, source, wanted, caller.base)
+    elif parameters.get("type", DICOM).lower() == DICOM:
+        told = await _parts(events(request, boundary_of(content_type)), site, source, wanted, caller.base)
+    else:
+        raise UnsupportedMedia(
+            "only DICOM files are stored here", hint='multipart/related; type="application/dicom"'
+        )
+    await site.receiver.deposits.flush()
+    return _answer(told, caller.base, wanted)
+
+
+class UnsupportedMedia(HuisclosError):
+    """The body is of a kind that is not stored (RFC 9110 section 15.5.16)."""
+
+    kind = "unsupported-media"
+
+
+async def _single(request: Request, site: Site, source: Source, wanted: str, base: str) -> _Told:
+    told = _Told()
+    reception = site.receiver.begin_file(source)
+    try:
+        async for chunk in request.stream():
+            reception.write(chunk)
+        _note(told, await reception.finish(), wanted, base)
+    except HuisclosError as error:
+        _fail(told, error)
+        async for _ in request.stream():
+            pass
+    finally:
+        reception.abandon()
+    return told
+
+
+async def _parts(body: AsyncIterator[Event], site: Site, source: Source, wanted: str, base: str) -> _Told:
+    told = _Told()
+    reception: Reception | None = None
+    try:
+        async for event in body:
+            if isinstance(event, PartBegun):
+                reception = _begin(event, told, site, source)
+            elif reception is None:
+                continue
+            elif isinstance(event, PartData):
+                reception = _write(reception, event.data, told)
+            else:
+                await _finish(reception, told, wanted, base)
+                reception = None
+    finally:
+        if reception is not None:
+            reception.abandon()
+    return told
+
+
+def _begin(part: PartBegun, told: _Told, site: Site, source: Source) -> Reception | None:
+    media, _ = parse_media(part.headers.get("content-type", DICOM))
+    if media not in (DICOM, "application/octet-stream"):
+        _fail(told, NotDicom("a part is not a DICOM file"))
+        return None
+    try:
+        return site.receiver.begin_file(source)
+    except HuisclosError as error:
+        _fail(told, error)
+        return None
+
+
+def _write(reception: Reception, data: bytes, told: _Told) -> Reception | None:
+    try:
+        reception.write(data)
+    except HuisclosError as error:
+        reception.abandon()
+        _fail(told, error)
+        return None
+    return reception
+
+
+async def _finish(reception: Reception, told: _Told, wanted: str, base: str) -> None:
+    try:
+        _note(told, await reception.finish(), wanted, base)
+    except HuisclosError as error:
+        _fail(told, error)
+
+
+def _note(told: _Told, received: Received, wanted: str, base: str) -> None:
+    """One instance that is durable now. An instance of another study than the path's is kept, with a warning."""
+    heading = received.stored.heading
+    item: dict[str, Any] = {
+        "00081150": {"vr": "UI", "Value": [heading.sop_class_uid]},
+        "00081155": {"vr": "UI", "Value": [heading.instance_uid]},
+        "00081190": {
+            "vr": "UR",
+            "Value": [
+                f"{base}/studies/{heading.study_uid}/series/{heading.series_uid}/instances/{heading.instance_uid}"
+            ],
+        },
+    }
+    warning = _HELD if received.outcome is Outcome.HELD else 0
+    if wanted and heading.study_uid != wanted:
+        warning = OTHER_STUDY
+    if warning:
+        item["00081196"] = {"vr": "US", "Value": [warning]}
+        told.warned = True
+    if len(told.stored) < MAX_TOLD:
+        told.stored.append(item)
+
+
+def _fail(told: _Told, error: HuisclosError) -> None:
+    reason = next((code for kind, code in REASONS if isinstance(error, kind)), 0x0110)
+    told.worst = error
+    told.others += 1
+    if len(told.failed) < MAX_TOLD:
+        told.failed.append({"00081197": {"vr": "US", "Value": [reason]}})
+
+
+def _answer(told: _Told, base: str, wanted: str) -> Response:
+    """The response message (PS3.18 section 10.5.3, annex F)."""
+    if isinstance(told.worst, StoreError) and not told.stored:
+        # the sender is to try again: that is not a conflict with what it sent
+        raise told.worst
+    body: dict[str, Any] = {}
+    if wanted:
+        body["00081190"] = {"vr": "UR", "Value": [f"{base}/studies/{wanted}"]}
+    if told.failed:
+        # what failed before it said what it is has no UIDs to reference: FailedSOPSequence lists reasons alone
+        body["00081198"] = {"vr": "SQ", "Value": told.failed}
+    if told.stored:
+        body["00081199"] = {"vr": "SQ", "Value": told.stored}
+    if not told.stored:
+        status = 409 if told.failed else 400
+    else:
+        status = 202 if told.failed or told.warned else 200
+    return Response(msgspec.json.encode(body), status, media_type=JSON)

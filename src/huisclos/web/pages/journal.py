@@ -1,0 +1,89 @@
+"""The journal, as sentences, filtered by who and when."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from huisclos.access.chronicle import JournalAsked
+from huisclos.access.nouns import Right
+from huisclos.errors import HuisclosError
+from huisclos.web.bodies import read_form
+from huisclos.web.pages.person import Visit, person, see
+from huisclos.web.pages.sentences import told_lines
+from huisclos.web.templating import fragment, page
+from huisclos.web.words import Words, words_of
+
+SIZE: Final = 100
+MAX_OFFSET: Final = 100_000_000
+
+
+@person(Right.JOURNAL)
+async def journal_page(visit: Visit) -> Response:
+    """The newest entries."""
+    head = await visit.site.chronicle.head(visit.proof)
+    values = await _entries(visit, {})
+    return await page(visit.request, "journal.html", visit.session, head=head, **values)
+
+
+@person(Right.JOURNAL)
+async def entries(visit: Visit) -> Response:
+    """The entries of a choice: a piece of the page for its script, else the page."""
+    values = await _entries(visit, dict(await read_form(visit.request)))
+    if visit.piece:
+        return fragment(visit.request, "_journal.html", visit.session, **values)
+    head = await visit.site.chronicle.head(visit.proof)
+    return await page(visit.request, "journal.html", visit.session, head=head, **values)
+
+
+async def _entries(visit: Visit, form: dict[str, str]) -> dict[str, Any]:
+    words = words_of(visit.request, visit.session.actor.language)
+    since, until = _day(form.get("day", ""), words)
+    text = form.get("offset", "0")
+    offset = min(int(text), MAX_OFFSET) if text.isascii() and text.isdigit() and len(text) < 10 else 0  # noqa: PLR2004
+    asked = JournalAsked(form.get("actor", ""), "", since, until, offset=offset, limit=SIZE)
+    read = await visit.site.chronicle.entries(visit.proof, asked)
+    studies = await _studies(visit, tuple({line.study_id for line in read.lines if line.study_id}))
+    return {
+        "lines": told_lines(read.lines, words, studies),
+        "actors": read.actors,
+        "total": read.total,
+        "offset": offset,
+        "size": SIZE,
+    }
+
+
+async def _studies(visit: Visit, study_ids: tuple[str, ...]) -> dict[str, str]:
+    """Short descriptions, for whoever may know of studies; without them the sentences say "a study"."""
+    if not study_ids:
+        return {}
+    try:
+        grant = await visit.reading.grant(visit.proof, Right.JOURNAL, "journal")
+        return await visit.site.catalog.resolve(grant, study_ids)
+    except HuisclosError:
+        return {}
+
+
+def _day(text: str, words: Words) -> tuple[float, float]:
+    try:
+        return words.midnight(text), words.midnight(text, 1)
+    except ValueError:
+        return 0.0, 0.0
+
+
+@person(Right.JOURNAL)
+async def verify(visit: Visit) -> Response:
+    """Verify the whole chain now; the page then says what was found."""
+    await visit.site.chronicle.verify(visit.proof)
+    return see("/journal")
+
+
+def routes() -> list[BaseRoute]:
+    """The journal."""
+    return [
+        Route("/journal", journal_page, methods=["GET"]),
+        Route("/journal/entries", entries, methods=["POST"]),
+        Route("/journal/verify", verify, methods=["POST"]),
+    ]

@@ -1,0 +1,231 @@
+"""People: who may do what, tokens, holders, and what waits for an owner."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from huisclos.access.nouns import Right, Role
+from huisclos.access.people import HolderKind, Invitation, PendingKind
+from huisclos.errors import BadSetting, HuisclosError
+from huisclos.web.bodies import read_form
+from huisclos.web.pages.peers import refused
+from huisclos.web.pages.person import Visit, person, see
+from huisclos.web.templating import page
+from huisclos.web.words import Words, words_of
+
+
+@person(Right.PEOPLE)
+async def people_page(visit: Visit) -> Response:
+    """The whole page."""
+    return await _show(visit)
+
+
+async def _show(visit: Visit, told: str = "", kind: str = "good") -> Response:
+    people, proof = visit.site.people, visit.proof
+    words = _words(visit)
+    return await page(
+        visit.request,
+        "people.html",
+        visit.session,
+        users=await people.users(proof),
+        tokens=await people.tokens(proof),
+        pending=await people.pending(proof),
+        holders=await people.holders(proof),
+        roles=role_names(words),
+        role_words=role_sentences(words),
+        pending_words=_pending(words),
+        holder_words=_holders(words),
+        told=told,
+        told_kind=kind,
+    )
+
+
+def _words(visit: Visit) -> Words:
+    return words_of(visit.request, visit.session.actor.language)
+
+
+def role_names(words: Words) -> dict[Role, str]:
+    """What each role is called."""
+    _ = words.gettext
+    return {
+        Role.OWNER: _("owner"),
+        Role.PHYSICIAN: _("physician"),
+        Role.SECRETARY: _("secretary"),
+        Role.TECHNICIAN: _("technician"),
+        Role.AUDITOR: _("auditor"),
+    }
+
+
+def role_sentences(words: Words) -> dict[Role, str]:
+    """What each role may do, as a doctor reads it."""
+    _ = words.gettext
+    return {
+        Role.OWNER: _("Everything; gives others their rights."),
+        Role.PHYSICIAN: _("Finds, looks at, adds and exports images; decides doubts."),
+        Role.SECRETARY: _("Finds studies and adds images; sees no picture."),
+        Role.TECHNICIAN: _("Peers and the state of the house; sees no patient."),
+        Role.AUDITOR: _("The journal and findings; sees no picture."),
+    }
+
+
+def _pending(words: Words) -> dict[PendingKind, str]:
+    _ = words.gettext
+    return {
+        PendingKind.USER: _("A person: %(subject)s (%(detail)s)"),
+        PendingKind.TOKEN: _("A token for %(subject)s (%(detail)s)"),
+        PendingKind.ROLE: _("Another role for %(subject)s (%(detail)s)"),
+        PendingKind.PASSWORD: _("A new password for %(subject)s"),
+        PendingKind.PEER: _("The peer %(subject)s (%(detail)s)"),
+    }
+
+
+def _holders(words: Words) -> dict[HolderKind, str]:
+    _ = words.gettext
+    return {
+        HolderKind.PASSPHRASE: _("passphrase"),
+        HolderKind.RECOVERY: _("recovery key, on paper"),
+        HolderKind.TEMPORARY: _("set-up link, until the recovery key is confirmed"),
+    }
+
+
+async def _invited(visit: Visit, invitation: Invitation) -> Response:
+    _ = _words(visit).gettext
+    return await page(
+        visit.request,
+        "once.html",
+        visit.session,
+        heading=_("A first password for %(name)s") % {"name": invitation.name},
+        sentence=_("Hand it over in person or by telephone. It must be changed at the first log in."),
+        secret=invitation.password,
+    )
+
+
+@person(Right.PEOPLE)
+async def add(visit: Visit) -> Response:
+    """A new account; its first password is shown once."""
+    form = await read_form(visit.request)
+    try:
+        role = _role(form.get("role", ""))
+        invitation = await visit.site.people.add(visit.proof, form.get("name", "").strip(), role)
+    except HuisclosError as error:
+        return await _show(visit, refused(error, _words(visit)), "bad")
+    return await _invited(visit, invitation)
+
+
+def _role(text: str) -> Role:
+    try:
+        return Role(text)
+    except ValueError:
+        raise BadSetting("this is not a role") from None
+
+
+@person(Right.PEOPLE)
+async def set_role(visit: Visit) -> Response:
+    """Another role, at once."""
+    form = await read_form(visit.request)
+    try:
+        await visit.site.people.set_role(visit.proof, visit.id("user"), _role(form.get("role", "")))
+    except HuisclosError as error:
+        return await _show(visit, refused(error, _words(visit)), "bad")
+    return see("/people")
+
+
+@person(Right.PEOPLE)
+async def reset(visit: Visit) -> Response:
+    """A new password, shown once."""
+    try:
+        invitation = await visit.site.people.reset(visit.proof, visit.id("user"))
+    except HuisclosError as error:
+        return await _show(visit, refused(error, _words(visit)), "bad")
+    return await _invited(visit, invitation)
+
+
+@person(Right.PEOPLE)
+async def remove(visit: Visit) -> Response:
+    """Take an account away, with its sessions and tokens."""
+    try:
+        await visit.site.people.remove(visit.proof, visit.id("user"))
+    except HuisclosError as error:
+        return await _show(visit, refused(error, _words(visit)), "bad")
+    return see("/people")
+
+
+@person(Right.PEOPLE)
+async def add_token(visit: Visit) -> Response:
+    """A token; its secret is shown once."""
+    form = await read_form(visit.request)
+    words = _words(visit)
+    may = frozenset(right for right, name in ((Right.READ, "read"), (Right.STORE, "store")) if form.get(name))
+    try:
+        until = _end_of(form.get("until", ""), words)
+        made = await visit.site.people.add_token(
+            visit.proof, form.get("user", ""), form.get("label", "").strip(), may, until
+        )
+    except HuisclosError as error:
+        return await _show(visit, refused(error, words), "bad")
+    return await page(
+        visit.request,
+        "once.html",
+        visit.session,
+        heading=words.gettext("The token"),
+        sentence=words.gettext("Put it where the program asks for a bearer token."),
+        secret=made.secret,
+    )
+
+
+def _end_of(day: str, words: Words) -> float:
+    try:
+        return words.midnight(day, 1)
+    except ValueError:
+        raise BadSetting("this is not a day") from None
+
+
+@person(Right.PEOPLE)
+async def remove_token(visit: Visit) -> Response:
+    """End a token."""
+    await visit.site.people.remove_token(visit.proof, visit.id("token"))
+    return see("/people")
+
+
+@person(Right.PEOPLE)
+async def approve(visit: Visit) -> Response:
+    """Put a request in force."""
+    try:
+        invitation = await visit.site.people.approve(visit.proof, visit.id("pending"))
+    except HuisclosError as error:
+        return await _show(visit, refused(error, _words(visit)), "bad")
+    return await _invited(visit, invitation) if invitation else see("/people")
+
+
+@person(Right.PEOPLE)
+async def refuse(visit: Visit) -> Response:
+    """Drop a request."""
+    await visit.site.people.refuse(visit.proof, visit.id("pending"))
+    return see("/people")
+
+
+@person(Right.PEOPLE)
+async def remove_holder(visit: Visit) -> Response:
+    """Take a holder away."""
+    try:
+        await visit.site.people.remove_holder(visit.proof, visit.id("holder"))
+    except HuisclosError as error:
+        return await _show(visit, refused(error, _words(visit)), "bad")
+    return see("/people")
+
+
+def routes() -> list[BaseRoute]:
+    """People."""
+    return [
+        Route("/people", people_page, methods=["GET"]),
+        Route("/people/add", add, methods=["POST"]),
+        Route("/people/tokens/add", add_token, methods=["POST"]),
+        Route("/people/tokens/{token}/remove", remove_token, methods=["POST"]),
+        Route("/people/pending/{pending}/approve", approve, methods=["POST"]),
+        Route("/people/pending/{pending}/refuse", refuse, methods=["POST"]),
+        Route("/people/holders/{holder}/remove", remove_holder, methods=["POST"]),
+        Route("/people/{user}/role", set_role, methods=["POST"]),
+        Route("/people/{user}/reset", reset, methods=["POST"]),
+        Route("/people/{user}/remove", remove, methods=["POST"]),
+    ]

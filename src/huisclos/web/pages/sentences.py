@@ -1,0 +1,127 @@
+"""The journal as sentences, not log lines: who did what to which study, in the reader's language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from huisclos.access.chronicle import Change, JournalLine
+from huisclos.access.nouns import ActorKind
+from huisclos.journal.entries import Act
+from huisclos.web.words import Words
+
+BAD = frozenset({Act.UNLOCK_FAILED, Act.LOGIN_FAILED, Act.REFUSED, Act.KNOCKED, Act.BROKEN})
+"""What a reader should see first."""
+
+
+def told_lines(
+    lines: Iterable[JournalLine], words: Words, studies: Mapping[str, str]
+) -> list[dict[str, object]]:
+    """Each line as a sentence with what stands beside it. `studies` are short descriptions by study id."""
+    return [
+        {
+            "at": line.at,
+            "day": words.day(line.at),
+            "sentence": sentence(line, words, studies.get(line.study_id, "")),
+            "aside": line.address,
+            "bad": line.act in BAD,
+        }
+        for line in lines
+    ]
+
+
+def sentence(line: JournalLine, words: Words, study: str) -> str:
+    """One entry as one sentence."""
+    _ = words.gettext
+    who = _who(line, words)
+    act = _known(line.act)
+    if act in (Act.CHANGED, Act.ASKED):
+        change = _changed(line.what, words)
+        if act is Act.ASKED:
+            change = _("asked for this, which waits for an owner: %(change)s") % {"change": change}
+        return f"{who} {change}" + (f": {line.subject}" if line.subject else "")
+    told = _plain(words).get(act, _("did something this page has no sentence for (%(what)s)"))
+    return _filled(f"{who} {told}", line, words, study)
+
+
+def _known(act: str) -> Act | None:
+    try:
+        return Act(act)
+    except ValueError:
+        return None
+
+
+def _who(line: JournalLine, words: Words) -> str:
+    _ = words.gettext
+    if line.actor_kind == ActorKind.HOUSE:
+        return _("The house")
+    if line.actor_kind == ActorKind.CONSOLE:
+        return _("The console")
+    name = line.actor or _("Somebody")
+    return _("The token of %(name)s") % {"name": name} if line.actor_kind == ActorKind.TOKEN else name
+
+
+def _filled(text: str, line: JournalLine, words: Words, study: str) -> str:
+    _ = words.gettext
+    images = line.counts.get("instances", line.counts.get("objects", 0))
+    many = words.ngettext("%(num)s image", "%(num)s images", images) % {"num": words.number(images)}
+    values: dict[str, str] = {
+        "study": study or _("a study"),
+        "images": many,
+        "size": words.size(line.counts.get("octets", 0)),
+        "what": line.what or line.act,
+        "subject": line.subject or line.what,
+        "times": words.number(max(1, line.counts.get("attempts", line.counts.get("times", 1)))),
+    }
+    return text % values
+
+
+def _plain(words: Words) -> dict[Act | None, str]:
+    _: Callable[[str], str] = words.gettext
+    return {
+        Act.STARTED: _("was started"),
+        Act.STOPPED: _("was stopped"),
+        Act.TICK: _("was awake, and nothing happened"),
+        Act.UNLOCKED: _("unlocked the archive"),
+        Act.UNLOCK_FAILED: _("tried to unlock the archive with a wrong passphrase"),
+        Act.LOCKED: _("locked the archive"),
+        Act.LOGGED_IN: _("logged in"),
+        Act.LOGIN_FAILED: _("could not log in: wrong name, password or code"),
+        Act.LOGGED_OUT: _("logged out"),
+        Act.GRANTED: _("opened %(study)s"),
+        Act.READ: _("read %(images)s of %(study)s, %(size)s"),
+        Act.STORED: _("sent %(images)s, %(size)s"),
+        Act.EXPORTED: _("took %(images)s of %(study)s out of the house, %(size)s"),
+        Act.SETTLED: _("put %(images)s received in the dark into their studies"),
+        Act.DECIDED: _("decided what was open about %(study)s"),
+        Act.REFUSED: _("was refused: their role does not allow it (%(what)s)"),
+        Act.KNOCKED: _("knocked and was refused, %(times)s times (%(what)s)"),
+        Act.VERIFIED: _("verified the archive: it holds"),
+        Act.REINDEXED: _("built the index again from the sealed objects"),
+        Act.BROKEN: _("found that the journal does not hold"),
+    }
+
+
+def _changed(what: str, words: Words) -> str:
+    _ = words.gettext
+    known = {
+        Change.USER_ADDED: _("added a person"),
+        Change.USER_REMOVED: _("removed a person"),
+        Change.ROLE_CHANGED: _("changed a role"),
+        Change.PASSWORD_RESET: _("gave somebody a new password"),
+        Change.PASSWORD_CHANGED: _("changed their own password"),
+        Change.SECOND_FACTOR_ON: _("put a second factor in force"),
+        Change.SECOND_FACTOR_OFF: _("took a second factor away"),
+        Change.TOKEN_ADDED: _("made a token"),
+        Change.TOKEN_REMOVED: _("ended a token"),
+        Change.PEER_ADDED: _("admitted a peer"),
+        Change.PEER_REMOVED: _("removed a peer"),
+        Change.HOLDER_ADDED: _("added a holder"),
+        Change.HOLDER_REMOVED: _("removed a holder"),
+        Change.RECOVERY_MADE: _("made a recovery key"),
+        Change.RECOVERY_CONFIRMED: _("confirmed the recovery key"),
+        Change.SETTING_CHANGED: _("changed a setting"),
+    }
+    try:
+        return known[Change(what)]
+    except ValueError:
+        return _("changed %(what)s") % {"what": what}

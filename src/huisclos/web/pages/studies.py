@@ -1,0 +1,156 @@
+"""Finding and looking: the study list, a patient, a study, thumbnails, the way to the viewer."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from huisclos.access.chronicle import JournalAsked
+from huisclos.access.nouns import Right
+from huisclos.archive.nouns import Level, Query, StudyPage
+from huisclos.dicom.charsets import display_name
+from huisclos.errors import HuisclosError, InstanceNotFound
+from huisclos.web.bodies import read_form
+from huisclos.web.dicomweb.rendered import THUMBNAIL, picture
+from huisclos.web.pages.person import Visit, person
+from huisclos.web.pages.sentences import told_lines
+from huisclos.web.site import origin_of
+from huisclos.web.templating import fragment, page
+from huisclos.web.words import Words, words_of
+
+SIZE: Final = 50
+"""Studies on one page."""
+MAX_TEXT: Final = 200
+MAX_OFFSET: Final = 100_000_000
+LOOKED: Final = 20
+
+
+@person(Right.LIST)
+async def studies(visit: Visit) -> Response:
+    """The list, newest first."""
+    found = await _find(visit, "", 0)
+    return await page(
+        visit.request, "studies.html", visit.session,
+        found=found, text="", offset=0, size=SIZE, name_of=display_name,
+    )  # fmt: skip
+
+
+@person(Right.LIST)
+async def search(visit: Visit) -> Response:
+    """What matches the words typed: a piece of the page for its script, else the page."""
+    form = await read_form(visit.request)
+    text = form.get("text", "").strip()[:MAX_TEXT]
+    offset = _offset(form.get("offset", ""))
+    found = await _find(visit, text, offset)
+    values = {"found": found, "text": text, "offset": offset, "size": SIZE, "name_of": display_name}
+    if visit.piece:
+        return fragment(visit.request, "_studies.html", visit.session, **values)
+    return await page(visit.request, "studies.html", visit.session, **values)
+
+
+async def _find(visit: Visit, text: str, offset: int) -> StudyPage:
+    grant = await visit.reading.grant(visit.proof, Right.LIST, "list")
+    query = Query(Level.STUDY, text=text, fuzzy=True, offset=offset, limit=SIZE)
+    return await visit.site.catalog.studies(grant, query)
+
+
+def _offset(text: str) -> int:
+    return min(int(text), MAX_OFFSET) if text.isascii() and text.isdigit() and len(text) < 10 else 0  # noqa: PLR2004
+
+
+@person(Right.LIST)
+async def study(visit: Visit) -> Response:
+    """One study: who, when, what, and who has looked."""
+    grant = await visit.reading.grant(visit.proof, Right.LIST, "list")
+    view = await visit.site.catalog.study(grant, visit.id("study"))
+    return await page(
+        visit.request,
+        "study.html",
+        visit.session,
+        study=view.study,
+        series=view.series,
+        sex=_sex(view.study.sex, words_of(visit.request, visit.session.actor.language)),
+        viewer=visit.site.viewer is not None,
+        looked=await _looked(visit, view.study.study_id),
+        name_of=display_name,
+    )
+
+
+def _sex(code: str, words: Words) -> str:
+    _ = words.gettext
+    return {"F": _("female"), "M": _("male"), "O": _("other")}.get(code, "")
+
+
+async def _looked(visit: Visit, study_id: str) -> list[dict[str, object]] | None:
+    """The journal's lines on this study, for whoever may know them."""
+    if not (visit.session.actor.may(Right.READ) or visit.session.actor.may(Right.JOURNAL)):
+        return None
+    try:
+        read = await visit.site.chronicle.entries(visit.proof, JournalAsked(study_id=study_id, limit=LOOKED))
+    except HuisclosError:
+        # the page is about the study: that its lines cannot be read does not take it away
+        return None
+    return told_lines(read.lines, words_of(visit.request, visit.session.actor.language), {})
+
+
+@person(Right.LIST)
+async def patient(visit: Visit) -> Response:
+    """Every study with the patient number of this one; the address names a study, never a patient."""
+    grant = await visit.reading.grant(visit.proof, Right.LIST, "list")
+    view = await visit.site.catalog.study(grant, visit.id("study"))
+    match = {"PatientID": view.study.patient_id}
+    if view.study.issuer:
+        match["IssuerOfPatientID"] = view.study.issuer
+    if view.study.patient_id:
+        found = await visit.site.catalog.studies(grant, Query(Level.STUDY, match, limit=1000))
+    else:
+        found = StudyPage(1, (view.study,))
+    return await page(
+        visit.request, "patient.html", visit.session,
+        study=view.study, found=found, text="", offset=0, size=1000, name_of=display_name,
+        sex=_sex(view.study.sex, words_of(visit.request, visit.session.actor.language)),
+    )  # fmt: skip
+
+
+@person(Right.READ, active=False)
+async def thumbnail(visit: Visit) -> Response:
+    """A small picture for a series, by random ids alone."""
+    opened = await visit.reading.open(visit.proof, visit.id("study"), "thumbnail")
+    series_id = visit.id("series")
+    series = next((one for one in opened.study.manifest.series if one.series_id == series_id), None)
+    if series is None:
+        raise InstanceNotFound("the study has no such series")
+    entries = opened.study.instances(series.series_uid)
+    pictured = [entry for entry in entries if entry.rows and entry.columns] or entries
+    if not pictured:
+        raise InstanceNotFound("the series has no picture")
+    content = await picture(
+        visit.site, opened, pictured[len(pictured) // 2], 0, size=(THUMBNAIL, THUMBNAIL), quality=80
+    )
+    tally = visit.reading.tally(opened)
+    await tally.add(len(content), 1)
+    await tally.end()
+    return Response(content, media_type="image/jpeg")
+
+
+@person(Right.READ)
+async def view(visit: Visit) -> Response:
+    """Open the viewer on this study: a ticket for its origin, in the fragment, which no server sees."""
+    grant = await visit.reading.grant(visit.proof, Right.LIST, "list")
+    found = (await visit.site.catalog.study(grant, visit.id("study"))).study
+    ticket = await visit.site.door.begin_viewing(visit.proof, found.study_id, found.study_uid)
+    return RedirectResponse(f"{origin_of(visit.request, visit.site.origins.viewer)}/open#{ticket}", 303)
+
+
+def routes() -> list[BaseRoute]:
+    """Finding and looking."""
+    return [
+        Route("/studies", studies, methods=["GET"]),
+        Route("/studies/search", search, methods=["POST"]),
+        Route("/studies/{study}", study, methods=["GET"]),
+        Route("/studies/{study}/patient", patient, methods=["GET"]),
+        Route("/studies/{study}/view", view, methods=["POST"]),
+        Route("/studies/{study}/series/{series}/thumbnail", thumbnail, methods=["GET"]),
+    ]

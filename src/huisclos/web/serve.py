@@ -1,0 +1,236 @@
+"""The accept loop: what is refused before a byte is read, and what a connection may take.
+
+uvicorn speaks HTTP over each connection; sockets, TLS, bounds and the end of the house are ours,
+since the listening sockets are inherited and a source is judged before the handshake (P11).
+No access log: a line of it would say who looked at whom.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Callable, Sequence
+from email.utils import formatdate
+from typing import Any, Final
+
+from starlette.types import ASGIApp
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from huisclos.clock import timestamp
+
+MAX_CONNECTIONS: Final = 512
+"""Connections in all, on one server."""
+MAX_PER_ADDRESS: Final = 64
+"""Connections from one address: a browser opens 6, a practice may share one."""
+MAX_HEADERS: Final = 64 * 1024
+"""Bytes of request line and headers."""
+HEADERS_SECONDS: Final = 15.0
+"""From the first byte, or the handshake, to the end of the headers."""
+BODY_SECONDS: Final = 30.0
+"""Longest pause in a request's body, and longest wait for a client that does not read."""
+HANDSHAKE_SECONDS: Final = 10.0
+KEEP_ALIVE_SECONDS: Final = 20
+STOP_SECONDS: Final = 5.0
+"""What is under way gets this long to end."""
+
+_log = logging.getLogger("huisclos.web")
+
+
+class _Connection(HttpToolsProtocol):
+    """One HTTP connection with bounds on its headers and its pauses."""
+
+    _timer: asyncio.TimerHandle | None = None
+    _header_bytes = 0
+    _in_headers = True
+    _gone: Callable[[], None]
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._arm(HEADERS_SECONDS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        super().connection_lost(exc)
+        self._gone()
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_headers:
+            if not self._header_bytes:
+                self._arm(HEADERS_SECONDS)
+            self._header_bytes += len(data)
+        super().data_received(data)
+        if self._in_headers and self._header_bytes > MAX_HEADERS:
+            self.transport.abort()
+        elif not self._in_headers:
+            self._wait_for_body()
+
+    def on_headers_complete(self) -> None:
+        self._in_headers = False
+        self._disarm()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._in_headers, self._header_bytes = True, 0
+        self._disarm()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._arm(BODY_SECONDS)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._disarm()
+
+    def eof_received(self) -> None:
+        self._disarm()
+
+    def _wait_for_body(self) -> None:
+        # only while it is the client we wait for, and not our own reading of what it sent
+        if self.flow is not None and not self.flow.read_paused:
+            self._arm(BODY_SECONDS)
+
+    def _arm(self, seconds: float) -> None:
+        self._disarm()
+        self._timer = self.loop.call_later(seconds, self._give_up)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _give_up(self) -> None:
+        if self.flow is not None and self.flow.read_paused:
+            return
+        self.transport.abort()
+
+
+class Server:
+    """Serves one application on listening sockets that are already bound.
+
+    `admits` judges a source address before a byte is read, and is told of each one; what it
+    refuses is closed without a word.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        listeners: Sequence[socket.socket],
+        tls: ssl.SSLContext | None,
+        admits: Callable[[str], bool],
+    ) -> None:
+        self._listeners = listeners
+        self._tls = tls
+        self._admits = admits
+        self._config = Config(
+            app,
+            loop="none",
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        )
+        self._config.load()
+        self._state = ServerState()
+        self._held: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def start(self) -> None:
+        """Begin to accept; returns at once."""
+        self._stamp()
+        self._spawn(self._tick())
+        for listener in self._listeners:
+            listener.setblocking(False)
+            self._spawn(self._accept(listener))
+
+    async def stop(self) -> None:
+        """Accept no more, let what is under way end within `STOP_SECONDS`, then cut."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                while self._state.connections:
+                    await asyncio.sleep(0.05)
+        for connection in list(self._state.connections):
+            if isinstance(connection, _Connection):
+                connection.transport.abort()
+
+    def reload_tls(self, tls: ssl.SSLContext) -> None:
+        """Use another certificate from the next connection on."""
+        self._tls = tls
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            self._stamp()
+
+    def _stamp(self) -> None:
+        self._state.default_headers = [(b"date", formatdate(timestamp(), usegmt=True).encode())]
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                peer, name = await loop.sock_accept(listener)
+            except OSError as error:
+                # out of file descriptors, or a peer that left before we came: neither ends the house
+                _log.warning("accept failed: %s", error.strerror)
+                await asyncio.sleep(0.1)
+                continue
+            address = str(name[0]) if isinstance(name, tuple) else ""
+            if not self._admits(address) or not self._has_room(address):
+                peer.close()
+                continue
+            self._held[address] += 1
+            self._spawn(self._serve(peer, address))
+
+    def _has_room(self, address: str) -> bool:
+        return self._held[address] < MAX_PER_ADDRESS and self._held.total() < MAX_CONNECTIONS
+
+    def _release(self, address: str) -> None:
+        self._held[address] -= 1
+        if not self._held[address]:
+            del self._held[address]
+
+    async def _serve(self, peer: socket.socket, address: str) -> None:
+        made: list[_Connection] = []
+
+        def connect() -> _Connection:
+            connection = _Connection(self._config, self._state, {})
+            connection._gone = lambda: self._release(address)  # noqa: SLF001 - our own class
+            made.append(connection)
+            return connection
+
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.connect_accepted_socket(
+                connect,
+                peer,
+                ssl=self._tls,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS if self._tls else None,
+            )
+        except (OSError, ssl.SSLError, TimeoutError):
+            peer.close()
+            # a connection that was made gives its place back itself
+            if not made or made[0].transport is None:
+                self._release(address)
