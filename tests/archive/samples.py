@@ -18,8 +18,11 @@ def element(tag: int, vr: str, value: bytes) -> bytes:
     return start + struct.pack("<H", len(value)) + value
 
 
+NAME = b"EXEMPLE^CAMILLE"
+
+
 def data_set(
-    study: int = 1, series: int = 1, instance: int = 1, *, pixels: bytes = b"", name: bytes = b"EXEMPLE^CAMILLE"
+    study: int = 1, series: int = 1, instance: int = 1, *, pixels: bytes = b"", name: bytes = NAME
 ) -> bytes:
     """An invented CT image."""
     return b"".join(

@@ -282,6 +282,10 @@ class Finder:
         """See the port."""
         self.by_uid.clear()
 
+    async def decided(self, kind: DoubtKind) -> tuple[tuple[str, Choice], ...]:
+        """See the port; nobody decides here."""
+        return ()
+
     async def restore_study(self, study: RestoredStudy) -> None:
         """See the port."""
         found = Study(Placement(study.study_id, study.recipient), study.study_uid)
@@ -380,7 +384,13 @@ class World:
         self.receiver = Receiver(store, self.finder, self.vault)
 
     async def send(
-        self, data_set: bytes, names: tuple[str, str], syntax: str, *, source: Source = MODALITY, piece: int = 16384
+        self,
+        data_set: bytes,
+        names: tuple[str, str],
+        syntax: str,
+        *,
+        source: Source = MODALITY,
+        piece: int = 16384,
     ) -> Received:
         """A C-STORE: `names` are SOP class and instance of the command."""
         reception = self.receiver.begin(source, *names, syntax, "SCANNER")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -43,6 +44,8 @@ class Deposits:
         self._sums: dict[tuple[str, str, str, str], _Sum] = {}
         self._untold: list[Deposit] = []
         self._later: asyncio.Task[None] | None = None
+        self._telling = asyncio.Lock()
+        self._closing = asyncio.Event()
 
     def add(self, stored: StoredObject) -> None:
         """Count one object; it must be durable already."""
@@ -59,23 +62,27 @@ class Deposits:
 
     async def flush(self) -> None:
         """Tell what was summed until now. While the vault is away it is kept for the next time."""
-        self._untold += [total.receipt() for total in self._sums.values()]
-        self._sums.clear()
-        told = tuple(self._untold)
-        if not told:
-            return
-        try:
-            await self._tell(told)
-        except Unreachable:
-            return
-        del self._untold[: len(told)]
+        async with self._telling:  # or two callers would tell the same sum
+            self._untold += [total.receipt() for total in self._sums.values()]
+            self._sums.clear()
+            told = tuple(self._untold)
+            if not told:
+                return
+            with contextlib.suppress(Unreachable):
+                await self._tell(told)
+                del self._untold[: len(told)]
 
     async def close(self) -> None:
         """Tell what is left, and stop."""
+        self._closing.set()
         if self._later is not None:
-            self._later.cancel()
+            await self._later
         await self.flush()
+        self._closing.clear()
 
     async def _flush_later(self) -> None:
-        await asyncio.sleep(INTERVAL)
-        await self.flush()
+        """Tell every second as long as there is something to tell."""
+        while (self._sums or self._untold) and not self._closing.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), INTERVAL)
+            await self.flush()

@@ -34,6 +34,8 @@ _CHUNK: Final = 256 * 1024
 """Bytes of JSON after which a chunk is closed."""
 _MAX_CHUNK: Final = 1024**3
 _LEVEL: Final = 6
+_INSTANCE_UID: Final = "00080018"
+_SERIES_UID: Final = "0020000E"
 _PIXELS: Final = 0x7FE00000
 _LONGEST_HEADER: Final = 12
 _MAC: Final = 32
@@ -70,14 +72,18 @@ class _Index(Struct, frozen=True):
 def instance_json(data: DataSetAt, entry: ManifestEntry, bulk_base: str) -> bytes:
     """The DICOM JSON of one instance, UTF-8, without its pixels.
 
-    An instance that does not read, or goes beyond a bound, is described by its UIDs alone.
+    An instance that does not read, goes beyond a bound, or is known by other UIDs than those
+    inside, is described by its UIDs alone.
     """
     base = f"{bulk_base}/series/{entry.series_uid}/instances/{entry.sop_instance_uid}/bulkdata/"
     try:
         head = _head(data)
         model = to_json(head, data.syntax, lambda path: base + path)
     except (NotDicom, TooLarge):
-        model = _by_uids(entry)
+        model = {}
+    known = _by_uids(entry)
+    if any(model.get(tag) != known[tag] for tag in (_INSTANCE_UID, _SERIES_UID)):
+        model = known
     return msgspec.json.encode(model)
 
 
@@ -196,6 +202,6 @@ _AFTER_HEAD: Final = 4096
 def _by_uids(entry: ManifestEntry) -> dict[str, Any]:
     return {
         "00080016": {"vr": "UI", "Value": [entry.sop_class_uid]},
-        "00080018": {"vr": "UI", "Value": [entry.sop_instance_uid]},
-        "0020000E": {"vr": "UI", "Value": [entry.series_uid]},
+        _INSTANCE_UID: {"vr": "UI", "Value": [entry.sop_instance_uid]},
+        _SERIES_UID: {"vr": "UI", "Value": [entry.series_uid]},
     }

@@ -1,0 +1,113 @@
+"""The scribe: the house's own work, in rounds that may break off anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from huisclos.archive.layout import metadata_place
+from huisclos.archive.nouns import QuietSeries
+from huisclos.archive.settle import Settled
+from huisclos.errors import Unreachable
+from huisclos.scribe.main import Scribe, run_scribe
+from huisclos.stores.local import LocalStore
+from tests.archive.samples import EXPLICIT, data_set, names, uid
+from tests.archive.world import World
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> World:
+    """A house over a real folder."""
+    return World(LocalStore(tmp_path / "archive"))
+
+
+def scribe(house: World) -> Scribe:
+    """As its process has one."""
+    return Scribe(house.store, house.finder, house.vault, house.vault.verify_key)
+
+
+async def test_a_round_settles_and_describes(house: World) -> None:
+    """What came in the dark is in its study, and its series has fresh metadata."""
+    house.finder.away = True
+    for number in (1, 2):
+        await house.send(data_set(1, 1, number), names(1, 1, number), EXPLICIT)
+    house.finder.away = False
+    stop, told = asyncio.Event(), list[Settled]()
+    task = asyncio.create_task(
+        run_scribe(
+            house.store,
+            house.finder,
+            house.vault,
+            house.vault.verify_key,
+            stop=stop,
+            on_settled=told.append,
+            interval=0.02,
+        )
+    )
+    while not house.finder.written:
+        await asyncio.sleep(0.01)
+    stop.set()
+    await task
+    assert told == [Settled(objects=2)]
+    study = house.open(uid(1))
+    assert study.sealed_metadata(study.series(uid(1, 1))) is not None
+
+
+async def test_metadata_is_written_once_and_again_after_a_change(house: World) -> None:
+    """Fresh metadata is left as it is; a blob that is there already is not written again."""
+    await house.send(data_set(), names(), EXPLICIT)
+    stop = asyncio.Event()
+    assert await scribe(house).describe(stop) == 1
+    assert await scribe(house).describe(stop) == 0
+    study = house.open(uid(1))
+    place = metadata_place(study.manifest.study_id, study.manifest.series[0].series_id)
+    first = house.store.read(place)
+    house.finder.written.clear()
+    assert await scribe(house).describe(stop) == 1
+    assert house.store.read(place) == first
+    await house.send(data_set(1, 1, 2), names(1, 1, 2), EXPLICIT)
+    assert await scribe(house).describe(stop) == 1
+    assert house.store.read(place) != first
+
+
+async def test_a_study_that_is_not_what_it_should_be_does_not_stop_the_others(house: World) -> None:
+    """It is given up for this version, and the rest is described."""
+    await house.send(data_set(1), names(1), EXPLICIT)
+    await house.send(data_set(2), names(2), EXPLICIT)
+    await house.finder.flush()
+    study = house.finder.by_uid[uid(1)]
+    (entry,) = study.objects
+    folder = f"objects/{study.placement.study_id[:2]}/{study.placement.study_id}"
+    damaged = f"{folder}/{entry}.dcm.age"
+    house.store.put(damaged, house.store.read(damaged)[:-1])
+    one, stop = scribe(house), asyncio.Event()
+    assert await one.describe(stop) == 1
+    assert await one.describe(stop) == 0
+    assert len(house.finder.written) == 1
+
+
+async def test_it_outlasts_everybody_being_away(house: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round breaks off, the next one ends it."""
+    await house.send(data_set(), names(), EXPLICIT)
+    real, failures = house.finder.quiet_series, 3
+
+    async def quiet(seconds: float) -> tuple[QuietSeries, ...]:
+        nonlocal failures
+        failures -= 1
+        if failures >= 0:
+            raise Unreachable("away")
+        return await real(seconds)
+
+    monkeypatch.setattr(house.finder, "quiet_series", quiet)
+    stop = asyncio.Event()
+    work = run_scribe(
+        house.store, house.finder, house.vault, house.vault.verify_key, stop=stop, interval=0.01
+    )
+    task = asyncio.create_task(work)
+    while not house.finder.written:
+        await asyncio.sleep(0.01)
+    stop.set()
+    await task
+    assert failures < 0
