@@ -49,6 +49,8 @@ class GateService:
         self._chronicle = chronicle
         self._announce = announce
         """Tells the supervisor `unlocked`, or `locking`; returns once siblings follow."""
+        self.on_unlocked: Callable[[], Awaitable[None]] = _nothing
+        """Work that had to wait for the secret."""
         self._attempt = asyncio.Lock()
         self._wrong = 0
         self._hear_again_at = 0.0
@@ -149,6 +151,7 @@ class GateService:
                 entries.append(core.entry(Act.BROKEN, HOUSE, counts={"entry": head.broken_at}))
             await core.journal(*entries)
             self._keeper.close_batches()
+            await self.on_unlocked()
             await self._announce("unlocked")
         session = None
         if about.user_id and opener:
@@ -167,3 +170,7 @@ class GateService:
             Act.UNLOCK_FAILED, HOUSE, address=address, counts={"attempts": self._wrong}, subject=name[:80]
         )
         await self._core.journal(entry)
+
+
+async def _nothing() -> None:
+    """What nobody has asked for yet."""

@@ -67,13 +67,6 @@ class FinderOpening(Protocol):
         """Raises `Locked`."""
 
 
-class LeafKeeper(Protocol):
-    """What the supervisor's helpers ask about the listeners."""
-
-    async def renew_leaf(self, host: str, addresses: tuple[str, ...]) -> bool:
-        """Make a new leaf if the one there ends soon or lacks a name; whether it did. Raises `Locked`."""
-
-
 class VaultServices:
     """Everything the vault answers, by the role of who asks."""
 
@@ -104,6 +97,9 @@ class VaultServices:
         self.console = ConsoleService(
             core, self.people, self.peers, self.recovery, self.chronicle, self.state
         )
+        self.addresses: tuple[str, ...] = ()
+        """What the listeners are bound to: names the leaf must carry."""
+        self.gate.on_unlocked = self._renew_leaf
         self.keeper.on_deposits = self._count
         self.people.on_rights_changed = self.keeper.end_actor
 
@@ -142,7 +138,6 @@ class VaultServices:
                 (Gate, self.gate, None),
                 (Keeper, self.keeper, None),
                 (HouseKeys, self.keeper, None),
-                (LeafKeeper, self, None),
             ),
         }
         for port, implementation, only in tables.get(role, ()):
@@ -161,18 +156,17 @@ class VaultServices:
         for deposit in deposits:
             self.doorkeeper.count(deposit.source.id, deposit.objects)
 
-    async def renew_leaf(self, host: str, addresses: tuple[str, ...]) -> bool:
-        """See `LeafKeeper`."""
-        secret, now = self.core.secret, dt.datetime.fromtimestamp(self.core.now(), dt.UTC)
+    async def _renew_leaf(self) -> None:
+        """Make a new leaf if the one there ends soon, or lacks a name or address we listen on."""
+        addresses, host = self.addresses, socket.gethostname()
+        now = dt.datetime.fromtimestamp(self.core.now(), dt.UTC)
         with contextlib.suppress(HuisclosError):
             leaf = describe(self.core.store.read(places.LEAF))
-            wanted = {host, "127.0.0.1", *addresses} - {""}
-            if leaf.until - now > dt.timedelta(days=RENEW_DAYS) and wanted <= set(leaf.names):
-                return False
-        key = unseal(self.core.store.read(places.CA_KEY), [secret.identity])
+            if leaf.until - now > dt.timedelta(days=RENEW_DAYS) and set(addresses) <= set(leaf.names):
+                return
+        key = unseal(self.core.store.read(places.CA_KEY), [self.core.secret.identity])
         authority = Authority(self.core.store.read(places.CA), key)
-        self.core.store.put(places.LEAF, make_leaf(authority, host, addresses, now))
-        return True
+        await asyncio.to_thread(self.core.store.put, places.LEAF, make_leaf(authority, host, addresses, now))
 
     async def begin(self) -> None:
         """The first entry of this start, and from then on a tick when nothing happens."""

@@ -113,6 +113,7 @@ async def _vault(child: Child, plan: HousePlan) -> None:
         for bound in plan.bound
         if bound.name.startswith("dicom")
     )
+    services.addresses = tuple({address for bound in plan.bound for address in bound.addresses})
     services.peers.lan = any(len(bound.addresses) > 1 for bound in plan.bound)
     child.serve_to(services.methods)
     await services.begin()
@@ -122,6 +123,7 @@ async def _vault(child: Child, plan: HousePlan) -> None:
     tick.cancel()
     with contextlib.suppress(HuisclosError):
         await services.finish()
+    accounts.close()
 
 
 class _Receptions:
@@ -155,9 +157,10 @@ async def _finder(child: Child) -> None:
     archive, vault = child.archive, child.sibling("vault")
     await vault.arrived()
     keys = await remote(FinderOpening, vault).finder_keys()
+    index, decisions = SqlIndex(archive.database("index")), SqlDecisions(archive.database("decisions"))
     await finder_main(
-        index=SqlIndex(archive.database("index")),
-        decisions=SqlDecisions(archive.database("decisions")),
+        index=index,
+        decisions=decisions,
         store=archive.store,
         keys=remote(StudyKeys, vault),
         signer=remote(Signer, vault),
@@ -167,6 +170,8 @@ async def _finder(child: Child) -> None:
         ready=child.ready,
         stop=child.stopping,
     )
+    index.close()
+    decisions.close()
 
 
 async def _scribe(child: Child) -> None:

@@ -7,7 +7,8 @@ import ssl
 from pathlib import Path
 from typing import Final
 
-_LOOK_EVERY: Final = 20.0
+_LOOK_EVERY: Final = 2.0
+"""Seconds; one stat."""
 _NO_CHECK_TIME: Final = 0x200000
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which Python has no name for."""
 
