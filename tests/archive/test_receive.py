@@ -302,9 +302,12 @@ async def test_deposits_are_summed_and_flushed(world: World) -> None:
     await world.receiver.deposits.flush()
     first, second = world.vault.deposits
     assert (first.objects, first.octets) == (3, sum(one.length for one in stored))
-    assert first.digest == hashlib.sha256(
-        b"".join(bytes.fromhex(one.instance_id) + one.header_mac for one in stored)
-    ).digest()
+    assert (
+        first.digest
+        == hashlib.sha256(
+            b"".join(bytes.fromhex(one.instance_id) + one.header_mac for one in stored)
+        ).digest()
+    )
     assert second.objects == 1
     await world.receiver.deposits.close()
     assert len(world.vault.deposits) == 2
@@ -331,9 +334,7 @@ def peak() -> int:
     return int(line.split()[1])
 
 
-async def test_deposits_are_told_each_second_and_once(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_deposits_are_told_each_second_and_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also those that come while a sum is being told, and whoever asks for them at the same time."""
     monkeypatch.setattr("huisclos.archive.deposits.INTERVAL", 0.02)
     deposits = world.receiver.deposits
@@ -386,5 +387,3 @@ def test_an_identity_other_than_the_study_does_not_open_it() -> None:
             unseal(sealed, [X25519Identity.generate()])
 
     asyncio.run(run())
-
-

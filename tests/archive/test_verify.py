@@ -27,9 +27,7 @@ async def fill(world: World, studies: int = 2, count: int = 3) -> None:
     for study in range(1, studies + 1):
         for number in range(1, count + 1):
             pixels = os.urandom(100_000)
-            await world.send(
-                data_set(study, 1, number, pixels=pixels), names(study, 1, number), EXPLICIT
-            )
+            await world.send(data_set(study, 1, number, pixels=pixels), names(study, 1, number), EXPLICIT)
     await world.finder.flush()
 
 
@@ -80,14 +78,10 @@ async def test_in_a_process_pool(house: World) -> None:
     """The work can be sent to other processes."""
     await fill(house)
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        verifier = Verifier(
-            house.store, house.finder, house.vault, house.vault.verify_key, executor=pool
-        )
+        verifier = Verifier(house.store, house.finder, house.vault, house.vault.verify_key, executor=pool)
         found = await verifier.run()
         assert (found.objects, found.problems) == (6, [])
-        again = await reindex(
-            house.store, house.finder, house.vault, house.vault.verify_key, executor=pool
-        )
+        again = await reindex(house.store, house.finder, house.vault, house.vault.verify_key, executor=pool)
         assert (again.objects, again.problems) == (6, [])
 
 

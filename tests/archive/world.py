@@ -349,9 +349,7 @@ def manifest_of(study: Study) -> Manifest:
         for stored, _ in study.objects.values()
     }
     entries = tuple(entry_of(stored, standing) for stored, standing in study.objects.values())
-    return Manifest(
-        study.placement.study_id, study.version, study.study_uid, tuple(series.values()), entries
-    )
+    return Manifest(study.placement.study_id, study.version, study.study_uid, tuple(series.values()), entries)
 
 
 def entry_of(stored: StoredObject, standing: Standing = Standing.PRIMARY) -> ManifestEntry:

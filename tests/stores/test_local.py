@@ -179,9 +179,7 @@ def traced(monkeypatch: pytest.MonkeyPatch, seen: Callable[[str, tuple[Any, ...]
         monkeypatch.setattr(os, name, call)
 
 
-def test_order_of_the_steps_that_survive_power_loss(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_order_of_the_steps_that_survive_power_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Header and payload, flush, link, flush of the folder and of each folder made on the way."""
     store = LocalStore(tmp_path)
     study = new_id()

@@ -51,9 +51,7 @@ def examine(sealed: Sealed) -> Examined:
     heading = intake.heading
     if heading is None:
         raise NotDicom("a sealed object holds no instance")
-    return Examined(
-        heading, intake.syntax.uid, intake.data_set_offset, intake.digest(), intake.looked_inside
-    )
+    return Examined(heading, intake.syntax.uid, intake.data_set_offset, intake.digest(), intake.looked_inside)
 
 
 def read_heading_of(sealed: Sealed) -> tuple[Heading, bool]:

@@ -234,9 +234,7 @@ def _take_listed(
     found.restored.append(Restored(stored, entry.standing))
 
 
-def _take_unattested(
-    store: ObjectStore, where: Whereabouts, key: X25519Identity, found: Surveyed
-) -> None:
+def _take_unattested(store: ObjectStore, where: Whereabouts, key: X25519Identity, found: Surveyed) -> None:
     try:
         with store.open(instance_place(where.study_id, where.instance_id)) as source:
             sealed = open_at(source, [key])

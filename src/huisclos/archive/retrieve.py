@@ -53,9 +53,7 @@ class OpenStudy:
     `state`, `Unreachable` when the store fails.
     """
 
-    def __init__(
-        self, store: ObjectStore, identity: str, state: StudyState, verify_key: bytes
-    ) -> None:
+    def __init__(self, store: ObjectStore, identity: str, state: StudyState, verify_key: bytes) -> None:
         self._store = store
         self.identity = X25519Identity.parse(identity)
         self._until = float("inf")
@@ -192,9 +190,7 @@ class OpenStudy:
             raise NotGranted("the grant is over", hint="open the study again")
 
 
-def open_entry(
-    store: ObjectStore, study_id: str, entry: ManifestEntry, identity: X25519Identity
-) -> Sealed:
+def open_entry(store: ObjectStore, study_id: str, entry: ManifestEntry, identity: X25519Identity) -> Sealed:
     """Open the sealed object of an entry, and only that one.
 
     Raises `WrongObject` if another lies in its place or nothing does, `Tampered` if it was changed.

@@ -210,9 +210,7 @@ def _read(store: ObjectStore, place: str, identity: X25519Identity) -> tuple[Sea
         return sealed, examine(sealed)
 
 
-def _copy(
-    store: ObjectStore, sealed: Sealed, recipient: X25519Recipient, places: tuple[str, str]
-) -> Sealed:
+def _copy(store: ObjectStore, sealed: Sealed, recipient: X25519Recipient, places: tuple[str, str]) -> Sealed:
     """The same payload under a header for `recipient`, durable at the second place; what lies there then.
 
     Raises `WrongObject` if something else lies there.

@@ -361,4 +361,3 @@ def _before(study_id: str) -> str:
     """The id just before, so that a page of one begins with `study_id`."""
     number = int(study_id, 16)
     return f"{number - 1:032x}" if number else ""
-
