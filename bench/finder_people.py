@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from huisclos.finder.memory import keys_of
+from huisclos.finder.keys import keys_of
 from huisclos.finder.records import SealedStudy, SeriesRecord, StudyRecord, encode, pack_series
 from huisclos.finder.text import study_text
 
@@ -32,8 +32,9 @@ _FIRST = (
 _MIDDLE = ("ti", "pon", "ni", "nar", "fé", "sse", "ri", "re", "bo", "co", "lè", "ga", "che", "vi")
 _LAST = ("n", "t", "er", "d", "bvre", "l", "ot", "ux", "rd", "in", "çon", "nd", "let", "is")
 _PARTICLES = ("", "", "", "", "", "", "de ", "du ", "de la ", "Le ", "d'")
-_GIVEN = ("Élodie", "Jean-Noël", "Marie-Hélène", "Zoé", "François", "Aïcha", "Loïc", "Anne", "Pierre", "Gaëlle",
-          "Hervé", "Inès", "Jérôme", "Noémie", "Régis", "Solène", "Thaïs", "Yaël", "Maxime", "Léo")  # fmt: skip
+_GIVEN = ("Élodie", "Jean-Noël", "Marie-Hélène", "Zoé", "François", "Aïcha", "Loïc", "Anne", "Pierre",
+          "Gaëlle", "Hervé", "Inès", "Jérôme", "Noémie", "Régis", "Solène", "Thaïs", "Yaël", "Maxime",
+          "Léo")  # fmt: skip
 _MODALITIES = (("CR", 2), ("DX", 2), ("CT", 4), ("MR", 6), ("US", 1), ("MG", 2), ("PX", 1))
 _WORDS = (
     "Thorax face",

@@ -42,7 +42,7 @@ class Restored(Struct, frozen=True):
 
 
 class RestoredStudy(Struct, frozen=True):
-    """A study found by a reindex: its id, its recipient, its newest attested manifest's version and digest."""
+    """A study found by a reindex, with version and digest of its newest attested manifest."""
 
     study_id: str
     study_uid: str
@@ -68,7 +68,9 @@ class Upkeep(Protocol):
     async def caught_up(self, study_id: str) -> None:
         """Nothing is left to find in this study's folder. Idempotent."""
 
-    async def note(self, kind: DoubtKind, left: Side, right: Side, choices: tuple[Choice, ...], key: str) -> str:
+    async def note(
+        self, kind: DoubtKind, left: Side, right: Side, choices: tuple[Choice, ...], key: str
+    ) -> str:
         """List a doubt that someone else found; its id. One doubt per `kind` and `key`, ever."""
 
     async def decided(self, kind: DoubtKind) -> tuple[tuple[str, Choice], ...]:

@@ -70,7 +70,11 @@ class Index(Protocol):
         """Those of `instance_ids` that have a row."""
 
     def write(
-        self, studies: Iterable[IndexedStudy], instances: Iterable[IndexedInstance] = (), *, durable: bool = False
+        self,
+        studies: Iterable[IndexedStudy],
+        instances: Iterable[IndexedInstance] = (),
+        *,
+        durable: bool = False,
     ) -> None:
         """Add or replace rows, in one transaction.
 

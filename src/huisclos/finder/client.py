@@ -13,5 +13,5 @@ class Finder(Catalog, HouseCatalog, Protocol):
     """Everything the finder answers; a role's table says which of it a caller may ask."""
 
 
-FinderClient: Final = partial(remote, Finder)  # type: ignore[type-abstract]  # a Protocol is what remote takes
+FinderClient: Final = partial(remote, Finder)
 """`FinderClient(sibling)` is a `Catalog` and a `HouseCatalog` that asks over the sibling's channel."""

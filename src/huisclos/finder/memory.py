@@ -11,7 +11,6 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator
-from datetime import date
 from typing import Any, Final
 
 import numpy as np
@@ -21,8 +20,8 @@ from numpy.typing import NDArray
 from huisclos.finder.columns import Column, Mask, Rows
 from huisclos.finder.fields import Field, sort_value
 from huisclos.finder.haystack import Haystack
+from huisclos.finder.keys import keys_of, person_id
 from huisclos.finder.records import (
-    Keys,
     SealedStudy,
     SeriesRecord,
     StudyRecord,
@@ -32,10 +31,8 @@ from huisclos.finder.records import (
     pack_series,
     unpack_series,
 )
-from huisclos.finder.text import day_number
 
 _ROW_BITS: Final = 25
-_SECOND_BITS: Final = 17
 _ID: Final = 16
 """Bytes of an id."""
 _WASTE: Final = 1 << 20
@@ -280,7 +277,7 @@ class MemoryIndex:
             return []
         wanted = (study.patient_id, study.patient_id_issuer)
         rows = np.flatnonzero(self._persons.values == np.uint64(number_of(*wanted))).tolist()
-        return [row for row in rows if _person_id(self.study(row)) == wanted]
+        return [row for row in rows if person_id(self.study(row)) == wanted]
 
     def ids(self) -> list[str]:
         """Ids of the studies that are found, ascending."""
@@ -410,38 +407,3 @@ class MemoryIndex:
             ranks = np.fromiter((ranked[value] for value in values), "i8", len(values))
             self._ranks[field.name] = self.generation, ranks
         return ranks
-
-
-def keys_of(study: StudyRecord, *, described: bool = True) -> Keys:
-    """What the columns hold of a study."""
-    day = day_number(study.study_date)
-    return Keys(
-        uid=number_of(study.study_uid),
-        person=number_of(*_person_id(study)) if study.patient_id else 0,
-        date=day,
-        birth=day_number(study.patient_birth_date),
-        moment=(_days(day) << _SECOND_BITS) | _seconds(study.study_time),
-        instances=study.instances,
-        series=study.series,
-        modalities="\\".join(study.modalities),
-        received_at=study.received_at,
-        described=described,
-    )
-
-
-def _days(day: int) -> int:
-    try:
-        return date(day // 10_000, day // 100 % 100, day % 100).toordinal() + 1
-    except ValueError:
-        return 1
-
-
-def _seconds(clock: str) -> int:
-    plain = clock.replace(":", "").partition(".")[0].ljust(6, "0")[:6]
-    if not plain.isascii() or not plain.isdigit():
-        return 0
-    return min(int(plain[:2]) * 3600 + int(plain[2:4]) * 60 + int(plain[4:]), (1 << _SECOND_BITS) - 1)
-
-
-def _person_id(study: StudyRecord) -> tuple[str, str]:
-    return study.patient_id, study.patient_id_issuer

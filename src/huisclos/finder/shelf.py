@@ -18,7 +18,8 @@ from huisclos.archive.layout import new_id
 from huisclos.archive.nouns import Placement
 from huisclos.dicom.heading import Heading
 from huisclos.errors import Conflict, StudyNotFound
-from huisclos.finder.memory import Loaded, MemoryIndex, keys_of
+from huisclos.finder.keys import keys_of
+from huisclos.finder.memory import Loaded, MemoryIndex
 from huisclos.finder.records import (
     SealedStudy,
     SeriesRecord,
