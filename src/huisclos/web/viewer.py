@@ -27,6 +27,7 @@ from huisclos.web.bodies import read_form
 from huisclos.web.dicomweb.caller import PREFIX, alias_of
 from huisclos.web.dicomweb.routes import reading_routes
 from huisclos.web.problems import respond
+from huisclos.web.security import WORKER_CSP
 from huisclos.web.site import Site, address_of
 from huisclos.web.templating import fragment
 
@@ -141,7 +142,10 @@ class Viewer:
         if path is None:
             raise NotFound("there is nothing here")
         lasting = "public, max-age=31536000, immutable" if _DIGEST.search(path.name) else "no-cache"
-        return FileResponse(path, headers={"Cache-Control": lasting}, media_type=_MEDIA[path.suffix])
+        headers = {"Cache-Control": lasting}
+        if path.suffix == ".js":
+            headers["Content-Security-Policy"] = WORKER_CSP
+        return FileResponse(path, headers=headers, media_type=_MEDIA[path.suffix])
 
 
 def viewer_of(site: Site) -> Viewer | None:

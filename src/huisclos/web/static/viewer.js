@@ -32,7 +32,12 @@
     window.PUBLIC_URL = "/";
     window.browserImportFunction = (module) => import(module);
     window.config = {
-      routerBasename: "/", extensions: [], modes: [], customizationService: {},
+      routerBasename: "/", extensions: [], modes: [], 
+      // the viewer's own tour would stand between a physician and the image
+      customizationService: [{ "ohif.tours": { $set: [] } }],
+      whiteLabeling: {
+        createLogoComponentFn: (React) => React.createElement("span", { className: "huisclos-mark" }, "huisclos"),
+      },
       showStudyList: false, showWarningMessageForCrossOrigin: false, showCPUFallbackMessage: true,
       showLoadingIndicator: true, strictZSpacingForVolumeViewport: true, maxNumberOfWebWorkers: 3,
       maxNumRequests: { interaction: 100, thumbnail: 20, prefetch: 10 },
