@@ -29,15 +29,17 @@ _KNOCK_EVERY: Final = 60.0
 """Seconds between two journal entries about the same knock: a stuck modality must not fill the disk."""
 _CODES: Final = {
     KnockReason.CALLED_OTHER: "A-ASSOCIATE-RJ 1/1/7",
-    KnockReason.TOO_MANY: "A-ASSOCIATE-RJ 2/3/2",
+    KnockReason.TOO_MANY: "A-ASSOCIATE-RJ 2/3/1",
     KnockReason.ADDRESS_PUBLIC: "",
     KnockReason.NOT_DICOM: "A-ABORT",
 }
-_REFUSED_CODE: Final = "A-ASSOCIATE-RJ 1/1/3"
+_REFUSED_CODE: Final = "A-ASSOCIATE-RJ 1/1/1"
 
 
 @dataclass(slots=True)
 class Heard:
+    """When a peer was last heard, and how much it sent since the start."""
+
     at: float = 0.0
     objects: int = 0
 
@@ -82,11 +84,14 @@ class Doorkeeper:
             return await self._refuse(asked, KnockReason.RIGHT_ENDED)
         return await self._admit(asked, peer_id, peer, may, warning=False)
 
-    async def turned_away(self, address: str, listener: str) -> None:
+    async def turned_away(
+        self, address: str, listener: str, reason: KnockReason = KnockReason.ADDRESS_PUBLIC
+    ) -> None:
         """See `PeerDoor`."""
-        self.public_knock = True
-        asked = AssociationAsked("", listener, address)
-        await self._refuse(asked, KnockReason.ADDRESS_PUBLIC)
+        if reason is KnockReason.ADDRESS_PUBLIC:
+            self.public_knock = True
+        asked = AssociationAsked("", listener, address, tls=listener == "dicom_tls")
+        await self._refuse(asked, reason)
 
     async def heard(self, peer_id: str, objects: int) -> None:
         """See `PeerDoor`."""

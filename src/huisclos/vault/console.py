@@ -15,8 +15,8 @@ from huisclos.access.chronicle import JournalHead, JournalLine
 from huisclos.access.gate import RecoveryKey
 from huisclos.access.house import HouseReport
 from huisclos.access.nouns import Right, Role
-from huisclos.access.people import Invitation, NewToken
 from huisclos.access.peers import Peer
+from huisclos.access.people import Invitation, NewToken
 from huisclos.journal.heads import Head
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from huisclos.access.accounts import UserBody
 from huisclos.access.nouns import Actor, ActorKind, Right
 from huisclos.access.ports import Accounts
 from huisclos.archive.ports import ObjectStore
-from huisclos.errors import HouseOpen, Locked, NotFound, NotGranted
+from huisclos.errors import Full, HouseOpen, Locked, NotFound, NotGranted, StoreError, Unreachable
 from huisclos.journal.entries import Act, Entry
 from huisclos.seal import RecordKey, X25519Recipient, unseal
 from huisclos.vault import places
@@ -173,7 +174,7 @@ class Core:
                 # a journal that cannot be written must stop whatever waits for it (P9)
                 for _, done in batch:
                     if not done.done():
-                        done.set_exception(error)
+                        done.set_exception(_unwritten(error))
                 continue
             for _, done in batch:
                 if not done.done():
@@ -186,3 +187,8 @@ class Core:
             raise HouseOpen(
                 f"{place} is missing or damaged: nothing could be sealed", hint="restore keys/ from a backup"
             ) from None
+
+
+def _unwritten(error: OSError) -> StoreError:
+    kind = Full if error.errno in {errno.ENOSPC, errno.EDQUOT} else Unreachable
+    return kind("the journal cannot be written, so nothing is opened", hint="make room on the archive's disk")

@@ -16,9 +16,9 @@ from huisclos.access.nouns import Actor, ActorKind, Proof, Right
 from huisclos.archive.nouns import Deposit
 from huisclos.errors import NoIdentityMatch, TooManyAttempts, WrongPassphrase
 from huisclos.journal.entries import Act
-from huisclos.seal import tidy_passphrase
 from huisclos.vault.chronicle import Chronicle
 from huisclos.vault.core import HOUSE, Core
+from huisclos.vault.hashing import canonical
 from huisclos.vault.holders import is_recovery_key
 from huisclos.vault.keeper import Vaultkeeper
 from huisclos.vault.people import PeopleService
@@ -124,10 +124,11 @@ class GateService:
         try:
             return self._core.holders.open(passphrase)
         except WrongPassphrase:
-            tidy = passphrase if is_recovery_key(passphrase) else tidy_passphrase(passphrase)
-            if tidy == passphrase:
+            # as typed first, since a passphrase file is taken to the letter; then as people mean it
+            meant = canonical(passphrase)
+            if is_recovery_key(passphrase) or meant == passphrase:
                 raise
-            return self._core.holders.open(tidy)
+            return self._core.holders.open(meant)
 
     async def _unlocked(self, secret: ArchiveSecret, holder_id: str, opener: str, address: str) -> Unlocked:
         core = self._core

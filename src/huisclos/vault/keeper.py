@@ -33,6 +33,9 @@ _WINDOW: Final = 600.0
 _BATCH_LIFE: Final = 15 * 60.0
 """Seconds a batch stays open: the younger the key, the less one stolen file of it opens."""
 
+_BATCH_KEPT: Final = 24 * 3600.0
+"""Seconds a batch's key is kept at least: longer than any association may last, so none can still write into it."""
+
 
 class _BatchDocument(msgspec.Struct, frozen=True):
     identity: str
@@ -192,7 +195,8 @@ class Vaultkeeper:
 
     async def batch_empty(self, batch_id: str) -> None:
         """See `HouseKeys`."""
-        if all(open_.key.batch_id != batch_id for open_ in self._batches.values()):
+        opened_at = (await self.batch_key(batch_id)).opened_at
+        if self._core.now() - opened_at > _BATCH_KEPT:
             await asyncio.to_thread(self._core.store.delete, places.batch_key(batch_id))
 
     async def new_study(self) -> Placement:

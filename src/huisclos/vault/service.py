@@ -16,8 +16,8 @@ from huisclos.access.chronicle import JournalReader
 from huisclos.access.gate import Gate, SetUp
 from huisclos.access.house import HouseState
 from huisclos.access.nouns import Proof, ProofKind
-from huisclos.access.people import People
 from huisclos.access.peers import Peers
+from huisclos.access.people import People
 from huisclos.access.sessions import Door
 from huisclos.archive.finder_ports import Signer, StudyKeys
 from huisclos.archive.nouns import Deposit
@@ -36,8 +36,8 @@ from huisclos.vault.console_service import ConsoleService
 from huisclos.vault.core import HOUSE, Core
 from huisclos.vault.gate import GateService
 from huisclos.vault.keeper import Vaultkeeper
-from huisclos.vault.people import PeopleService
 from huisclos.vault.peers import PeerService
+from huisclos.vault.people import PeopleService
 from huisclos.vault.ports import Echoer
 from huisclos.vault.recovery import Recovery
 from huisclos.vault.sessions import Sessions
@@ -99,7 +99,7 @@ class VaultServices:
         )
         self.addresses: tuple[str, ...] = ()
         """What the listeners are bound to: names the leaf must carry."""
-        self.gate.on_unlocked = self._renew_leaf
+        self.gate.on_unlocked = self._after_unlocking
         self.keeper.on_deposits = self._count
         self.people.on_rights_changed = self.keeper.end_actor
 
@@ -156,6 +156,11 @@ class VaultServices:
         for deposit in deposits:
             self.doorkeeper.count(deposit.source.id, deposit.objects)
 
+    async def _after_unlocking(self) -> None:
+        self.core.ledger.vouch(self.core.secret)  # a row removed while locked is vouched for no more
+        await self.people.sweep()
+        await self._renew_leaf()
+
     async def _renew_leaf(self) -> None:
         """Make a new leaf if the one there ends soon, or lacks a name or address we listen on."""
         addresses, host = self.addresses, socket.gethostname()
@@ -181,6 +186,9 @@ class VaultServices:
             await asyncio.sleep(TICK)
             if self.core.pen.entries == before:
                 await self.core.journal(self.core.entry(Act.TICK, HOUSE))
+            if not self.core.locked:
+                with contextlib.suppress(HuisclosError):
+                    await self.chronicle.anchor()
 
     async def finish(self) -> None:
         """Lock if unlocked, and write the last entry."""

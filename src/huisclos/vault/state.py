@@ -22,8 +22,8 @@ from huisclos.vault.admission import Doorkeeper
 from huisclos.vault.chronicle import Chronicle
 from huisclos.vault.core import Core
 from huisclos.vault.gate import GateService
-from huisclos.vault.people import PeopleService
 from huisclos.vault.peers import PeerService
+from huisclos.vault.people import PeopleService
 from huisclos.vault.recovery import Recovery
 from huisclos.vault.sessions import Sessions
 

@@ -17,7 +17,7 @@ from typing import TypeVar
 from huisclos.access.gate import Gate
 from huisclos.access.nouns import Proof, ProofKind
 from huisclos.archive.finder_ports import Upkeep
-from huisclos.archive.ports import Catalog, HouseKeys, Keeper
+from huisclos.archive.ports import Catalog, HouseCatalog, HouseKeys, Keeper
 from huisclos.channel import (
     Channel,
     Message,
@@ -53,8 +53,11 @@ class House:
         self.gate = remote(Gate, vault)
         self.keeper = remote(Keeper, vault)
         self.house_keys = remote(HouseKeys, vault)
-        self.catalog: Catalog = FinderClient(self._finder)
-        self.upkeep = remote(Upkeep, self._finder)
+        finder = FinderClient(self._finder)
+        self.catalog: Catalog = finder
+        self.house_catalog: HouseCatalog = finder
+        """For what runs over the whole archive."""
+        self.upkeep: Upkeep = finder
 
     async def meet_finder(self) -> None:
         """Reach the finder of an unlocked house. Raises `Locked`."""

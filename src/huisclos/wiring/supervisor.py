@@ -18,7 +18,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NoReturn
 
 from huisclos.channel import Message, receive_message, send_message
 from huisclos.clock import steady
@@ -149,7 +149,7 @@ class Supervisor:
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
-            os._exit(self._child(role, number, theirs, parent))
+            self._child(role, number, theirs, parent)
         theirs.close()
         process = _Process(role, number, pid, os.pidfd_open(pid), ours)
         self._processes.append(process)
@@ -158,10 +158,10 @@ class Supervisor:
         self._selector.register(ours, selectors.EVENT_READ, lambda: self._hear(process))
         self._wire(process)
 
-    def _child(self, role: str, number: int, control: socket.socket, parent: int) -> int:
+    def _child(self, role: str, number: int, control: socket.socket, parent: int) -> NoReturn:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:
-            return 1
+            os._exit(1)
         signal.set_wakeup_fd(-1)
         for signal_number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(signal_number, signal.SIG_DFL)
@@ -179,16 +179,7 @@ class Supervisor:
                     for sock in sockets:
                         sock.close()
         post = Post(role, number, self._archive, control, self._plan.listeners.get(role, {}))
-        try:
-            return self._plan.mains[role](post)
-        except HuisclosError as error:
-            print(f"huisclos: {role}: {error.message}", file=sys.stderr)  # noqa: T201 - a child has no other voice
-            return error.exit_code
-        except KeyboardInterrupt:
-            return 130
-        except Exception:  # a child's bug is printed, since nobody is above it to see it raised
-            traceback.print_exc()
-            return 70
+        _be(self._plan.mains[role], post)
 
     def _wire(self, process: _Process) -> None:
         for left, right in EDGES:
@@ -231,12 +222,9 @@ class Supervisor:
         deaths = [at for at in self._deaths.get(process.role, []) if now - at < 60] + [now]
         self._deaths[process.role] = deaths
         if process.role == "cage" and len(deaths) >= MAX_DEATHS:
-            print("huisclos: the cage keeps ending: no pictures until the next start", file=sys.stderr)  # noqa: T201
+            say("the cage keeps ending: no pictures until the next start")
         elif len(deaths) >= MAX_DEATHS:
-            print(
-                f"huisclos: the {process.role} ended {len(deaths)} times in a minute (code {code})",
-                file=sys.stderr,
-            )  # noqa: T201
+            say(f"the {process.role} ended {len(deaths)} times in a minute (code {code})")
             self.stop(code or 1)
         elif process.role == "vault":
             # nobody may go on with what a vault that is gone granted
@@ -398,6 +386,28 @@ class Supervisor:
                 return
         with contextlib.suppress(Unreachable):
             send_message(caller, Message("gone", word))
+
+
+def _be(main: Main, post: Post) -> NoReturn:
+    """Run a child's body; whatever happens, a child never goes on as a second supervisor."""
+    code = 70
+    try:
+        code = main(post)
+    except HuisclosError as error:
+        say(f"{post.role}: {error.message}")
+        code = error.exit_code
+    except KeyboardInterrupt:
+        code = 130
+    finally:
+        if sys.exc_info()[0] is not None:
+            traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def say(text: str) -> None:
+    """One line to the operator; never about a patient."""
+    print(f"huisclos: {text}", file=sys.stderr, flush=True)  # noqa: T201 - the supervisor has no other voice
 
 
 def _listen(archive: Archive) -> socket.socket:

@@ -15,8 +15,8 @@ from huisclos.access.admission import PeerDoor
 from huisclos.access.chronicle import JournalReader
 from huisclos.access.gate import Gate, SetUp
 from huisclos.access.house import HouseState
-from huisclos.access.people import People
 from huisclos.access.peers import Peers
+from huisclos.access.people import People
 from huisclos.access.sessions import Door
 from huisclos.archive.ports import Keeper, Renderer
 from huisclos.archive.receive import Receiver
