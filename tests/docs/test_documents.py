@@ -178,12 +178,12 @@ BACKING_UP: Final = PROJECT / "docs" / "how-to" / "back-up.md"
 
 def _block(path: Path, holding: str) -> str:
     """The one shell block of a document that holds these words."""
-    (block,) = [
+    (found,) = [
         block
         for language, block in FENCE.findall(path.read_text(encoding="utf-8"))
         if language == "sh" and holding in block
     ]
-    return block
+    return str(found)
 
 
 def _put(archive: Path, name: str, plain: str, to: X25519Identity) -> None:
