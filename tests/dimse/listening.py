@@ -111,7 +111,7 @@ async def listening(
 ) -> AsyncIterator[tuple[Acceptor, int]]:
     """An acceptor on a port of loopback, and that port."""
     acceptor = Acceptor(
-        lambda: Writing(book),
+        lambda _address, _tls: Writing(book),
         gatekeeper=gatekeeper,
         turned_away=lambda _, why: book.away.append(why),
         bounds=bounds or Bounds(refusal_seconds=0.01),

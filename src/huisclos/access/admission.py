@@ -49,8 +49,10 @@ class PeerDoor(Protocol):
     async def admit(self, asked: AssociationAsked) -> AssociationVerdict:
         """Judge an association; a refusal is journalled and stands in the list of knocks. Works locked."""
 
-    async def turned_away(self, address: str, listener: str) -> None:
-        """A connection from a far address was closed before a byte was read (P11)."""
+    async def turned_away(
+        self, address: str, listener: str, reason: KnockReason = KnockReason.ADDRESS_PUBLIC
+    ) -> None:
+        """A connection was closed before it could ask for anything; from a far address, unread (P11)."""
 
     async def heard(self, peer_id: str, objects: int) -> None:
         """A peer associated, or sent so many objects."""

@@ -85,7 +85,7 @@ class Knock(Struct, frozen=True):
     tls: bool
     reason: KnockReason
     code: str
-    """What was answered on the wire, for the technician: `A-ASSOCIATE-RJ 1/1/3` (PS3.8 9.3.4)."""
+    """What was answered on the wire, for the technician: `A-ASSOCIATE-RJ 1/1/1` (PS3.8 9.3.4)."""
     first_at: float
     last_at: float
     count: int

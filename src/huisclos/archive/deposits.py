@@ -11,7 +11,7 @@ from typing import Final
 
 from huisclos.access.nouns import Source
 from huisclos.archive.nouns import Deposit, StoredObject
-from huisclos.errors import Unreachable
+from huisclos.errors import StoreError
 
 INTERVAL: Final = 1.0
 """Seconds after which a sum is told at the latest."""
@@ -68,7 +68,7 @@ class Deposits:
             told = tuple(self._untold)
             if not told:
                 return
-            with contextlib.suppress(Unreachable):
+            with contextlib.suppress(StoreError):  # the vault is away, or its journal has no room
                 await self._tell(told)
                 del self._untold[: len(told)]
 

@@ -27,14 +27,15 @@ _BREATH: Final = 0.1
 class Acceptor:
     """Serves associations on any number of listening sockets, within one set of bounds.
 
-    `handlers` makes the handler of one association. `gatekeeper` says of an address, as the socket
+    `handlers` makes the handler of one association, given the address it comes from and whether over
+    TLS. `gatekeeper` says of an address, as the socket
     gives it, whether it may connect at all; a refused one is closed unread. `turned_away` is told
     of each connection that did not become an association.
     """
 
     def __init__(
         self,
-        handlers: Callable[[], Handler],
+        handlers: Callable[[str, bool], Handler],
         *,
         gatekeeper: Callable[[str], bool],
         turned_away: Callable[[str, TurnedAway], None],
@@ -105,7 +106,8 @@ class Acceptor:
             self._turned_away(address, TurnedAway.TOO_MANY)
             return
         congested = place is _Place.TO_BE_TOLD
-        association = Association(address, self._handlers(), self.bounds, congested=congested)
+        handler = self._handlers(address, tls is not None)
+        association = Association(address, handler, self.bounds, congested=congested)
         task = asyncio.get_running_loop().create_task(self._serve(association, connection, tls))
         self._served[task] = association
         task.add_done_callback(lambda done: self._forget(done, place))
@@ -120,9 +122,11 @@ class Acceptor:
                 ssl=tls,
                 ssl_handshake_timeout=self.bounds.artim_seconds if tls else None,
             )
-        except OSError:
+        except OSError as error:
             connection.close()
-            self._turned_away(association.address, TurnedAway.NO_TLS)
+            other = isinstance(error, ssl.SSLCertVerificationError)
+            why = TurnedAway.OTHER_CERTIFICATE if other else TurnedAway.NO_TLS
+            self._turned_away(association.address, why)
             association.handler.ended(Ended(HowEnded.LOST))
             return
         except asyncio.CancelledError:

@@ -51,6 +51,7 @@ class TurnedAway(Enum):
     NOT_ALLOWED = "its source may not connect"
     TOO_MANY = "too many connections"
     NO_TLS = "no TLS came about"
+    OTHER_CERTIFICATE = "it showed a certificate that leads to none we trust"
 
 
 class StoreSink(Protocol):
