@@ -57,12 +57,25 @@ def read_secret_file(path: Path, archive: Path) -> str:
         raise LooseSecret(
             f"{path} lies inside the archive it opens", hint="move it elsewhere, best onto another disk"
         )
-    if stat.S_IMODE(facts.st_mode) & 0o077 and stat.S_ISREG(facts.st_mode):
+    loose = 0o037 if _handed_over(path) else 0o077
+    if stat.S_IMODE(facts.st_mode) & loose and stat.S_ISREG(facts.st_mode):
         raise LooseSecret(f"{path} can be read by other accounts", hint=f"run: chmod 600 {path}")
     secret = _first_line(text)
     if not secret:
         raise NoSecret(f"the first line of {path} is empty")
     return secret
+
+
+def _handed_over(path: Path) -> bool:
+    """Whether systemd hands this file to this service: then only the service enters its folder.
+
+    From version 254 on such a file has mode 0440 and an access list (systemd.exec(5), LoadCredential=).
+    """
+    folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    if not folder or path.resolve().parent != Path(folder).resolve():
+        return False
+    facts = path.parent.stat()
+    return facts.st_uid in {0, os.geteuid()} and not stat.S_IMODE(facts.st_mode) & 0o007
 
 
 def ask(what: str) -> str:
