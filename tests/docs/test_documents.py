@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import shlex
@@ -16,6 +15,7 @@ from urllib.parse import unquote
 import pytest
 import typer.main
 
+from huisclos.cli.main import app
 from huisclos.seal import X25519Identity, seal
 from tests.tools import PROJECT, need
 
@@ -24,6 +24,8 @@ FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 HEADING: Final = re.compile(r"^#{1,6} +(.+?)\s*$", re.MULTILINE)
 INLINE: Final = re.compile(r"`([^`\n]+)`")
 PROGRAM: Final = re.compile(r"^(?:[\w./-]*/)?huisclos$")
+BEFORE: Final = re.compile(r"^(?:ExecStart=|(?:sudo|-u \w+|[A-Z_]+=\S*)\s+)*")
+"""What may stand before the program's name on a line."""
 STANDS_FOR_ANY: Final = re.compile(r"^[A-Z][A-Z_:.]*(\.\.\.)?$|\.\.\.")
 """`ARCHIVE`, `HOST:PORT`, `...`: words of a document that a person replaces."""
 
@@ -93,11 +95,8 @@ def test_decisions_say_what_they_cost() -> None:
 
 
 def _program() -> Any:
-    """The program's own tree of commands; skips while there is none."""
-    try:
-        return typer.main.get_command(importlib.import_module("huisclos.cli.main").app)
-    except ImportError as missing:
-        pytest.skip(f"the command line is not there: {missing}")
+    """The program's own tree of commands."""
+    return typer.main.get_command(app)
 
 
 def _quoted(path: Path) -> Iterator[list[str]]:
@@ -108,11 +107,9 @@ def _quoted(path: Path) -> Iterator[list[str]]:
     ]
     lines += [found for found in INLINE.findall(FENCE.sub("", text)) if found.startswith("huisclos ")]
     for line in lines:
-        words = _words(line)
-        for at, word in enumerate(words):
-            if PROGRAM.match(word.removeprefix("ExecStart=")):
-                yield words[at + 1 :]
-                break
+        words = _words(BEFORE.sub("", line))
+        if words and PROGRAM.match(words[0]):
+            yield words[1:]
 
 
 def _lines(block: str) -> list[str]:
