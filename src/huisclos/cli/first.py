@@ -1,0 +1,69 @@
+"""What `run` and `demo` share: an archive to look around in, the viewer, the lines that tell what to do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+from huisclos.cli import output
+from huisclos.cli.serve import installed_viewer
+from huisclos.errors import HuisclosError
+from huisclos.seal import Header
+from huisclos.vault import places
+from huisclos.vault.admission import TITLE
+from huisclos.vault.holders import SET_UP_WORK_FACTOR
+from huisclos.wiring.places import Archive, lock_archive
+from huisclos.wiring.viewer import install_viewer, viewer_folder
+
+_STORED: Final = ("objects", "batches", "keyring")
+
+
+def ready_viewer() -> Path | None:
+    """The viewer's folder, installed if need be; None, and a word about it, when it cannot be."""
+    there = installed_viewer()
+    if there is not None:
+        return there
+    try:
+        return install_viewer(viewer_folder(), None, lambda sentence: output.say(f"Viewer: {sentence}"))
+    except HuisclosError as error:
+        output.tell(error)
+        output.say("Serving without the viewer. Later: huisclos viewer install, then start again.")
+        return None
+
+
+def was_never_set_up(archive: Archive) -> bool:
+    """Whether only the one-time link opens this archive, and nothing was ever stored in it."""
+    store = archive.store
+    held = [place for place, _ in store.list(places.HOLDERS) if _opens(place)]
+    if any(True for folder in _STORED for _ in store.list(folder)):
+        return False
+    # a set-up link's secret is random, so its scrypt is quick: no other holder's is
+    return bool(held) and all(_is_link(store.read(place)) for place in held)
+
+
+def forget_archive(archive: Archive) -> None:
+    """Remove an archive that `was_never_set_up`. Raises `Conflict` while it is being served."""
+    held = lock_archive(archive)
+    try:
+        if archive.settings.objects:
+            shutil.rmtree(archive.settings.objects, ignore_errors=True)
+        shutil.rmtree(archive.root)
+    finally:
+        os.close(held)
+
+
+def send_to(where: dict[str, str]) -> str:
+    """What to type into a modality."""
+    host, _, port = where["dicom"].rpartition(":")
+    return f"Send to: AE title {TITLE}, address {host}, port {port}"
+
+
+def _opens(place: str) -> bool:
+    return place.endswith(".age") and not place.endswith(".about.age")
+
+
+def _is_link(sealed: bytes) -> bool:
+    stanzas = Header.parse(sealed).stanzas
+    return [(one.args[0], one.args[-1]) for one in stanzas] == [("scrypt", str(SET_UP_WORK_FACTOR))]

@@ -1,0 +1,114 @@
+"""The terminal rules.
+
+- Data goes to stdout: what a script would read, and nothing else. With `--json` it is one JSON document.
+- Speech goes to stderr: what a person would read. Progress is shown there, on a terminal only.
+- An error is one sentence, and where there is something to do, a hint. A traceback is a bug.
+- Times are local and plain for people; in JSON they are UTC, ISO 8601, or null for never.
+- Whoever stops reading ends the program without a word.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+import typer
+
+from huisclos.errors import HuisclosError
+
+INTERRUPTED: Final = 130
+"""Exit code after Ctrl-C: 128 + SIGINT."""
+CUT_OFF: Final = 141
+"""Exit code when nobody reads stdout any more: 128 + SIGPIPE."""
+
+_UNITS: Final = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
+
+Step = Callable[[int, int], None]
+"""Told how many of how many are done; 0 of 0 while the number is not known."""
+
+
+def data(text: str) -> None:
+    """One line, or several, on stdout."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # the interpreter flushes stdout once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(CUT_OFF) from None
+
+
+def document(value: object) -> None:
+    """A JSON document on stdout."""
+    data(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def say(text: str) -> None:
+    """A sentence on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def tell(error: HuisclosError) -> None:
+    """An error and its hint."""
+    complain(error.message, error.hint)
+
+
+def complain(message: str, hint: str = "") -> None:
+    """One sentence on stderr, and what to do about it."""
+    say(f"huisclos: {message}")
+    if hint:
+        say(f"  hint: {hint}")
+
+
+def table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """Rows in columns on stdout."""
+    widths = [max(len(row[at]) for row in (headings, *rows)) for at in range(len(headings))]
+    for row in (headings, *rows):
+        data("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Step]:
+    """A bar on stderr if it is a terminal; else nothing."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _all: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)
+
+
+def moment(seconds: float) -> str | None:
+    """A time for JSON: UTC, ISO 8601; None for never."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds") if seconds else None
+
+
+def local(seconds: float) -> str:
+    """A time for people, in this machine's zone."""
+    return f"{datetime.fromtimestamp(seconds, UTC).astimezone():%Y-%m-%d %H:%M:%S}" if seconds else "never"
+
+
+def size(octets: int) -> str:
+    """A number of bytes for people."""
+    for unit, factor in _UNITS:
+        if octets >= factor:
+            return f"{octets / factor:.1f} {unit}"
+    return f"{octets} B"
+
+
+def number(count: int, one: str, many: str = "") -> str:
+    """`1 study`, `2 studies`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def plain(struct: msgspec.Struct, **other: Any) -> dict[str, Any]:
+    """The fields of a struct as a dictionary, `other` in the place of some."""
+    return {**msgspec.structs.asdict(struct), **other}

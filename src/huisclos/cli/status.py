@@ -1,0 +1,167 @@
+"""`huisclos status`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from huisclos.cli import output
+from huisclos.cli.options import ArchiveFolder, AsJson
+
+if TYPE_CHECKING:
+    from huisclos.access.gate import GateState
+    from huisclos.access.house import HouseReport
+    from huisclos.archive.nouns import ArchiveCounts
+    from huisclos.wiring.connection import House
+
+
+def status(archive: ArchiveFolder, json: AsJson = False) -> None:
+    """Say how the house is.
+
+    Locked or not, who may reach it, what a person must do. Works locked, needs no passphrase, and
+    also when nobody serves the archive. With --json, one object; its fields are in
+    docs/reference/status.md.
+
+    \b
+    Example:
+      huisclos status /srv/images --json
+    """
+    from huisclos.cli.house import as_it_stands, meet_finder_if_open
+
+    async def work(house: House) -> dict[str, Any]:
+        report, gate = await house.console.report(), await house.gate.state()
+        held = await house.catalog.counts() if await meet_finder_if_open(house) else None
+        return _described(str(house.archive.root), report, gate, held, served=not house.private)
+
+    found = as_it_stands(archive, work)
+    if json:
+        output.document(found)
+    else:
+        _print(found)
+
+
+def _described(
+    root: str, report: HouseReport, gate: GateState, held: ArchiveCounts | None, *, served: bool
+) -> dict[str, Any]:
+    glance, moment = report.glance, output.moment
+    return {
+        "archive": root,
+        "served": served,
+        "locked": glance.locked,
+        "since": moment(report.since),
+        "unlocked_by": report.unlocked_by,
+        "set_up": glance.set_up,
+        "recovery_confirmed": glance.recovery_confirmed,
+        "recovery_confirmed_at": moment(report.recovery_confirmed_at),
+        "listeners": dict(report.listeners),
+        "separation": report.separation,
+        "separation_missing": list(report.separation_missing),
+        "peers": glance.peers,
+        "silent_peers": [{"title": title, "last_heard_at": moment(at)} for title, at in report.silent],
+        "knocks": glance.knocks,
+        "pending": report.pending,
+        "holders": report.holders,
+        "contents": None
+        if held is None
+        else output.plain(held, last_received_at=moment(held.last_received_at)),
+        "received_in_the_dark": [
+            output.plain(receipt, last_at=moment(receipt.last_at)) for receipt in gate.received
+        ],
+        "disk": {"free": report.disk_free, "total": report.disk_total, "low": glance.disk_low},
+        "journal": {
+            "holds": glance.journal_holds,
+            "entries": report.journal.entries,
+            "verified_at": moment(report.journal.verified_at),
+            "words": " ".join(report.journal.words),
+        },
+        "objects_verified_at": moment(report.objects_verified_at),
+        "certificates": [
+            output.plain(certificate, until=moment(certificate.until)) for certificate in report.certificates
+        ],
+        "version": report.version,
+        "versions": report.versions,
+        "findings": _findings(root, report, gate),
+    }
+
+
+def _findings(root: str, report: HouseReport, gate: GateState) -> list[dict[str, str]]:
+    """What a person must do something about: a kind, a sentence, what to do."""
+    glance = report.glance
+    judged = (
+        (
+            not glance.recovery_confirmed,
+            "recovery-not-confirmed",
+            "The recovery key was never typed back: only loopback listens.",
+            f"huisclos recovery confirm {root} --recovery-file F",
+        ),
+        (
+            not glance.set_up,
+            "no-owner",
+            "Nobody owns this archive yet.",
+            f"huisclos user add {root} NAME --role owner",
+        ),
+        (
+            not glance.journal_holds,
+            "journal-broken",
+            "The journal does not hold: entries were changed or removed.",
+            f"huisclos journal verify {root}",
+        ),
+        (
+            bool(gate.damaged),
+            "holder-damaged",
+            "A holder's key file is damaged.",
+            "restore keys/holders from a backup",
+        ),
+        (glance.disk_low, "disk-low", "The disk is nearly full.", "make room, or move the objects"),
+        (
+            glance.open_listener,
+            "open-listener",
+            "Somebody knocked from a public address: a door may be open in front of the house.",
+            "close the port in the Internet box",
+        ),
+        (
+            bool(report.silent),
+            "silent-peer",
+            "A peer was not heard for 7 days.",
+            f"huisclos peer list {root}",
+        ),
+        (
+            report.pending > 0,
+            "pending",
+            "Requests made while locked wait for an owner.",
+            "decide on the page People",
+        ),
+    )
+    return [
+        {"kind": kind, "sentence": sentence, "hint": hint} for is_so, kind, sentence, hint in judged if is_so
+    ]
+
+
+def _print(found: dict[str, Any]) -> None:
+    state = "locked" if found["locked"] else f"unlocked by {found['unlocked_by']}"
+    served = "served" if found["served"] else "not served"
+    lines = [f"archive     {found['archive']}", f"state       {served}, {state}"]
+    lines += [
+        f"            {output.number(receipt['objects'], 'instance')} from {receipt['label']} while locked"
+        for receipt in found["received_in_the_dark"]
+    ]
+    if found["contents"] is not None:
+        held = found["contents"]
+        amounts = (output.number(held[many], one, many) for one, many in _LEVELS)
+        lines.append(f"holds       {', '.join(amounts)}; to decide: {held['doubts']}")
+    lines.append(f"peers       {found['peers']}, {found['knocks']} knocking, {found['pending']} pending")
+    lines += [f"{name:<11} {where}" for name, where in found["listeners"].items()]
+    missing = f" (missing: {', '.join(found['separation_missing'])})" if found["separation_missing"] else ""
+    lines.append(f"separation  {found['separation']}{missing}")
+    lines.append(f"recovery    {'confirmed' if found['recovery_confirmed'] else 'NOT confirmed'}")
+    entries = output.number(found["journal"]["entries"], "entry", "entries")
+    lines.append(f"journal     {entries}, {'holds' if found['journal']['holds'] else 'BROKEN'}")
+    disk = found["disk"]
+    lines.append(f"disk        {output.size(disk['free'])} free of {output.size(disk['total'])}")
+    lines.append(f"version     {found['version']}")
+    for line in lines:
+        output.data(line)
+    for finding in found["findings"]:
+        output.say(f"To do: {finding['sentence']}\n  {finding['hint']}")
+
+
+_LEVELS = (("patient", "patients"), ("study", "studies"), ("series", "series"), ("instance", "instances"))
