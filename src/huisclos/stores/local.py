@@ -197,8 +197,12 @@ class LocalStore:
         at = base
         for part in os.path.relpath(folder, base).split(os.sep):
             above, at = at, os.path.normpath(os.path.join(at, part))
-            with contextlib.suppress(FileExistsError):
+            try:
                 os.mkdir(at, FOLDER_MODE)
+            except FileExistsError:
+                # A face may not open the archive's own folder; whoever made this one has flushed it.
+                if above == self._root:
+                    continue
             sync_folder(above)
         if len(self._durable) >= _KNOWN_FOLDERS:
             self._durable.clear()

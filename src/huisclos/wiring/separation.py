@@ -15,6 +15,7 @@ from pathlib import Path
 import huisclos
 from huisclos import confine
 from huisclos.access.house import Separation
+from huisclos.stores.system import sync_folder
 from huisclos.wiring.places import Archive
 
 _PLACES = ("objects", "batches", "keyring", "incoming", "tls")
@@ -49,6 +50,8 @@ def prepare_folders(archive: Archive) -> None:
     folders = [*(archive.root / name for name in _PLACES), objects, objects / "incoming"]
     for folder in folders:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # The roles may not open it, so what was made in it is made durable here (P3).
+    sync_folder(str(archive.root))
 
 
 def in_force() -> tuple[Separation, tuple[str, ...]]:

@@ -1,0 +1,56 @@
+"""What the confined processes can still do: their work."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from huisclos.settings import ArchiveSettings, write_settings
+from huisclos.wiring.places import Archive
+from huisclos.wiring.separation import prepare_folders
+
+STORING = """
+import sys
+from pathlib import Path
+from huisclos.wiring.places import find_archive
+from huisclos.wiring.separation import confine_role
+
+archive = find_archive(Path(sys.argv[1]))
+store = archive.store
+confine_role(sys.argv[2], archive)
+for place in sys.argv[3:]:
+    writing = store.begin(1)
+    writing.write(b"ealed")
+    writing.commit(place, b"s")
+try:
+    (archive.root / "keys" / "archive.recipient").read_bytes()
+except PermissionError:
+    print("no keys")
+"""
+BATCH, STUDY = "b0" + "0" * 30, "5e" + "0" * 30
+
+
+@pytest.mark.parametrize("role", ["reception", "web", "scribe"])
+@pytest.mark.parametrize("apart", [False, True], ids=["inside", "apart"])
+def test_a_confined_face_stores(tmp_path: Path, role: str, *, apart: bool) -> None:
+    """By day into a study and by night into a batch that the vault has just made; keys are out of reach."""
+    root, objects = tmp_path / "archive", tmp_path / "objects"
+    (root / "keys").mkdir(parents=True)
+    root.chmod(0o700)
+    settings = ArchiveSettings(archive="a" * 32, objects=str(objects) if apart else "")
+    (root / "huisclos.toml").write_text(write_settings(settings))
+    (root / "keys" / "archive.recipient").write_text("age1")
+    prepare_folders(Archive(root, settings))
+    (root / "batches" / BATCH).mkdir()
+    places = [f"objects/5e/{STUDY}/{'1' * 32}.dcm.age", f"batches/{BATCH}/{'2' * 32}.dcm.age"]
+    done = subprocess.run(
+        [sys.executable, "-c", STORING, str(root), role, *places], capture_output=True, text=True, check=False
+    )
+    assert (0, "") == (done.returncode, done.stderr)
+    stored = Archive(root, settings).store
+    assert [b"sealed", b"sealed"] == [stored.read(place) for place in places]
+    if not done.stdout:
+        pytest.skip("this kernel has no Landlock: the keys are kept from nobody")
