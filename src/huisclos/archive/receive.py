@@ -25,6 +25,7 @@ from huisclos.archive.intake import FileIntake, Intake, NetworkIntake
 from huisclos.archive.layout import batch_place, instance_place, new_id
 from huisclos.archive.nouns import Outcome, StoredObject
 from huisclos.archive.ports import Catalog, Keeper, ObjectStore, Writing
+from huisclos.dicom.heading import Heading
 from huisclos.errors import Locked, NotDicom, StoreError, TooLarge, Unreachable
 from huisclos.seal import X25519_HEADER_LENGTH, Header, Sealer, X25519Recipient
 
@@ -159,6 +160,11 @@ class Reception:
         for part in self._intake.push(piece if isinstance(piece, bytes) else bytes(piece)):
             self._seal(part)
         self._place_early()
+
+    @property
+    def heading(self) -> Heading | None:
+        """What the instance says it is, as soon as that has come."""
+        return self._intake.heading
 
     async def finish(self) -> Received:
         """Make the instance durable where it belongs, and say what came of it.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -10,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from huisclos.errors import HuisclosError
 from huisclos.web import gate
@@ -26,7 +27,7 @@ from huisclos.web.site import Origins, Site
 from huisclos.web.templating import STATIC
 from huisclos.web.viewer import not_installed, viewer_of
 
-Problem = Callable[[Request, HuisclosError], Response]
+Problem = Callable[[Request, HuisclosError], Awaitable[Response]]
 
 
 def make_app(site: Site) -> ASGIApp:
@@ -90,21 +91,16 @@ def _static() -> Mount:
 
 
 class _Kept:
-    """Our own files carry their digest in their address, so browsers may keep them; nothing else may be kept."""
+    """Our own files carry their digest in their address: browsers may keep those, and nothing else."""
 
     def __init__(self, files: StaticFiles) -> None:
         self._files = files
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def kept(message: dict[str, object]) -> None:
-            if (
-                message["type"] == "http.response.start"
-                and message["status"] == 200
-                and scope["query_string"]
-            ):
-                headers = message["headers"]
-                assert isinstance(headers, list)  # noqa: S101 - ASGI says so
-                headers.append((b"cache-control", b"public, max-age=31536000, immutable"))
+        async def kept(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == HTTPStatus.OK:
+                lasting = b"public, max-age=31536000, immutable" if scope["query_string"] else b"no-cache"
+                message["headers"].append((b"cache-control", lasting))
             await send(message)
 
-        await self._files(scope, receive, kept)  # type: ignore[arg-type]
+        await self._files(scope, receive, kept)

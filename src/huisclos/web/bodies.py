@@ -26,6 +26,8 @@ MAX_FORM: Final = 64 * 1024
 """Bytes of a form of ours."""
 MAX_FIELDS: Final = 100
 
+_PADDING: Final = 64
+"""Bytes of white space behind a delimiter at most (RFC 2046 leaves it open)."""
 _PARAMETER: Final = re.compile(r';\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))')
 
 
@@ -112,13 +114,13 @@ class Multipart:
 
     def _after(self, at: int) -> tuple[int, _State | None] | None:
         """What stands behind a delimiter: (end, state), (.., None) if it is none, None if unknown yet."""
-        tail = bytes(self._held[at : at + 64])
+        tail = bytes(self._held[at : at + _PADDING])
         if tail[:2] == b"--":
             return at + 2, _State.DONE
         stripped = tail.lstrip(b" \t")
         if stripped[:2] == b"\r\n":
             return at + len(tail) - len(stripped) + 2, _State.HEADERS
-        if tail in (b"", b"-") or (stripped in (b"", b"\r") and len(tail) < 64):
+        if tail in (b"", b"-") or (stripped in (b"", b"\r") and len(tail) < _PADDING):
             return None
         return at, None
 

@@ -63,8 +63,6 @@ _BY_KIND: Final = {
     "unsupported-media": 415,
     "not-acceptable": 406,
 }
-_HTTP_KINDS: Final = {404: "not-found", 405: "method-not-allowed", 406: "not-acceptable"}
-
 _log = logging.getLogger("huisclos.web")
 
 
@@ -87,6 +85,15 @@ class Bug(HuisclosError):
     """Something of ours failed."""
 
     kind = "bug"
+
+
+class MethodUnknown(HuisclosError):
+    """A method that nothing here answers to."""
+
+    kind = "method-not-allowed"
+
+
+_HTTP: Final[dict[int, type[HuisclosError]]] = {404: NotFound, 405: MethodUnknown, 406: NotAcceptable}
 
 
 def status_of(error: HuisclosError) -> int:
@@ -116,28 +123,26 @@ def wants_page(request: Request) -> bool:
     return request.method in ("GET", "POST") and "text/html" in request.headers.get("accept", "")
 
 
-def respond(request: Request, error: HuisclosError) -> Response:
-    """The answer to whoever asked: a page is made by the page's own application, if it has one."""
-    page = getattr(getattr(request.scope.get("app"), "state", None), "problem_page", None)
+async def respond(request: Request, error: HuisclosError) -> Response:
+    """The answer to whoever asked: a page for people where the application has one, else the document."""
+    page = getattr(request.app.state, "problem_page", None)
     if page is not None and wants_page(request):
-        answer = page(request, error)
-        if isinstance(answer, Response):
-            return answer
+        made: Response = await page(request, error)
+        return made
     return document(error)
 
 
 async def on_error(request: Request, error: Exception) -> Response:
     """The handler of every `HuisclosError` raised below."""
     assert isinstance(error, HuisclosError)  # noqa: S101 - registered for this class only
-    return respond(request, error)
+    return await respond(request, error)
 
 
 async def on_http(request: Request, error: Exception) -> Response:
     """The framework's own refusals, in our one shape."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
-    refused = HuisclosError(error.detail)
-    refused.kind = _HTTP_KINDS.get(error.status_code, "refused")  # type: ignore[misc]
-    answer = respond(request, refused)
+    known = _HTTP.get(error.status_code, HuisclosError)
+    answer = await respond(request, known(error.detail))
     answer.status_code = error.status_code
     return answer
 

@@ -66,7 +66,10 @@ class Reading:
         return grant
 
     async def open(self, proof: Proof, study: str, purpose: str) -> Opened:
-        """A study, by UID or random id. Raises `NotAdmitted`, `NotGranted`, `StudyNotFound`, `Locked`, `SealError`."""
+        """A study, by UID or random id.
+
+        Raises `NotAdmitted`, `NotGranted`, `StudyNotFound`, `Locked`, `SealError`.
+        """
         key = (_fingerprint(proof), study)
         kept = self._kept.get(key)
         if kept is not None and steady() - kept.checked < FRESH_SECONDS:

@@ -12,11 +12,10 @@ from __future__ import annotations
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from huisclos.errors import HuisclosError
-from huisclos.web.problems import respond
+from huisclos.web.problems import MethodUnknown, document
 from huisclos.web.site import Origins
 
 SAFE: Final = frozenset({"GET", "HEAD"})
@@ -34,7 +33,7 @@ VIEWER_CSP: Final = (
     "connect-src 'self' blob: data:; media-src 'self' blob:; object-src 'none'; form-action 'none'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
-"""The viewer puts styles into its elements; its scripts come from its own files, its data from its own origin."""
+"""The viewer puts styles into its elements; its scripts and its data come from its own origin."""
 WORKER_CSP: Final = (
     "default-src 'none'; script-src 'self' 'unsafe-eval' 'wasm-unsafe-eval'; connect-src 'self'"
 )
@@ -61,12 +60,6 @@ class NotSameOrigin(HuisclosError):
     """A request that changes something came from somewhere else than our own pages."""
 
     kind = "not-same-origin"
-
-
-class MethodUnknown(HuisclosError):
-    """A method that nothing here answers to."""
-
-    kind = "method-not-allowed"
 
 
 class Guard:
@@ -96,7 +89,7 @@ class Guard:
         try:
             self._judge(scope["method"], headers)
         except HuisclosError as error:
-            await respond(Request(scope), error)(scope, receive, dressed)
+            await document(error)(scope, receive, dressed)
             return
         await self._app(scope, receive, dressed)
 

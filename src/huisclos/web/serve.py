@@ -93,7 +93,7 @@ class _Connection(HttpToolsProtocol):
 
     def _wait_for_body(self) -> None:
         # only while it is the client we wait for, and not our own reading of what it sent
-        if self.flow is not None and not self.flow.read_paused:
+        if not self.flow.read_paused:
             self._arm(BODY_SECONDS)
 
     def _arm(self, seconds: float) -> None:
@@ -106,7 +106,7 @@ class _Connection(HttpToolsProtocol):
             self._timer = None
 
     def _give_up(self) -> None:
-        if self.flow is not None and self.flow.read_paused:
+        if self.flow.read_paused:
             return
         self.transport.abort()
 
@@ -144,6 +144,7 @@ class Server:
         self._state = ServerState()
         self._held: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._idle = asyncio.Event()
 
     async def start(self) -> None:
         """Begin to accept; returns at once."""
@@ -161,10 +162,10 @@ class Server:
         await asyncio.gather(*tasks, return_exceptions=True)
         for connection in list(self._state.connections):
             connection.shutdown()
+        self._check_idle()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS):
-                while self._state.connections:
-                    await asyncio.sleep(0.05)
+                await self._idle.wait()
         for connection in list(self._state.connections):
             if isinstance(connection, _Connection):
                 connection.transport.abort()
@@ -201,6 +202,7 @@ class Server:
                 peer.close()
                 continue
             self._held[address] += 1
+            self._idle.clear()
             self._spawn(self._serve(peer, address))
 
     def _has_room(self, address: str) -> bool:
@@ -210,6 +212,11 @@ class Server:
         self._held[address] -= 1
         if not self._held[address]:
             del self._held[address]
+        self._check_idle()
+
+    def _check_idle(self) -> None:
+        if not self._held:
+            self._idle.set()
 
     async def _serve(self, peer: socket.socket, address: str) -> None:
         made: list[_Connection] = []
@@ -229,8 +236,10 @@ class Server:
                 ssl=self._tls,
                 ssl_handshake_timeout=HANDSHAKE_SECONDS if self._tls else None,
             )
-        except (OSError, ssl.SSLError, TimeoutError):
-            peer.close()
+        except (OSError, ssl.SSLError, TimeoutError) as error:
+            _log.debug("no connection: %s", type(error).__name__)
+        finally:
             # a connection that was made gives its place back itself
             if not made or made[0].transport is None:
+                peer.close()
                 self._release(address)

@@ -77,7 +77,7 @@ def host_of(request: Request) -> str:
 
 def origin_of(request: Request, port: int) -> str:
     """The origin on `port` of the very host the browser used, so that both are the same site to it."""
-    return f"https://{host_of(request)}" + (f":{port}" if port != 443 else "")
+    return f"https://{host_of(request)}:{port}"
 
 
 def session_proof(request: Request) -> Proof:

@@ -26,7 +26,7 @@ from huisclos.errors import HuisclosError, NotFound
 from huisclos.web.bodies import read_form
 from huisclos.web.dicomweb.caller import PREFIX, alias_of
 from huisclos.web.dicomweb.routes import reading_routes
-from huisclos.web.problems import respond
+from huisclos.web.problems import document
 from huisclos.web.security import WORKER_CSP
 from huisclos.web.site import Site, address_of
 from huisclos.web.templating import fragment
@@ -121,7 +121,7 @@ class Viewer:
         try:
             scope["huisclos.viewing"] = await self._living(secret, address_of(request))
         except HuisclosError as error:
-            await respond(request, error)(scope, receive, send)
+            await document(error)(scope, receive, send)
             return
         scope["huisclos.base"] = f"/grant/{secret}{PREFIX}"
         await self._router(scope, receive, send)

@@ -116,7 +116,7 @@ class Words:
         gone = self._moment - datetime.fromtimestamp(seconds, UTC)
         if gone < timedelta(seconds=60):
             return self.gettext("just now")
-        return format_timedelta(-gone, add_direction=True, threshold=1.1, locale=self._locale)
+        return format_timedelta(-gone, add_direction=True, threshold=1.0, locale=self._locale)
 
     def dicom_date(self, value: str) -> str:
         """A DA value (PS3.5 section 6.2) as the reader writes dates; as received when it is not one."""

@@ -54,27 +54,15 @@ def query_of(request: Request, caller: Caller, level: Level) -> Query:
     if len(parameters) > MAX_PARAMETERS:
         raise BadQuery("the query has too many parameters")
     match: dict[str, str] = {}
-    include: list[str] = []
-    sort: list[str] = []
-    fuzzy, limit, offset = False, DEFAULT_LIMIT, 0
+    given: dict[str, list[str]] = {}
     for name, value in parameters:
         if len(value) > MAX_VALUE:
             raise BadQuery("a value of the query is too long")
-        match name.lower():
-            case "limit":
-                limit = min(_number(value), MAX_LIMIT)
-            case "offset":
-                offset = min(_number(value), MAX_OFFSET)
-            case "fuzzymatching":
-                fuzzy = _flag(value)
-            case "includefield":
-                include += [_attribute(one) for one in value.split(",") if one]
-            case "sort" | "orderby":
-                sort += [_sorted(one) for one in value.split(",") if one]
-            case "accept" | "emptyvaluematching" | "multiplevaluematching" | "charset":
-                continue
-            case _:
-                match[_attribute(name)] = value
+        own = _OWN.get(name.lower())
+        if own is None:
+            match[_attribute(name)] = value
+        else:
+            given.setdefault(own, []).append(value)
     for place, keyword in (("study", "StudyInstanceUID"), ("series", "SeriesInstanceUID")):
         if place in request.path_params:
             match[keyword] = request.path_params[place]
@@ -85,13 +73,32 @@ def query_of(request: Request, caller: Caller, level: Level) -> Query:
     return Query(
         level,
         match,
-        fuzzy=fuzzy,
-        include=tuple(include),
-        sort=tuple(sort),
-        offset=offset,
-        limit=limit,
+        fuzzy=_flag(given.get("fuzzy", ["false"])[-1]),
+        include=tuple(_attribute(one) for one in _listed(given.get("include"))),
+        sort=tuple(_sorted(one) for one in _listed(given.get("sort"))),
+        offset=min(_number(given.get("offset", ["0"])[-1]), MAX_OFFSET),
+        limit=min(_number(given.get("limit", [str(DEFAULT_LIMIT)])[-1]), MAX_LIMIT),
         base=caller.base,
     )
+
+
+_OWN: Final = {
+    "limit": "limit",
+    "offset": "offset",
+    "fuzzymatching": "fuzzy",
+    "includefield": "include",
+    "sort": "sort",
+    "orderby": "sort",
+    "accept": "unused",
+    "charset": "unused",
+    "emptyvaluematching": "unused",
+    "multiplevaluematching": "unused",
+}
+"""Parameters that are not attributes (PS3.18 section 8.3.4); sorting is ours, the Standard has none."""
+
+
+def _listed(values: list[str] | None) -> list[str]:
+    return [one for value in values or () for one in value.split(",") if one]
 
 
 def _attribute(name: str) -> str:

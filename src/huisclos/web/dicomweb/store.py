@@ -39,7 +39,6 @@ REASONS: Final[tuple[tuple[type[HuisclosError], int], ...]] = (
     (StoreError, 0x0110),
 )
 """FailureReason, as the status of C-STORE (PS3.4 annex B.2.3, PS3.18 table 10.5.3-2)."""
-OTHER_STUDY: Final = 0xA900
 _HELD: Final = 0xB007
 """Warning: kept, apart from another with the same SOP Instance UID until a person decides."""
 
@@ -89,7 +88,8 @@ async def _single(request: Request, site: Site, source: Source, wanted: str, bas
     try:
         async for chunk in request.stream():
             reception.write(chunk)
-        _note(told, await reception.finish(), wanted, base)
+            _check_study(reception, wanted)
+        _note(told, await reception.finish(), base)
     except HuisclosError as error:
         _fail(told, error)
         async for _ in request.stream():
@@ -109,9 +109,9 @@ async def _parts(body: AsyncIterator[Event], site: Site, source: Source, wanted:
             elif reception is None:
                 continue
             elif isinstance(event, PartData):
-                reception = _write(reception, event.data, told)
+                reception = _write(reception, event.data, told, wanted)
             else:
-                await _finish(reception, told, wanted, base)
+                await _finish(reception, told, base)
                 reception = None
     finally:
         if reception is not None:
@@ -131,9 +131,10 @@ def _begin(part: PartBegun, told: _Told, site: Site, source: Source) -> Receptio
         return None
 
 
-def _write(reception: Reception, data: bytes, told: _Told) -> Reception | None:
+def _write(reception: Reception, data: bytes, told: _Told, wanted: str) -> Reception | None:
     try:
         reception.write(data)
+        _check_study(reception, wanted)
     except HuisclosError as error:
         reception.abandon()
         _fail(told, error)
@@ -141,15 +142,26 @@ def _write(reception: Reception, data: bytes, told: _Told) -> Reception | None:
     return reception
 
 
-async def _finish(reception: Reception, told: _Told, wanted: str, base: str) -> None:
+class OtherStudy(BadIdentifier):
+    """An instance of another study than the one its path names (PS3.18 section 10.5.1)."""
+
+
+def _check_study(reception: Reception, wanted: str) -> None:
+    """Refused before it is durable, as soon as the instance says which study it is of."""
+    heading = reception.heading
+    if wanted and heading is not None and heading.study_uid != wanted:
+        raise OtherStudy("an instance is of another study than the path's")
+
+
+async def _finish(reception: Reception, told: _Told, base: str) -> None:
     try:
-        _note(told, await reception.finish(), wanted, base)
+        _note(told, await reception.finish(), base)
     except HuisclosError as error:
         _fail(told, error)
 
 
-def _note(told: _Told, received: Received, wanted: str, base: str) -> None:
-    """One instance that is durable now. An instance of another study than the path's is kept, with a warning."""
+def _note(told: _Told, received: Received, base: str) -> None:
+    """One instance that is durable now."""
     heading = received.stored.heading
     item: dict[str, Any] = {
         "00081150": {"vr": "UI", "Value": [heading.sop_class_uid]},
@@ -161,11 +173,8 @@ def _note(told: _Told, received: Received, wanted: str, base: str) -> None:
             ],
         },
     }
-    warning = _HELD if received.outcome is Outcome.HELD else 0
-    if wanted and heading.study_uid != wanted:
-        warning = OTHER_STUDY
-    if warning:
-        item["00081196"] = {"vr": "US", "Value": [warning]}
+    if received.outcome is Outcome.HELD:
+        item["00081196"] = {"vr": "US", "Value": [_HELD]}
         told.warned = True
     if len(told.stored) < MAX_TOLD:
         told.stored.append(item)
@@ -188,12 +197,10 @@ def _answer(told: _Told, base: str, wanted: str) -> Response:
     if wanted:
         body["00081190"] = {"vr": "UR", "Value": [f"{base}/studies/{wanted}"]}
     if told.failed:
-        # what failed before it said what it is has no UIDs to reference: FailedSOPSequence lists reasons alone
+        # what failed before it said what it is has no UIDs to reference: its reason stands alone
         body["00081198"] = {"vr": "SQ", "Value": told.failed}
     if told.stored:
         body["00081199"] = {"vr": "SQ", "Value": told.stored}
-    if not told.stored:
-        status = 409 if told.failed else 400
-    else:
-        status = 202 if told.failed or told.warned else 200
+    some, failed = bool(told.stored), bool(told.failed)
+    status = (202 if failed or told.warned else 200) if some else (409 if failed else 400)
     return Response(msgspec.json.encode(body), status, media_type=JSON)

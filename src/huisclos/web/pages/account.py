@@ -49,7 +49,8 @@ def faults(found: tuple[PasswordFault, ...], words: Words) -> str:
         PasswordFault.TOO_SHORT: _("This is too short."),
         PasswordFault.TOO_LONG: _("This is longer than 256 characters."),
         PasswordFault.GUESSABLE: _(
-            "This is a known one, or follows a known pattern. Take words that have nothing to do with each other."
+            "This is a known one, or follows a known pattern. "
+            "Take words that have nothing to do with each other."
         ),
         PasswordFault.SAME_AS_BEFORE: _("This is the one you have now."),
     }

@@ -133,6 +133,7 @@ async def confirm(request: Request) -> Response:
 @person()
 async def awake(visit: Visit) -> Response:
     """Its person did something on a page that asked for nothing else."""
+    del visit
     return Response(status_code=204)
 
 

@@ -8,6 +8,7 @@ import msgspec
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from huisclos.access.accounts import PeerRight
 from huisclos.access.nouns import Right
 from huisclos.access.peers import EchoOutcome, EchoResult, Knock, KnockReason, PeerAsked
 from huisclos.clock import timestamp
@@ -37,6 +38,7 @@ async def _show(visit: Visit, told: str = "", kind: str = "good") -> Response:
         listening=await site.peers.listening(),
         knocks=told_knocks(await site.peers.knocks(visit.proof), words),
         peers=listed,
+        rights=peer_rights(words),
         silent={peer.id for peer in listed if 0 < peer.last_heard_at < quiet},
         told=told,
         told_kind=kind,
@@ -49,6 +51,18 @@ async def knocks(visit: Visit) -> Response:
     words = words_of(visit.request, visit.session.actor.language)
     listed = told_knocks(await visit.site.peers.knocks(visit.proof), words)
     return fragment(visit.request, "_knocks.html", visit.session, knocks=listed)
+
+
+def peer_rights(words: Words) -> dict[PeerRight, str]:
+    """What each service is called."""
+    _ = words.gettext
+    return {
+        PeerRight.ECHO: _("test"),
+        PeerRight.STORE: _("send"),
+        PeerRight.FIND: _("search"),
+        PeerRight.MOVE: _("have sent"),
+        PeerRight.GET: _("fetch"),
+    }
 
 
 def told_knocks(listed: tuple[Knock, ...], words: Words) -> list[dict[str, Any]]:

@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
+from huisclos.access.sessions import Session
 from huisclos.errors import HuisclosError
 from huisclos.web.problems import status_of
-from huisclos.web.templating import render
+from huisclos.web.site import session_proof, site_of
+from huisclos.web.templating import page
 from huisclos.web.words import Words, words_of
 
 
-def problem_page(request: Request, error: HuisclosError) -> Response:
-    """The page for an error."""
-    title, sentence = _said(error, words_of(request))
-    text = render(
+async def problem_page(request: Request, error: HuisclosError) -> Response:
+    """The page for an error, with what its reader may go on to."""
+    session = await _reader(request)
+    title, sentence = _said(error, words_of(request, session.actor.language if session else ""))
+    return await page(
         request,
         "problem.html",
-        glance=None,
+        session,
+        status=status_of(error),
         title=title,
         sentence=sentence,
         kind=error.kind,
-        status=status_of(error),
+        code=status_of(error),
     )
-    return HTMLResponse(text, status_of(error))
+
+
+async def _reader(request: Request) -> Session | None:
+    try:
+        session = await site_of(request).door.session(session_proof(request), active=False)
+    except HuisclosError:
+        return None
+    return None if session.idle else session
 
 
 def _said(error: HuisclosError, words: Words) -> tuple[str, str]:

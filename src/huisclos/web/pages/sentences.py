@@ -22,11 +22,17 @@ def told_lines(
             "at": line.at,
             "day": words.day(line.at),
             "sentence": sentence(line, words, studies.get(line.study_id, "")),
-            "aside": line.address,
+            "aside": _aside(line),
             "bad": line.act in BAD,
         }
         for line in lines
     ]
+
+
+def _aside(line: JournalLine) -> str:
+    """Small, for the technician: where from, and the code of a refusal."""
+    code = line.what if line.act in (Act.REFUSED, Act.KNOCKED) else ""
+    return " · ".join(part for part in (code, line.address) if part)
 
 
 def sentence(line: JournalLine, words: Words, study: str) -> str:
@@ -93,8 +99,8 @@ def _plain(words: Words) -> dict[Act | None, str]:
         Act.EXPORTED: _("took %(images)s of %(study)s out of the house, %(size)s"),
         Act.SETTLED: _("put %(images)s received in the dark into their studies"),
         Act.DECIDED: _("decided what was open about %(study)s"),
-        Act.REFUSED: _("was refused: their role does not allow it (%(what)s)"),
-        Act.KNOCKED: _("knocked and was refused, %(times)s times (%(what)s)"),
+        Act.REFUSED: _("was refused: their role does not allow it"),
+        Act.KNOCKED: _("knocked and was refused, %(times)s times"),
         Act.VERIFIED: _("verified the archive: it holds"),
         Act.REINDEXED: _("built the index again from the sealed objects"),
         Act.BROKEN: _("found that the journal does not hold"),

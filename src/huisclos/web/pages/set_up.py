@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -33,7 +35,7 @@ async def set_up(request: Request) -> Response:
 
 
 async def _step(request: Request, stage: Stage, ticket: str, fault: str = "", name: str = "") -> Response:
-    values = {"name": name, "suggested": "", "fault": fault}
+    values: dict[str, Any] = {"name": name, "suggested": "", "fault": fault}
     if stage is Stage.PASSPHRASE:
         try:
             values["suggested"] = await site_of(request).set_up.suggest(ticket)

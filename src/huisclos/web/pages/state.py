@@ -231,7 +231,8 @@ def _systems(words: Words) -> list[tuple[str, list[str]]]:
             "Android",
             [
                 _(
-                    "Settings, Security, “Install from storage”, “CA certificate”, and choose the downloaded file."
+                    "Settings, Security, “Install from storage”, “CA certificate”, "
+                    "and choose the downloaded file."
                 ),
             ],
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -44,7 +44,13 @@ async def search(visit: Visit) -> Response:
     text = form.get("text", "").strip()[:MAX_TEXT]
     offset = _offset(form.get("offset", ""))
     found = await _find(visit, text, offset)
-    values = {"found": found, "text": text, "offset": offset, "size": SIZE, "name_of": display_name}
+    values: dict[str, Any] = {
+        "found": found,
+        "text": text,
+        "offset": offset,
+        "size": SIZE,
+        "name_of": display_name,
+    }
     if visit.piece:
         return fragment(visit.request, "_studies.html", visit.session, **values)
     return await page(visit.request, "studies.html", visit.session, **values)
