@@ -35,6 +35,8 @@ HEADERS_SECONDS: Final = 15.0
 BODY_SECONDS: Final = 30.0
 """Longest pause in a request's body, and longest wait for a client that does not read."""
 HANDSHAKE_SECONDS: Final = 10.0
+SHUTDOWN_SECONDS: Final = 1.0
+"""For the client's half of the end of TLS: an idle one may never read that we said goodbye."""
 KEEP_ALIVE_SECONDS: Final = 20
 STOP_SECONDS: Final = 5.0
 """What is under way gets this long to end."""
@@ -235,6 +237,7 @@ class Server:
                 peer,
                 ssl=self._tls,
                 ssl_handshake_timeout=HANDSHAKE_SECONDS if self._tls else None,
+                ssl_shutdown_timeout=SHUTDOWN_SECONDS if self._tls else None,
             )
         except (OSError, ssl.SSLError, TimeoutError) as error:
             _log.debug("no connection: %s", type(error).__name__)

@@ -11,8 +11,10 @@ import contextlib
 import os
 import signal
 import socket
+import sys
+import traceback
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from huisclos.access.gate import Gate
 from huisclos.access.nouns import Proof, ProofKind
@@ -99,10 +101,11 @@ def in_house(
 ) -> Result:
     """Run `work` in the house of `archive` and give what it gives.
 
-    `private(archive, owner, ready)` runs a house without listeners until process `owner` ends, and
-    closes descriptor `ready` once it can be reached. With
+    `private(archive, owner, ready)` runs a house without listeners until process `owner` ends, under
+    the lock taken here, and writes a byte to descriptor `ready` once it can be reached. With
     `unlocked`, the archive is unlocked for the work if it is not: with what `unlock_with` names,
-    else with HUISCLOS_PASSPHRASE_FILE; and locked again after. Raises `Locked` when nothing names a secret.
+    else with HUISCLOS_PASSPHRASE_FILE; and locked again after. Raises `Locked` when nothing names
+    a secret.
     """
     control = _reach(archive)
     started = -1
@@ -189,11 +192,8 @@ def _start(archive: Archive, private: Callable[[Archive, int, int], int]) -> tup
         os.setsid()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-        code = 1
-        try:
-            code = private(archive, owner, writing)
-        finally:
-            os._exit(code)
+        _be_private(private, archive, owner, writing)
+    # the child holds the lock as well, and goes on holding it
     os.close(descriptor)
     os.close(writing)
     with open(reading, "rb", closefd=True) as ready:
@@ -203,3 +203,18 @@ def _start(archive: Archive, private: Callable[[Archive, int, int], int]) -> tup
         os.waitpid(pid, 0)
         raise Unreachable("the house did not start", hint="see the lines above")
     return control, pid
+
+
+def _be_private(
+    private: Callable[[Archive, int, int], int], archive: Archive, owner: int, ready: int
+) -> NoReturn:
+    code = 1
+    try:
+        code = private(archive, owner, ready)
+    except HuisclosError as error:
+        print(f"huisclos: {error.message}", file=sys.stderr)  # noqa: T201 - it has no other voice
+    except BaseException:  # printed here, since this copy of the command must never go on as one
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)

@@ -76,20 +76,26 @@ def serve_archive(archive: Archive, options: ServeOptions) -> int:
 
 
 def private_house(archive: Archive, owner: int, ready: int) -> int:
-    """A house without listeners for the length of one command; closes `ready` once it can be reached."""
-    held = lock_archive(archive)
-    try:
-        prepare_folders(archive)
-        house = roles.HousePlan()
-        mains: dict[str, Main] = {
-            "vault": lambda post: roles.run_vault(post, house),
-            "finder": roles.run_finder,
-            "scribe": roles.run_scribe,
-        }
-        plan = Plan(mains, {"vault": 1}, on_ready=lambda: os.close(ready), owner=owner)
-        return Supervisor(archive, plan).run()
-    finally:
-        os.close(held)
+    """A house without listeners for the length of one command; writes to `ready` once it can be reached.
+
+    The caller holds the archive's lock, and this process inherited it.
+    """
+    archive.store.sweep()
+    prepare_folders(archive)
+    house = roles.HousePlan()
+    mains: dict[str, Main] = {
+        "vault": lambda post: roles.run_vault(post, house),
+        "finder": roles.run_finder,
+        "scribe": roles.run_scribe,
+    }
+    plan = Plan(mains, {"vault": 1}, on_ready=lambda: _wake(ready), owner=owner)
+    return Supervisor(archive, plan).run()
+
+
+def _wake(ready: int) -> None:
+    # a byte, not the end of the pipe: the vault was forked earlier and holds it open too
+    os.write(ready, b"\n")
+    os.close(ready)
 
 
 def _wants_unlocking(options: ServeOptions, archive: Archive) -> bool:
