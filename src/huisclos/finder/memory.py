@@ -280,8 +280,8 @@ class MemoryIndex:
         return [row for row in rows if person_id(self.study(row)) == wanted]
 
     def ids(self) -> list[str]:
-        """Ids of the studies that are found, ascending."""
-        return sorted(bytes(raw).hex() for raw in self._ids.values[self.all()])
+        """Ids of every study, also those whose instances are all held and that no query finds, ascending."""
+        return sorted(bytes(raw).hex() for raw in self._ids.values)
 
     def persons(self) -> int:
         """How many patient ids there are, with those studies that have none counted each."""
