@@ -64,16 +64,30 @@ def test_links_lead_somewhere(path: Path) -> None:
     assert [] == broken
 
 
-def test_the_index_lists_every_document() -> None:
-    """What lies under docs/ is reached from its index."""
+def test_the_index_lists_every_decision() -> None:
+    """Each decision is in the index itself."""
     index = PROJECT / "docs" / "index.md"
-    linked = {
-        (index.parent / first.partition("#")[0]).resolve()
-        for first, _ in LINK.findall(_prose(index))
-        if first
-    }
-    there = {path for path in (PROJECT / "docs").rglob("*.md") if path != index}
-    assert set() == {str(path.relative_to(PROJECT)) for path in there - linked}
+    there = set((PROJECT / "docs" / "adr").glob("*.md"))
+    assert set() == {path.name for path in there - _linked(index)}
+
+
+def test_every_document_is_reached() -> None:
+    """Whatever lies under docs/ is reached from the index by links, or lies in a folder that is."""
+    waiting, reached = [PROJECT / "docs" / "index.md"], set[Path]()
+    while waiting:
+        path = waiting.pop()
+        if path not in reached:
+            reached.add(path)
+            waiting += _linked(path) if path.suffix == ".md" else []
+            waiting += path.glob("*.md") if path.is_dir() else []
+    unreached = set((PROJECT / "docs").rglob("*.md")) - reached
+    assert set() == {str(path.relative_to(PROJECT)) for path in unreached}
+
+
+def _linked(path: Path) -> set[Path]:
+    """What a document links to, of what is there."""
+    names = (first.partition("#")[0] for first, _ in LINK.findall(_prose(path)))
+    return {there for name in names if name and (there := (path.parent / unquote(name)).resolve()).exists()}
 
 
 def test_decisions_are_numbered_in_a_row() -> None:
