@@ -25,7 +25,7 @@ def test_file_meta_is_deterministic_and_read_by_pydicom() -> None:
     dataset = pydicom.dcmread(io.BytesIO(meta + instance()))
     assert dataset.file_meta.MediaStorageSOPClassUID == CT
     assert dataset.file_meta.SendingApplicationEntityTitle == "MODALITY1"
-    assert dataset.file_meta.ImplementationVersionName == "HUISCLOS_010"
+    assert dataset.file_meta.ImplementationVersionName == "HUISCLOS_1"
     start = read_part10(meta + instance())
     assert (len(meta), EXPLICIT_LE, True, "empty") == (
         start.data_offset,

@@ -8,9 +8,9 @@ from typing import Final
 
 from huisclos.errors import BadIdentifier
 
-IMPLEMENTATION_CLASS_UID: Final = "2.25.54321176008396551579302592674362581586"
+IMPLEMENTATION_CLASS_UID: Final = "2.25.315346401214679301484575934544051318498"
 """Ours in every association and file meta (PS3.7 annex D.3.3.2): fixed, derived from one random UUID."""
-IMPLEMENTATION_VERSION: Final = "HUISCLOS_010"
+IMPLEMENTATION_VERSION: Final = "HUISCLOS_1"
 MAX_UID: Final = 64
 """Characters in a UID at most."""
 

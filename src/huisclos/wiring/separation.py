@@ -18,6 +18,10 @@ from huisclos.access.house import Separation
 from huisclos.stores.system import sync_folder
 from huisclos.wiring.places import Archive
 
+_LISTENING = frozenset({"web", "gate", "reception"})
+"""Roles that have a listener; every other one is cut off from the network."""
+_REACHING = tuple(name for name in confine.NETWORK if name != "socketpair")
+"""The event loop makes itself a socketpair; nothing else here makes a socket."""
 _PLACES = ("objects", "batches", "keyring", "incoming", "tls")
 
 
@@ -37,11 +41,14 @@ def confine_role(role: str, archive: Archive, reads: Iterable[Path] = ()) -> Non
         "reception": sealed,
         "gate": (),
     }[role]
-    read = (*_program(), archive.root / "tls", archive.root / "keys" / "signing.pub", *reads)
+    read = (*_program(), archive.root / "keys" / "signing.pub", *reads)
     if role in {"vault", "finder"}:
         read = (*read, objects)
+    if role in _LISTENING:
+        read = (*read, archive.root / "tls")
     confine.landlock(read=read, write=write, scope_signals=True)
-    confine.seccomp_deny((*confine.EXEC, *confine.SPY, *confine.KERNEL))
+    denied = (*confine.EXEC, *confine.SPY, *confine.KERNEL)
+    confine.seccomp_deny(denied if role in _LISTENING else (*denied, *_REACHING))
 
 
 def prepare_folders(archive: Archive) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from huisclos.dimse.protocol.names import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION, UID_LENGTH, read_uid
+from huisclos.dicom.uids import IMPLEMENTATION_VERSION
+from huisclos.dimse.protocol.names import IMPLEMENTATION_UID, UID_LENGTH, read_uid
 from huisclos.errors import BadPDU
 
 UNEXPECTED_PARAMETER: Final = 5

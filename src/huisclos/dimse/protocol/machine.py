@@ -89,7 +89,8 @@ class Machine:
         """bytes: of the P-DATA-TF PDUs that the peer takes"""
         self._reader = Reader(bounds)
         self._assembler = Assembler(bounds)
-        self._unreadable = False
+        self.unreadable = False
+        """the peer's bytes are no PDUs, from some point on: nothing more is taken from it"""
         self._events: deque[Event] = deque()
         self._outgoing: list[bytes | memoryview] = []
 
@@ -114,7 +115,7 @@ class Machine:
 
     def feed(self, data: memoryview) -> None:
         """Take bytes from the peer; `next_event` must have given None for those before."""
-        if not self._unreadable and self.state is not Sta.STA1:
+        if not self.unreadable and self.state is not Sta.STA1:
             self._reader.feed(data)
 
     def take_outgoing(self) -> list[bytes | memoryview]:
@@ -125,7 +126,7 @@ class Machine:
     def next_event(self) -> Event | None:
         """The next thing that the peer's bytes mean, or None when more of them are needed."""
         while not self._events:
-            if self._unreadable or self.state is Sta.STA1:
+            if self.unreadable or self.state is Sta.STA1:
                 return None
             try:
                 read = self._reader.read()
@@ -139,7 +140,7 @@ class Machine:
                     self._take_pdu(read)  # type: ignore[arg-type]
             except BadPDU as bad:
                 # Where the next PDU would begin is not known any more.
-                self._unreadable = True
+                self.unreadable = True
                 self._happen(Evt.INVALID_PDU, bad)
         return self._events.popleft()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from huisclos.dicom.uids import IMPLEMENTATION_CLASS_UID
 from huisclos.errors import BadIdentifier
 
 UID_LENGTH: Final = 64
@@ -19,9 +20,8 @@ VERIFICATION: Final = "1.2.840.10008.1.1"
 IMPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
 
-IMPLEMENTATION_UID: Final = "2.25.315346401214679301484575934544051318498"
-"""Who wrote these bytes (PS3.7 annex D.3.3.2): made from a UUID, so it belongs to nobody's root."""
-IMPLEMENTATION_VERSION: Final = "HUISCLOS_1"
+IMPLEMENTATION_UID: Final = IMPLEMENTATION_CLASS_UID
+"""Who wrote these bytes (PS3.7 annex D.3.3.2): the one of our files, and of our associations."""
 
 _UID = re.compile(r"[0-9]+(?:\.[0-9]+)*", re.ASCII)
 _AE_TITLE = re.compile(r"[ -\[\]-~]+", re.ASCII)
