@@ -54,6 +54,7 @@ from huisclos.archive.nouns import (
     StoredObject,
     StudyPage,
     StudyRow,
+    StudyState,
     StudyView,
 )
 from huisclos.archive.ports import StudyKey
@@ -241,6 +242,12 @@ class Books(Finder):
                 }[query.level]
                 rows.setdefault(key, _json(stored, query))
         return list(rows.values())
+
+    async def state_of(self, grant: Grant, study_uid: str) -> StudyState:
+        """See the port."""
+        if study_uid not in self.by_uid:
+            raise StudyNotFound("no such study")
+        return await super().state_of(grant, study_uid)
 
     async def doubts(self, grant: Grant, *, decided: bool = False) -> tuple[Doubt, ...]:
         """See the port."""

@@ -25,8 +25,7 @@ from huisclos.archive.intake import FileIntake, Intake, NetworkIntake
 from huisclos.archive.layout import batch_place, instance_place, new_id
 from huisclos.archive.nouns import Outcome, StoredObject
 from huisclos.archive.ports import Catalog, Keeper, ObjectStore, Writing
-from huisclos.dicom.heading import Heading
-from huisclos.errors import Locked, NotDicom, StoreError, TooLarge, Unreachable
+from huisclos.errors import BadIdentifier, Locked, NotDicom, StoreError, TooLarge, Unreachable
 from huisclos.seal import X25519_HEADER_LENGTH, Header, Sealer, X25519Recipient
 
 MAX_OCTETS: Final = 16 * 1024**3
@@ -85,13 +84,14 @@ class Receiver:
         """
         return Reception(self, source, NetworkIntake(sop_class, sop_instance, transfer_syntax, calling))
 
-    def begin_file(self, source: Source, *, ask_first: bool = False) -> Reception:
+    def begin_file(self, source: Source, *, ask_first: bool = False, only_study: str = "") -> Reception:
         """One instance as a file, kept byte for byte.
 
         `ask_first`: it is likely here already, so ask before making it durable (an import
-        resumed). Raises `Full`, `Unreachable`.
+        resumed). `only_study`: an instance of another study is refused with `BadIdentifier`
+        before it is durable (PS3.18 section 10.5.1). Raises `Full`, `Unreachable`.
         """
-        return Reception(self, source, FileIntake(), ask_first=ask_first)
+        return Reception(self, source, FileIntake(), ask_first=ask_first, only_study=only_study)
 
     async def destination(self, source: Source, study_uid: str) -> Destination:
         """Where an instance of this study goes now. Raises `Unreachable` when the vault is away too."""
@@ -136,12 +136,19 @@ class Reception:
     """
 
     def __init__(
-        self, receiver: Receiver, source: Source, intake: Intake, *, ask_first: bool = False
+        self,
+        receiver: Receiver,
+        source: Source,
+        intake: Intake,
+        *,
+        ask_first: bool = False,
+        only_study: str = "",
     ) -> None:
         self._receiver = receiver
         self._source = source
         self._intake = intake
         self._ask_first = ask_first or receiver.expects_repeat(source)
+        self._only_study = only_study
         self._sealer = Sealer()
         self._writing: Writing = receiver.store.begin(X25519_HEADER_LENGTH)
         self._placing: asyncio.Task[Destination] | None = None
@@ -160,11 +167,6 @@ class Reception:
         for part in self._intake.push(piece if isinstance(piece, bytes) else bytes(piece)):
             self._seal(part)
         self._place_early()
-
-    @property
-    def heading(self) -> Heading | None:
-        """What the instance says it is, as soon as that has come."""
-        return self._intake.heading
 
     async def finish(self) -> Received:
         """Make the instance durable where it belongs, and say what came of it.
@@ -197,6 +199,8 @@ class Reception:
     def _place_early(self) -> None:
         heading = self._intake.heading
         if heading is not None and self._placing is None:
+            if self._only_study and heading.study_uid != self._only_study:
+                raise BadIdentifier("an instance is of another study than the one named")
             where = self._receiver.destination(self._source, heading.study_uid)
             self._placing = asyncio.get_running_loop().create_task(where)
             self._placing.add_done_callback(_looked_at)

@@ -20,7 +20,7 @@ from huisclos.web.dicomweb.routes import routes as dicomweb_routes
 from huisclos.web.gate import GateSite
 from huisclos.web.pages import account, decide, entry, journal, peers, people, set_up, state, studies, upload
 from huisclos.web.pages.problem import problem_page
-from huisclos.web.problems import Catch, on_error, on_http
+from huisclos.web.problems import Catch, on_bug, on_error, on_http
 from huisclos.web.reading import Reading
 from huisclos.web.security import PAGES_CSP, VIEWER_CSP, Guard
 from huisclos.web.site import Origins, Site
@@ -74,7 +74,10 @@ def make_viewer_app(site: Site) -> ASGIApp:
 def _application(
     routes: Sequence[BaseRoute], site: Site | GateSite, reading: Reading | None, problem: Problem | None
 ) -> Starlette:
-    app = Starlette(routes=list(routes), exception_handlers={HuisclosError: on_error, HTTPException: on_http})
+    app = Starlette(
+        routes=list(routes),
+        exception_handlers={HuisclosError: on_error, HTTPException: on_http, Exception: on_bug},
+    )
     app.router.redirect_slashes = False
     app.state.site = site
     app.state.reading = reading

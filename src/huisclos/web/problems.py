@@ -25,6 +25,7 @@ from huisclos.errors import (
     Locked,
     NotAdmitted,
     NotFound,
+    PeerError,
     Refused,
     SealError,
     StoreError,
@@ -53,6 +54,7 @@ STATUS: Final[tuple[tuple[type[HuisclosError], int], ...]] = (
     (Full, 507),
     (Conflict, 409),
     (StoreError, 503),
+    (PeerError, 502),
     (HouseOpen, 500),
 )
 """Most specific first: the first class that fits gives the status."""
@@ -147,6 +149,12 @@ async def on_http(request: Request, error: Exception) -> Response:
     return answer
 
 
+async def on_bug(request: Request, error: Exception) -> Response:
+    """The answer where nobody caught an error; `Catch` logs it."""
+    del request, error
+    return document(Bug("something went wrong in the house", hint="try again"))
+
+
 class Catch:
     """The outermost layer: what nobody caught becomes one sentence, and a list of places in the log."""
 
@@ -155,11 +163,12 @@ class Catch:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application below."""
-        begun = False
+        begun = ended = False
 
         async def noting(message: Message) -> None:
-            nonlocal begun
+            nonlocal begun, ended
             begun = begun or message["type"] == "http.response.start"
+            ended = ended or (message["type"] == "http.response.body" and not message.get("more_body"))
             await send(message)
 
         try:
@@ -167,9 +176,8 @@ class Catch:
         except Exception as error:  # noqa: BLE001 - one of the three places: a bug must not show what it holds
             self._tell(error)
             if not begun:
-                answer = document(Bug("something went wrong in the house", hint="try again"))
-                await answer(scope, receive, send)
-            else:
+                await (await on_bug(Request(scope), error))(scope, receive, send)
+            elif not ended:
                 # the only honest end of a body that cannot be finished is one the client sees as broken
                 raise BrokenAnswer from None
 

@@ -65,14 +65,14 @@ class Reading:
         _keep(self._grants, key, (grant, steady()))
         return grant
 
-    async def open(self, proof: Proof, study: str, purpose: str) -> Opened:
-        """A study, by UID or random id.
+    async def open(self, proof: Proof, study: str, purpose: str, *, fresh: bool = False) -> Opened:
+        """A study, by UID or random id; `fresh` for what must show what was stored a moment ago.
 
         Raises `NotAdmitted`, `NotGranted`, `StudyNotFound`, `Locked`, `SealError`.
         """
         key = (_fingerprint(proof), study)
         kept = self._kept.get(key)
-        if kept is not None and steady() - kept.checked < FRESH_SECONDS:
+        if not fresh and kept is not None and steady() - kept.checked < FRESH_SECONDS:
             self._kept.move_to_end(key)
             return kept
         grant = await self.grant(proof, Right.LIST, purpose)

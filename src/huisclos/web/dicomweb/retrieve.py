@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -39,24 +39,40 @@ class Asked:
 
 
 async def find(request: Request) -> Asked:
-    """Open the study of the path and find what of it is meant. Raises `NotFound` kinds, `Locked`."""
+    """Open the study of the path and find what of it is meant. Raises `NotFound` kinds, `Locked`.
+
+    Lists are made of the newest manifest; a single instance is looked for in what is open, and
+    in the newest manifest when it is not there, so that frames cost no further question.
+    """
     caller = caller_of(request)
     path = request.path_params
     reading = reading_of(request)
-    opened = await reading.open(caller.proof, caller.study(path["study"]), caller.purpose)
+    study_uid = caller.study(path["study"])
+    single = "instance" in path
+    opened = await reading.open(caller.proof, study_uid, caller.purpose, fresh=not single)
+    try:
+        entries = _meant(opened, path)
+    except InstanceNotFound:
+        if not single:
+            raise
+        opened = await reading.open(caller.proof, study_uid, caller.purpose, fresh=True)
+        entries = _meant(opened, path)
+    return Asked(caller, opened, entries, reading.tally(opened))
+
+
+def _meant(opened: Opened, path: Mapping[str, str]) -> list[ManifestEntry]:
     series_uid = path.get("series", "")
     if "instance" in path:
         entry = opened.study.instance(path["instance"])
         if entry.series_uid != series_uid:
             raise InstanceNotFound("the series has no such instance")
-        entries = [entry]
-    else:
-        if series_uid:
-            opened.study.series(series_uid)
-        entries = opened.study.instances(series_uid)
-        if not entries:
-            raise InstanceNotFound("nothing of this can be retrieved")
-    return Asked(caller, opened, entries, reading.tally(opened))
+        return [entry]
+    if series_uid:
+        opened.study.series(series_uid)
+    entries = opened.study.instances(series_uid)
+    if not entries:
+        raise InstanceNotFound("nothing of this can be retrieved")
+    return entries
 
 
 async def retrieve(request: Request) -> Response:

@@ -23,6 +23,7 @@ from huisclos.errors import (
     Unreadable,
 )
 from huisclos.web.bodies import Event, PartBegun, PartData, boundary_of, events, parse_media
+from huisclos.web.depositing import deposit_body
 from huisclos.web.dicomweb.caller import caller_of, site_of_service
 from huisclos.web.dicomweb.media import DICOM, JSON
 from huisclos.web.site import Site
@@ -84,18 +85,11 @@ class UnsupportedMedia(HuisclosError):
 
 async def _single(request: Request, site: Site, source: Source, wanted: str, base: str) -> _Told:
     told = _Told()
-    reception = site.receiver.begin_file(source)
     try:
-        async for chunk in request.stream():
-            reception.write(chunk)
-            _check_study(reception, wanted)
-        _note(told, await reception.finish(), base)
+        reception = site.receiver.begin_file(source, only_study=wanted)
+        _note(told, await deposit_body(request, reception), base)
     except HuisclosError as error:
         _fail(told, error)
-        async for _ in request.stream():
-            pass
-    finally:
-        reception.abandon()
     return told
 
 
@@ -105,11 +99,11 @@ async def _parts(body: AsyncIterator[Event], site: Site, source: Source, wanted:
     try:
         async for event in body:
             if isinstance(event, PartBegun):
-                reception = _begin(event, told, site, source)
+                reception = _begin(event, told, site, source, wanted)
             elif reception is None:
                 continue
             elif isinstance(event, PartData):
-                reception = _write(reception, event.data, told, wanted)
+                reception = _write(reception, event.data, told)
             else:
                 await _finish(reception, told, base)
                 reception = None
@@ -119,38 +113,26 @@ async def _parts(body: AsyncIterator[Event], site: Site, source: Source, wanted:
     return told
 
 
-def _begin(part: PartBegun, told: _Told, site: Site, source: Source) -> Reception | None:
+def _begin(part: PartBegun, told: _Told, site: Site, source: Source, wanted: str) -> Reception | None:
     media, _ = parse_media(part.headers.get("content-type", DICOM))
     if media not in (DICOM, "application/octet-stream"):
         _fail(told, NotDicom("a part is not a DICOM file"))
         return None
     try:
-        return site.receiver.begin_file(source)
+        return site.receiver.begin_file(source, only_study=wanted)
     except HuisclosError as error:
         _fail(told, error)
         return None
 
 
-def _write(reception: Reception, data: bytes, told: _Told, wanted: str) -> Reception | None:
+def _write(reception: Reception, data: bytes, told: _Told) -> Reception | None:
     try:
         reception.write(data)
-        _check_study(reception, wanted)
     except HuisclosError as error:
         reception.abandon()
         _fail(told, error)
         return None
     return reception
-
-
-class OtherStudy(BadIdentifier):
-    """An instance of another study than the one its path names (PS3.18 section 10.5.1)."""
-
-
-def _check_study(reception: Reception, wanted: str) -> None:
-    """Refused before it is durable, as soon as the instance says which study it is of."""
-    heading = reception.heading
-    if wanted and heading is not None and heading.study_uid != wanted:
-        raise OtherStudy("an instance is of another study than the path's")
 
 
 async def _finish(reception: Reception, told: _Told, base: str) -> None:

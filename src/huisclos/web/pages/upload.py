@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -13,6 +12,7 @@ from huisclos.access.nouns import Right, Source
 from huisclos.archive.receive import Reception
 from huisclos.errors import Full, HuisclosError, NotDicom, StoreError, TooLarge
 from huisclos.web.bodies import PartBegun, PartData, boundary_of, events, parse_media
+from huisclos.web.depositing import deposit_body
 from huisclos.web.pages.person import Visit, person
 from huisclos.web.problems import status_of
 from huisclos.web.site import Site
@@ -30,21 +30,12 @@ async def upload_page(visit: Visit) -> Response:
 async def upload(visit: Visit) -> Response:
     """One file, as the page's script sends it: the body is the file."""
     source = await visit.site.keeper.stored_by(visit.proof)
-    reception = visit.site.receiver.begin_file(source)
     try:
-        await _drink(visit.request.stream(), reception)
-        received = await reception.finish()
+        received = await deposit_body(visit.request, visit.site.receiver.begin_file(source))
     except HuisclosError as error:
         words = words_of(visit.request, visit.session.actor.language)
         return JSONResponse({"outcome": "refused", "reason": reason(error, words)}, status_of(error))
-    finally:
-        reception.abandon()
     return JSONResponse({"outcome": received.outcome.value})
-
-
-async def _drink(body: AsyncIterator[bytes], reception: Reception) -> None:
-    async for chunk in body:
-        reception.write(chunk)
 
 
 def reason(error: HuisclosError, words: Words) -> str:

@@ -1,0 +1,324 @@
+"""QIDO-RS, WADO-RS and STOW-RS against PS3.18, on the public files."""
+
+from __future__ import annotations
+
+import email.parser
+import email.policy
+import io
+import json
+
+import httpx
+import pydicom
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from huisclos.access.nouns import Right
+from huisclos.archive.nouns import StoredObject
+from huisclos.errors import BadQuery, HuisclosError
+from huisclos.web.dicomweb.frames import frame_numbers
+from huisclos.web.dicomweb.media import _wish
+from tests import corpus
+from tests.web.browser import ORIGIN
+from tests.web.world import World
+
+SERVICE = ORIGIN + "/dicom-web"
+
+
+def bearer(world: World, *may: Right) -> dict[str, str]:
+    """A token's header."""
+    return {"Authorization": f"Bearer {world.token(*(may or (Right.READ, Right.STORE)))}"}
+
+
+async def put(world: World, name: str) -> StoredObject:
+    """One public file in the archive."""
+    return await world.put(corpus.named(name).read_bytes())
+
+
+def url(stored: StoredObject, level: str = "instance") -> str:
+    """Where it is."""
+    heading = stored.heading
+    address = f"/dicom-web/studies/{heading.study_uid}"
+    if level != "study":
+        address += f"/series/{heading.series_uid}"
+    return address if level != "instance" else f"{address}/instances/{heading.instance_uid}"
+
+
+def parts(response: httpx.Response) -> list[tuple[str, bytes]]:
+    """Content type and bytes of each part, read by another parser than ours."""
+    head = f"Content-Type: {response.headers['content-type']}\r\n\r\n".encode()
+    whole = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(head + response.content)
+    boundary = whole.get_boundary()
+    assert boundary
+    found = []
+    for piece in response.content.split(b"\r\n--" + boundary.encode())[1:-1]:
+        headers, _, body = piece.partition(b"\r\n\r\n")
+        found.append((headers.decode().split("Content-Type: ")[1].split("\r\n")[0], body))
+    return found
+
+
+def related(contents: list[bytes], media: str = "application/dicom") -> tuple[bytes, dict[str, str]]:
+    """A STOW body and its header."""
+    body = b"".join(b"--b\r\nContent-Type: %s\r\n\r\n%s\r\n" % (media.encode(), one) for one in contents)
+    return body + b"--b--\r\n", {"Content-Type": 'multipart/related; type="application/dicom"; boundary=b'}
+
+
+async def test_searching(program: httpx.AsyncClient, world: World) -> None:
+    """Levels, limit, offset, the exact total and what is left."""
+    stored = [await put(world, name) for name in ("CT_small.dcm", "MR_small.dcm", "JPEG2000.dcm")]
+    headers = bearer(world)
+    answer = await program.get("/dicom-web/studies?limit=1&offset=1", headers=headers)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/dicom+json"
+    assert answer.headers["x-total-count"] == "3"
+    assert "There are 1 additional results" in answer.headers["warning"]
+    assert len(answer.json()) == 1
+    mine = stored[0].heading
+    one = await program.get(f"/dicom-web/studies?PatientID={mine.patient_id}", headers=headers)
+    assert [row["0020000D"]["Value"] for row in one.json()] == [[mine.study_uid]]
+    assert one.json()[0]["00081190"]["Value"][0].startswith(SERVICE)
+    for path in ("/series", "/instances", f"/studies/{mine.study_uid}/series", f"/studies/{mine.study_uid}/instances"):
+        assert (await program.get("/dicom-web" + path, headers=headers)).status_code == 200
+    below = await program.get(f"{url(stored[0], 'series')}/instances", headers=headers)
+    assert below.json()[0]["00080018"]["Value"] == [mine.instance_uid]
+    none = await program.get("/dicom-web/studies?PatientID=nobody", headers=headers)
+    assert (none.status_code, none.json(), none.headers["x-total-count"]) == (200, [], "0")
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=-1", "limit=x", "offset=1e9", "fuzzymatching=maybe", "a b=1", "includefield=%00", "%ff=1"]
+)
+async def test_bad_queries(program: httpx.AsyncClient, world: World, query: str) -> None:
+    """400 with a problem document, and no echo of what was asked."""
+    answer = await program.get(f"/dicom-web/studies?{query}", headers=bearer(world))
+    assert answer.status_code == 400
+    assert answer.json()["type"].endswith("bad-query")
+
+
+async def test_who_may(program: httpx.AsyncClient, world: World) -> None:
+    """No token 401, a wrong one 401, a store token does not read, a read token does not store."""
+    stored = await put(world, "CT_small.dcm")
+    assert (await program.get("/dicom-web/studies")).status_code == 401
+    wrong = {"Authorization": "Bearer nothing"}
+    assert (await program.get("/dicom-web/studies", headers=wrong)).status_code == 401
+    store, read = bearer(world, Right.STORE), bearer(world, Right.READ)
+    assert (await program.get("/dicom-web/studies", headers=store)).status_code == 403
+    assert (await program.get(url(stored), headers=store)).status_code == 403
+    body, headers = related([b"x"])
+    assert (await program.post("/dicom-web/studies", content=body, headers=headers | read)).status_code == 403
+
+
+async def test_locked(program: httpx.AsyncClient, world: World) -> None:
+    """Reads answer 503 and say locked; stores with a store token work, into a batch."""
+    stored = await put(world, "CT_small.dcm")
+    world.house.is_locked = world.books.away = True
+    for path in ("/dicom-web/studies", url(stored), url(stored) + "/metadata", url(stored) + "/rendered"):
+        answer = await program.get(path, headers=bearer(world))
+        assert answer.status_code == 503
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["type"].endswith("locked")
+    body, headers = related([corpus.named("MR_small.dcm").read_bytes()])
+    kept = await program.post("/dicom-web/studies", content=body, headers=headers | bearer(world, Right.STORE))
+    assert kept.status_code == 200
+    assert world.keys.batches
+
+
+async def test_retrieving_what_was_stored(program: httpx.AsyncClient, world: World) -> None:
+    """STOW keeps the file byte for byte; WADO gives it back alone, in a series, in a study."""
+    content = corpus.named("CT_small.dcm").read_bytes()
+    headers = bearer(world)
+    body, stow = related([content, corpus.named("MR_small.dcm").read_bytes()])
+    answer = await program.post("/dicom-web/studies", content=body, headers=stow | headers)
+    assert answer.status_code == 200
+    told = answer.json()["00081199"]["Value"]
+    assert len(told) == 2
+    address = told[0]["00081190"]["Value"][0]
+    alone = await program.get(address, headers=headers | {"Accept": "application/dicom"})
+    assert alone.content == content
+    assert alone.headers["content-length"] == str(len(content))
+    assert "transfer-syntax=1.2.840.10008.1.2.1" in alone.headers["content-type"]
+    for wanted in (address, address.split("/instances")[0], address.split("/series")[0]):
+        accept = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
+        found = parts(await program.get(wanted, headers=headers | accept))
+        assert [body for _, body in found] == [content]
+        assert found[0][0].startswith("application/dicom")
+    assert any(instances for _, instances, _ in world.keys.read)
+    assert world.keys.opened
+
+
+async def test_what_cannot_be_given(program: httpx.AsyncClient, world: World) -> None:
+    """Another transfer syntax, another media type, another series."""
+    stored = await put(world, "JPEG2000.dcm")
+    headers = bearer(world)
+    other = {"Accept": "application/dicom; transfer-syntax=1.2.840.10008.1.2.1"}
+    assert (await program.get(url(stored), headers=headers | other)).status_code == 406
+    assert (await program.get(url(stored), headers=headers | {"Accept": "text/html"})).status_code == 406
+    xml = {"Accept": 'multipart/related; type="application/dicom+xml"'}
+    assert (await program.get(url(stored) + "/metadata", headers=headers | xml)).status_code == 406
+    assert (await program.get(url(stored, "series") + "9", headers=headers)).status_code == 404
+    assert (await program.get("/dicom-web/studies/1.2.3", headers=headers)).status_code == 404
+    assert (await program.get("/dicom-web/nothing", headers=headers)).status_code == 404
+
+
+async def test_metadata(program: httpx.AsyncClient, world: World) -> None:
+    """The DICOM JSON model for instance, series and study, its bulk data where it says."""
+    stored = await put(world, "CT_small.dcm")
+    headers = bearer(world)
+    for level in ("instance", "series", "study"):
+        answer = await program.get(url(stored, level) + "/metadata", headers=headers)
+        (model,) = answer.json()
+        assert model["00080018"]["Value"] == [stored.heading.instance_uid]
+    pixels = model["7FE00010"]["BulkDataURI"]
+    assert pixels.startswith(SERVICE)
+    expected = pydicom.dcmread(corpus.named("CT_small.dcm")).PixelData
+    whole = await program.get(pixels, headers=headers | {"Accept": "application/octet-stream"})
+    assert whole.content == expected
+    part = await program.get(pixels, headers=headers | {"Accept": "*/*", "Range": "bytes=10-19"})
+    assert (part.status_code, part.content) == (206, expected[10:20])
+    assert part.headers["content-range"] == f"bytes 10-19/{len(expected)}"
+    last = await program.get(pixels, headers=headers | {"Range": "bytes=-4"})
+    assert last.content == expected[-4:]
+    beyond = await program.get(pixels, headers=headers | {"Range": f"bytes={len(expected)}-"})
+    assert beyond.status_code == 416
+    in_parts = {"Accept": 'multipart/related; type="application/octet-stream"'}
+    assert parts(await program.get(pixels, headers=headers | in_parts))[0][1] == expected
+
+
+async def test_frames(program: httpx.AsyncClient, world: World) -> None:
+    """Native as it lies; compressed as stored when any syntax will do, through the cage when octets are asked."""
+    native, coded = await put(world, "CT_small.dcm"), await put(world, "JPEG2000.dcm")
+    headers = bearer(world)
+    expected = pydicom.dcmread(corpus.named("CT_small.dcm")).PixelData
+    octets = {"Accept": "application/octet-stream"}
+    assert (await program.get(url(native) + "/frames/1", headers=headers | octets)).content == expected
+    any_way = {"Accept": "multipart/related; type=application/octet-stream; transfer-syntax=*"}
+    (media, body) = parts(await program.get(url(coded) + "/frames/1", headers=headers | any_way))[0]
+    assert media == "image/jp2;transfer-syntax=1.2.840.10008.1.2.4.91"
+    assert body[:4] == b"\xff\x4f\xff\x51"
+    decoded = {"Accept": 'multipart/related; type="application/octet-stream"'}
+    assert parts(await program.get(url(coded) + "/frames/1", headers=headers | decoded))[0] == (
+        "application/octet-stream;transfer-syntax=1.2.840.10008.1.2.1",
+        b"samples\0",
+    )
+    assert (await program.get(url(native) + "/frames/2", headers=headers | octets)).status_code == 404
+    assert (await program.get(url(native) + "/frames/0", headers=headers | octets)).status_code == 400
+    many = await put(world, "color3d_jpeg_baseline.dcm")
+    several = parts(await program.get(url(many) + "/frames/3,1,2", headers=headers | any_way))
+    assert [body[:2] for _, body in several] == [b"\xff\xd8"] * 3
+    assert len({body for _, body in several}) == 3
+
+
+async def test_rendered(program: httpx.AsyncClient, world: World) -> None:
+    """Pictures come from the cage, of the frame and size asked for."""
+    stored = await put(world, "color3d_jpeg_baseline.dcm")
+    headers = bearer(world)
+    picture = await program.get(url(stored) + "/frames/7/rendered?viewport=300,200&quality=50", headers=headers)
+    assert picture.headers["content-type"] == "image/jpeg"
+    assert world.picture.asked[-1] == (6, (300, 200))
+    png = await program.get(url(stored) + "/rendered?window=40,400,linear", headers=headers | {"Accept": "image/png"})
+    assert png.content.startswith(b"\x89PNG")
+    for level in ("instance", "series", "study"):
+        small = await program.get(url(stored, level) + "/thumbnail", headers=headers)
+        assert small.status_code == 200
+    assert world.picture.asked[-1][1] == (256, 256)
+    assert (await program.get(url(stored) + "/rendered", headers=headers | {"Accept": "image/gif"})).status_code == 406
+    for query in ("window=1", "window=a,b", "window=1,0", "viewport=0,5", "viewport=9", "quality=0", "window=nan,1"):
+        assert (await program.get(f"{url(stored)}/rendered?{query}", headers=headers)).status_code == 400, query
+
+
+async def test_storing_some(program: httpx.AsyncClient, world: World) -> None:
+    """What is good is kept, what is not is told with its reason: 202; nothing good: 409."""
+    good, headers = corpus.named("CT_small.dcm").read_bytes(), bearer(world)
+    body, stow = related([good, b"no image at all", good])
+    answer = await program.post("/dicom-web/studies", content=body, headers=stow | headers)
+    assert answer.status_code == 202
+    assert [len(answer.json()[tag]["Value"]) for tag in ("00081198", "00081199")] == [1, 2]
+    assert answer.json()["00081198"]["Value"][0]["00081197"]["Value"] == [0xC000]
+    body, stow = related([b"no image at all"])
+    assert (await program.post("/dicom-web/studies", content=body, headers=stow | headers)).status_code == 409
+    json_type = {"Content-Type": 'multipart/related; type="application/dicom+json"; boundary=b'}
+    assert (await program.post("/dicom-web/studies", content=body, headers=json_type | headers)).status_code == 415
+    single = {"Content-Type": "application/dicom"}
+    other = corpus.named("MR_small.dcm").read_bytes()
+    assert (await program.post("/dicom-web/studies", content=other, headers=single | headers)).status_code == 200
+
+
+async def test_storing_to_a_study(program: httpx.AsyncClient, world: World) -> None:
+    """An instance of another study is refused before it is durable."""
+    mine, headers = corpus.named("CT_small.dcm").read_bytes(), bearer(world)
+    uid = str(pydicom.dcmread(io.BytesIO(mine)).StudyInstanceUID)
+    body, stow = related([mine, corpus.named("MR_small.dcm").read_bytes()])
+    answer = await program.post(f"/dicom-web/studies/{uid}", content=body, headers=stow | headers)
+    assert answer.status_code == 202
+    assert answer.json()["00081198"]["Value"][0]["00081197"]["Value"] == [0xA900]
+    assert answer.json()["00081190"]["Value"] == [f"{SERVICE}/studies/{uid}"]
+    assert len(world.study_ids()) == 1
+
+
+async def test_same_uid_other_content(program: httpx.AsyncClient, world: World) -> None:
+    """Kept apart, and said so with a warning."""
+    dataset = pydicom.dcmread(corpus.named("CT_small.dcm"))
+    first, second, headers = io.BytesIO(), io.BytesIO(), bearer(world)
+    dataset.save_as(first)
+    dataset.PatientName = "OTHER^PERSON"
+    dataset.save_as(second)
+    body, stow = related([first.getvalue(), second.getvalue()])
+    answer = await program.post("/dicom-web/studies", content=body, headers=stow | headers)
+    assert answer.status_code == 202
+    assert answer.json()["00081199"]["Value"][1]["00081196"]["Value"] == [0xB007]
+
+
+async def test_a_broken_upload_leaves_nothing(program: httpx.AsyncClient, world: World) -> None:
+    """A body that breaks off is an error, and the half instance is not there."""
+    body, stow = related([corpus.named("CT_small.dcm").read_bytes()])
+    answer = await program.post("/dicom-web/studies", content=body[:5000], headers=stow | bearer(world))
+    assert answer.status_code == 400
+    assert not world.study_ids()
+    assert not list(world.store.list())
+
+
+async def test_every_public_file_goes_round(program: httpx.AsyncClient, world: World) -> None:
+    """Whatever is taken is given back byte for byte, described, and has its frames found or refused in words."""
+    headers = bearer(world)
+    taken = whole = 0
+    for path in corpus.files():
+        content = path.read_bytes()
+        answer = await program.post(
+            "/dicom-web/studies", content=content, headers=headers | {"Content-Type": "application/dicom"}
+        )
+        assert answer.status_code in (200, 202, 409), path.name
+        if answer.status_code != 200:
+            continue
+        taken += 1
+        address = answer.json()["00081199"]["Value"][0]["00081190"]["Value"][0]
+        back = await program.get(address, headers=headers | {"Accept": "application/dicom"})
+        if back.status_code == 404:
+            # the same instance is known in another study, and that one answers
+            continue
+        assert back.headers["content-length"] == str(len(back.content))
+        whole += back.content == content
+        described = await program.get(address + "/metadata", headers=headers)
+        assert described.status_code == 200, path.name
+        json.loads(described.content)
+        frame = await program.get(address + "/frames/1", headers=headers)
+        assert frame.status_code in (200, 400, 404, 406), (path.name, frame.text)
+    assert taken > 100
+    assert whole > taken - 40
+
+
+@given(st.text(max_size=60))
+def test_any_accept_header(text: str) -> None:
+    """Accept is anything: it is read, or refused by an error of ours."""
+    try:
+        _wish(text)
+    except HuisclosError:
+        pass
+
+
+@given(st.text(max_size=30))
+def test_any_frame_list(text: str) -> None:
+    """A frame list is numbers from 1, or refused."""
+    try:
+        assert min(frame_numbers(text)) >= 0
+    except BadQuery:
+        pass

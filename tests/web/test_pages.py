@@ -1,0 +1,240 @@
+"""The pages, for each role, empty and furnished."""
+
+from __future__ import annotations
+
+import pytest
+
+from huisclos.access.nouns import Role
+from huisclos.archive.nouns import DoubtKind
+from huisclos.web.pages.decide import _choices, _explained, _titles
+from huisclos.web.pages.people import role_names, role_sentences
+from huisclos.web.words import Words
+from tests import corpus
+from tests.archive.samples import data_set, names
+from tests.web.browser import Browser
+from tests.web.world import WORDS, World
+
+PAGES = {
+    "/studies": {"Camille Exemple", "Dr Martin", "Lou Accueil"},
+    "/upload": {"Camille Exemple", "Dr Martin", "Lou Accueil"},
+    "/decide": {"Camille Exemple", "Dr Martin"},
+    "/peers": {"Camille Exemple", "Sam Technique"},
+    "/people": {"Camille Exemple"},
+    "/journal": {"Camille Exemple", "Noa Controle"},
+    "/state": {"Camille Exemple", "Dr Martin", "Lou Accueil", "Sam Technique", "Noa Controle"},
+    "/account": {"Camille Exemple", "Dr Martin", "Lou Accueil", "Sam Technique", "Noa Controle"},
+    "/recovery": {"Camille Exemple"},
+}
+EVERYBODY = {"Camille Exemple", "Dr Martin", "Lou Accueil", "Sam Technique", "Noa Controle"}
+
+
+@pytest.mark.parametrize("furnished", [False, True])
+@pytest.mark.parametrize("path", PAGES)
+async def test_who_may_see_what(browser: Browser, world: World, path: str, furnished: bool) -> None:
+    """The table of roles, page by page; what is not allowed is not in the menu either."""
+    if furnished:
+        world.furnish()
+    for name in EVERYBODY:
+        response = await browser.be(name).see(path)
+        assert response.status_code == (200 if name in PAGES[path] else 403), name
+        own = await browser.see("/account")
+        assert (f'<a href="{path}"' in own.text) == (name in PAGES[path]) or path in ("/account", "/recovery")
+
+
+async def test_nobody_sees_anything(browser: Browser) -> None:
+    """Without a session each page leads to the log in page."""
+    for path in PAGES:
+        assert (await browser.see(path)).headers["location"] == "/login"
+
+
+async def test_the_study_list(browser: Browser, world: World) -> None:
+    """Full, found, not found; a name from the wire is text and never markup."""
+    reception = world.receiver.begin(_source(), *names(), "1.2.840.10008.1.2.1", "CT01")
+    reception.write(data_set(name=b"<script>alert(1)</script>^EVE"))
+    await reception.finish()
+    browser.be("Lou Accueil")
+    page = await browser.see("/studies")
+    assert "<script>alert" not in page.text
+    assert "&lt;script&gt;alert(1)" in page.text
+    found = await browser.submit("/studies/search", {"text": "eve"}, **{"X-Piece": "yes"})
+    assert "<html" not in found.text
+    assert "1 study" in found.text
+    none = await browser.submit("/studies/search", {"text": "zorro"}, **{"X-Piece": "yes"})
+    assert "Nothing matches" in none.text
+    whole = await browser.submit("/studies/search", {"text": "zorro"})
+    assert "<html" in whole.text
+
+
+def _source() -> object:
+    from tests.archive.world import MODALITY
+
+    return MODALITY
+
+
+async def test_addresses_never_name_a_patient(browser: Browser, world: World) -> None:
+    """What an address bar and a title keep is random (P1)."""
+    await world.put(corpus.named("CT_small.dcm").read_bytes())
+    row = world.books.seen()[0]
+    browser.be("Dr Martin")
+    listing = await browser.see("/studies")
+    page = await browser.see(f"/studies/{row.study_id}")
+    assert page.status_code == 200
+    for text in (listing.text, page.text):
+        assert row.study_uid not in text
+        assert row.patient_name.split("^")[0] not in text.split("</title>")[0]
+    patient = await browser.see(f"/studies/{row.study_id}/patient")
+    assert row.patient_id in patient.text
+    picture = page.text.split('<img src="')[1].split('"')[0]
+    assert (await browser.fetch(picture)).content.startswith(b"\xff\xd8\xff")
+    assert world.keys.read[-1][1] == 1
+
+
+async def test_no_pixels_for_the_secretary(browser: Browser, world: World) -> None:
+    """Who and when, no picture, no viewer."""
+    await world.put(corpus.named("CT_small.dcm").read_bytes())
+    study_id = world.study_ids()[0]
+    browser.be("Lou Accueil")
+    page = await browser.see(f"/studies/{study_id}")
+    assert page.status_code == 200
+    assert "<img" not in page.text
+    assert "/view" not in page.text
+    assert (await browser.fetch(f"/studies/{study_id}/series/{'a' * 32}/thumbnail")).status_code == 403
+    assert (await browser.submit(f"/studies/{study_id}/view")).status_code == 403
+
+
+async def test_unknown_study(browser: Browser) -> None:
+    """A sentence and a way out, with the code small."""
+    page = await browser.be("Dr Martin").see("/studies/" + "f" * 32)
+    assert page.status_code == 404
+    assert "No such study" in page.text
+    assert "study-not-found" in page.text
+
+
+async def test_upload_by_script_and_form(browser: Browser, world: World) -> None:
+    """A file is sealed as it arrives; the same again is told; what is no DICOM is refused with a reason."""
+    content = corpus.named("CT_small.dcm").read_bytes()
+    browser.be("Lou Accueil")
+    headers = {"Sec-Fetch-Site": "same-origin", "Origin": browser.origin}
+    first = await browser.post("/upload", content=content, headers=headers)
+    assert first.json() == {"outcome": "stored"}
+    assert (await browser.post("/upload", content=content, headers=headers)).json() == {"outcome": "duplicate"}
+    bad = await browser.post("/upload", content=b"GIF89a" * 100, headers=headers)
+    assert bad.status_code == 400
+    assert bad.json()["reason"] == "This is not a DICOM file."
+    files = {"files": ("MR.dcm", corpus.named("MR_small.dcm").read_bytes(), "application/dicom")}
+    page = await browser.post("/upload/form", files=files, headers=headers)
+    assert "1 kept, 0 here already, 0 refused" in page.text
+    assert len(world.study_ids()) == 2
+
+
+async def test_deciding_and_undoing(browser: Browser, world: World) -> None:
+    """A choice moves the card, undo moves it back, and a word that is no choice is refused."""
+    world.furnish()
+    doubt = world.books.doubt_list[0]
+    browser.be("Dr Martin")
+    page = await browser.see("/decide")
+    assert page.text.count("differs") > 3
+    assert (await browser.submit(f"/decide/{doubt.id}", {"choice": "other-person"})).status_code == 303
+    assert "Undo" in (await browser.see("/decide")).text
+    await browser.submit(f"/decide/{doubt.id}", {"choice": ""})
+    assert world.books.doubt_list[0].decided is None
+    assert (await browser.submit(f"/decide/{doubt.id}", {"choice": "burn"})).status_code == 400
+
+
+async def test_admitting_a_knock(browser: Browser, world: World) -> None:
+    """The live list, one button, and it is a peer."""
+    world.furnish()
+    browser.be("Sam Technique")
+    piece = await browser.fetch("/peers/knocks", **{"X-Piece": "yes"})
+    assert "IRM2 knocked from 192.168.1.30." in piece.text
+    knock = next(iter(world.house.knock_list))
+    done = await browser.submit(f"/peers/knocks/{knock}/admit")
+    assert "IRM2 is admitted" in done.text
+    assert any(peer.title == "IRM2" for peer in world.house.peer_list.values())
+    peer = next(peer for peer in world.house.peer_list.values() if peer.title == "CT01")
+    assert "answered in 12 ms" in (await browser.submit(f"/peers/{peer.id}/echo")).text
+    await browser.submit(f"/peers/{peer.id}/remove")
+    assert peer.id not in world.house.peer_list
+    bad = await browser.submit("/peers/add", {"title": "X", "address": "192.168.1.4", "port": "99999"})
+    assert "not valid" in bad.text
+
+
+async def test_people(browser: Browser, world: World) -> None:
+    """Tokens are shown once; the last owner stays; what waits is approved by one press."""
+    world.furnish()
+    browser.be("Camille Exemple")
+    fields = {"user": world.owner, "label": "viewer", "until": "2030-01-31", "read": "1"}
+    made = await browser.submit("/people/tokens/add", fields)
+    secret = next(iter(world.house.token_secrets))
+    assert secret in made.text
+    listing = (await browser.see("/people")).text
+    assert secret not in listing
+    assert "viewer" in listing
+    kept = await browser.submit(f"/people/{world.owner}/role", {"role": "secretary"})
+    assert "last one that must stay" in kept.text
+    waiting = next(iter(world.house.pending_list))
+    await browser.submit(f"/people/pending/{waiting}/approve")
+    assert not world.house.pending_list
+    assert "not valid" in (await browser.submit("/people/tokens/add", {**fields, "until": "soon"})).text
+
+
+async def test_the_journal_speaks(browser: Browser, world: World) -> None:
+    """Sentences, filtered by person; a broken chain is said loudly."""
+    world.furnish()
+    browser.be("Noa Controle")
+    page = await browser.see("/journal")
+    assert "Dr Martin read 24 images of a study, 12.6 MB" in page.text
+    only = await browser.submit("/journal/entries", {"actor": "p1", "day": ""}, **{"X-Piece": "yes"})
+    assert "CT01 sent 24 images" in only.text
+    assert "Dr Martin" not in only.text
+    none = await browser.submit("/journal/entries", {"actor": "", "day": "2001-01-01"}, **{"X-Piece": "yes"})
+    assert "No entry" in none.text
+    world.house.holds = False
+    assert "It does not hold." in (await browser.see("/journal")).text
+    assert "The journal does not hold" in (await browser.see("/state")).text
+
+
+async def test_unconfirmed_recovery_is_on_every_page(browser: Browser, world: World) -> None:
+    """A red line with the button that ends it."""
+    world.house.recovered = False
+    browser.be("Camille Exemple")
+    for path in PAGES:
+        assert "The recovery key is not confirmed" in (await browser.see(path)).text
+    wrong = await browser.submit("/recovery", {"typed": "abeille bateau"})
+    assert "not the recovery key" in wrong.text
+    shown = await browser.submit("/recovery/new")
+    assert "<svg" in shown.text
+    assert "AGE-SECRET-KEY-1" in shown.text
+    await browser.submit("/recovery", {"typed": " ".join(WORDS)})
+    assert world.house.recovered
+
+
+async def test_second_factor_set_up(browser: Browser) -> None:
+    """Scan, type back, recovery codes once."""
+    browser.be("Dr Martin")
+    page = await browser.submit("/account/totp")
+    assert "<svg" in page.text
+    assert "style=" not in page.text
+    assert "not the code" in (await browser.submit("/account/totp/confirm", {"code": "111111"})).text
+    assert "1001-7007" in (await browser.submit("/account/totp/confirm", {"code": "123 456"})).text
+
+
+async def test_trust_page(browser: Browser, world: World) -> None:
+    """Open to whoever is not logged in: certificate, profile, words."""
+    trust = world.house.trusted
+    pem = b"-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n"
+    world.house.trusted = type(trust)(pem, trust.fingerprint, trust.words, trust.until)
+    assert "abeille bateau" in (await browser.see("/trust")).text
+    assert (await browser.see("/trust/ca.pem")).content == pem
+    profile = await browser.see("/trust/huisclos.mobileconfig")
+    assert b"QUJD" in profile.content
+    assert b"com.apple.security.root" in profile.content
+
+
+@pytest.mark.parametrize("language", ["fr", "en"])
+def test_every_noun_has_a_word(language: str) -> None:
+    """Roles, doubts, choices: each member of each closed list is said."""
+    words = Words(language)
+    assert set(role_names(words)) == set(role_sentences(words)) == set(Role)
+    assert set(_titles(words)) == set(_explained(words)) == set(DoubtKind)
+    assert len(_choices(words)) == 6

@@ -1,0 +1,89 @@
+"""The set-up in five steps, and the gate."""
+
+from __future__ import annotations
+
+import pytest
+
+from huisclos.access.gate import DarkReceipt, Stage
+from huisclos.web.site import SET_UP_COOKIE
+from tests.web.browser import Browser
+from tests.web.world import PASSPHRASE, PASSWORD, WORDS, World
+
+
+def cookie(response: object, name: str) -> str:
+    """The value a response sets."""
+    header = next(one for one in response.headers.get_list("set-cookie") if one.startswith(name))  # type: ignore[attr-defined]
+    return str(header.split("=", 1)[1].split(";")[0])
+
+
+async def test_five_steps(browser: Browser, world: World) -> None:
+    """From the link to the done page; the secret is taken from the fragment, and is in no address."""
+    house = world.house
+    house.stage, house.recovered = Stage.WHO, False
+    assert (await browser.see("/")).headers["location"] == "/set-up"
+    page = await browser.see("/set-up")
+    assert "set-up.js" in page.text
+    wrong = await browser.submit("/set-up/start", {"secret": "old"})
+    assert wrong.status_code == 401
+    started = await browser.submit("/set-up/start", {"secret": world.set_up.LINK})
+    browser.headers["Cookie"] = f"{SET_UP_COOKIE}={cookie(started, SET_UP_COOKIE)}"
+    assert "Step 1 of 5" in (await browser.see("/set-up")).text
+    weak = await browser.submit("/set-up/who", {"name": "Camille Neuve", "password": "short"})
+    assert "too short" in weak.text
+    assert 'value="Camille Neuve"' in weak.text
+    await browser.submit("/set-up/who", {"name": "Camille Neuve", "password": PASSWORD})
+    assert PASSPHRASE in (await browser.see("/set-up")).text
+    opened = await browser.submit("/set-up/passphrase", {"passphrase": PASSPHRASE})
+    browser.show(cookie(opened, "__Host-session"))
+    assert "Step 3 of 5" in (await browser.see("/set-up")).text
+    key = await browser.submit("/recovery/new")
+    assert all(word in key.text for word in WORDS)
+    confirmed = await browser.submit("/recovery", {"typed": " ".join(WORDS)})
+    assert confirmed.headers["location"] == "/set-up"
+    assert "192.168.1.10" in (await browser.see("/set-up")).text
+    await browser.submit("/set-up/finish")
+    assert house.stage is Stage.DONE
+
+
+async def test_a_console_code_is_asked_for(browser: Browser, world: World) -> None:
+    """Not from loopback: the code at the machine as well."""
+    world.house.stage, world.set_up.code = Stage.WHO, True
+    assert 'name="code"' in (await browser.see("/set-up")).text
+
+
+async def test_gate_says_what_came_in_the_dark(gate: Browser, world: World) -> None:
+    """One field; wrong passphrase is told; unlocking says what was received."""
+    house = world.house
+    house.is_locked = world.books.away = True
+    house.dark = (DarkReceipt("CT01", 1204, house.time - 3600),)
+    page = await gate.see("/")
+    assert "CT01" in page.text
+    assert "1,204" in page.text
+    wrong = await gate.submit("/unlock", {"passphrase": "no", "name": ""})
+    assert wrong.status_code == 403
+    assert "No key of this archive" in wrong.text
+    opened = await gate.submit("/unlock", {"passphrase": PASSPHRASE, "name": ""})
+    assert "1,204 images came in the dark" in opened.text
+    assert "set-cookie" not in opened.headers
+    assert not house.is_locked
+    assert "is unlocked" in (await gate.see("/")).text
+
+
+async def test_a_holder_is_logged_in_by_unlocking(gate: Browser, world: World) -> None:
+    """With a name, the pages know the person as well."""
+    world.house.is_locked = world.books.away = True
+    opened = await gate.submit("/unlock", {"passphrase": PASSPHRASE, "name": "Camille Exemple"})
+    assert cookie(opened, "__Host-session") in world.house.sessions
+
+
+async def test_a_damaged_holder_is_told_apart(gate: Browser, world: World) -> None:
+    """The passphrase is not at fault, and the page says so before it is typed."""
+    world.house.is_locked = True
+    world.house.damaged = ("Cabinet",)
+    assert "“Cabinet” is damaged" in (await gate.see("/")).text
+
+
+@pytest.mark.parametrize("path", ["/studies", "/dicom-web/studies", "/login"])
+async def test_the_gate_has_nothing_else(gate: Browser, path: str) -> None:
+    """One page."""
+    assert (await gate.see(path)).status_code == 404
