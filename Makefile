@@ -53,7 +53,7 @@ lint: set-up
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python packaging/reference.py --check
+	$(BIN)/python docs/generate.py --check
 
 format: set-up
 	$(BIN)/ruff check --fix
@@ -69,7 +69,7 @@ soak: set-up
 	$(BIN)/python tests/fuzz/run.py --seconds $(SOAK_SECONDS) --findings .run/fuzz
 
 docs: set-up
-	$(BIN)/python packaging/reference.py
+	$(BIN)/python docs/generate.py
 
 i18n: $(STAMP)
 	$(BIN)/python packaging/translate.py

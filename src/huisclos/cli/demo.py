@@ -119,7 +119,7 @@ def _filler(filling: Filling, archive: Archive) -> Callable[[str], None]:
 
 
 def _guide(where: dict[str, str], root: Path, filling: Filling | None) -> None:
-    from huisclos.cli.first import send_to
+    from huisclos.cli.first import program, send_to
     from huisclos.cli.serve import address_of
 
     lines = [address_of(where["http"]), ""]
@@ -147,7 +147,7 @@ def _guide(where: dict[str, str], root: Path, filling: Filling | None) -> None:
         '  3. see under "to decide" what was not stored silently',
         "",
         "The browser does not know the house yet and warns: compare the fingerprint with",
-        f"  huisclos ca export {root} --to ca.pem",
+        f"  {program()} ca export {root} --to ca.pem",
         "Ctrl-C ends it; the archive is then locked.",
     ]
     output.data("\n".join(lines))

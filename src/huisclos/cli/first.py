@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -52,6 +53,13 @@ def forget_archive(archive: Archive) -> None:
         shutil.rmtree(archive.root)
     finally:
         os.close(held)
+
+
+def program() -> str:
+    """What to type for `huisclos` in this shell: it may be in an environment that is not on the path."""
+    if shutil.which("huisclos") is not None or Path(sys.argv[0]).name != "huisclos":
+        return "huisclos"
+    return os.path.relpath(sys.argv[0])
 
 
 def send_to(where: dict[str, str]) -> str:

@@ -37,7 +37,7 @@ def _tokens() -> None:
 def add_user(
     archive: ArchiveFolder,
     name: Annotated[str, typer.Argument(metavar="NAME", help="What the person is called.")],
-    role: Annotated[Role, typer.Option(help="What the person is in the practice.")],
+    role: Annotated[Role, typer.Option(metavar="|".join(Role), help="What the person is in the practice.")],
     password_file: Annotated[
         Path | None, typer.Option(metavar="F", help="File with the password in its first line.")
     ] = None,

@@ -82,7 +82,7 @@ def _archive(root: Path) -> tuple[Archive, str]:
 
 
 def _guide(bound: tuple[Bound, ...], root: Path, link: str) -> None:
-    from huisclos.cli.first import send_to
+    from huisclos.cli.first import program, send_to
     from huisclos.cli.serve import address_of
 
     where = {listener.name: listener.text for listener in bound}
@@ -93,7 +93,7 @@ def _guide(bound: tuple[Bound, ...], root: Path, link: str) -> None:
             "The first time, open this link on this machine, within 15 minutes; it works once:",
             f"  {pages}set-up#{link}",
             "The browser does not know the house yet and warns: compare the fingerprint with",
-            f"  huisclos ca export {root} --to ca.pem",
+            f"  {program()} ca export {root} --to ca.pem",
         ]
     else:
         lines += ["The archive is locked: it receives, and shows nothing. Unlock it here:", f"  {gate}"]
@@ -104,7 +104,7 @@ def _guide(bound: tuple[Bound, ...], root: Path, link: str) -> None:
         "Three things to try next:",
         f"  1. {'set up the archive with the link above' if link else 'unlock it, then log in'}",
         "  2. drop a folder of DICOM files on the page Upload",
-        f"  3. admit a modality on the page Peers, or: huisclos peer add {root} CT01 --address 127.0.0.1",
+        f"  3. admit a modality on the page Peers, or: {program()} peer add {root} CT01 --address 127.0.0.1",
         "",
         "Ctrl-C ends it; the archive is then locked.",
     ]

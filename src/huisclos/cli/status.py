@@ -19,7 +19,7 @@ def status(archive: ArchiveFolder, json: AsJson = False) -> None:
 
     Locked or not, who may reach it, what a person must do. Works locked, needs no passphrase, and
     also when nobody serves the archive. With --json, one object; its fields are in
-    docs/reference/status.md.
+    docs/reference/json.md.
 
     \b
     Example:
