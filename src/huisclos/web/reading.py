@@ -19,6 +19,7 @@ from huisclos.archive.nouns import StudyState
 from huisclos.archive.ports import StudyKey
 from huisclos.archive.retrieve import OpenStudy
 from huisclos.clock import steady, timestamp
+from huisclos.errors import WrongObject
 from huisclos.web.site import Site
 
 FRESH_SECONDS: Final = 5.0
@@ -84,10 +85,18 @@ class Reading:
         if kept is not None and kept.state == state and kept.key.grant.id == given.grant.id:
             kept.checked = steady()
             return kept
-        found = await run_in_threadpool(OpenStudy.under, self._site.store, given, state, self._site.attester)
-        opened = Opened(found, state, given, steady())
+        try:
+            opened = await self._opened(given, state)
+        except WrongObject:
+            # a study that still grows may have got a newer manifest in between; what is wrong stays wrong
+            state = await self._site.catalog.state_of(grant, study_uid)
+            opened = await self._opened(given, state)
         _keep(self._kept, key, opened)
         return opened
+
+    async def _opened(self, given: StudyKey, state: StudyState) -> Opened:
+        found = await run_in_threadpool(OpenStudy.under, self._site.store, given, state, self._site.attester)
+        return Opened(found, state, given, steady())
 
     def tally(self, opened: Opened) -> Tally:
         """Counts what is read under the study's grant."""
