@@ -55,7 +55,8 @@ class Association:
             async with asyncio.timeout(self._bounds.total_seconds):
                 while (event := await self.wire.next_event()) is not None:
                     await self._on_event(event)
-            how = Ended(HowEnded.LOST)
+            # Before there is an association, no event tells of bytes that ask for none (AA-1).
+            how = Ended(HowEnded.BROKEN if self.wire.machine.unreadable else HowEnded.LOST)
         except (PeerTooSlow, TimeoutError):
             how = Ended(HowEnded.TOO_SLOW)
         except asyncio.CancelledError:
