@@ -48,8 +48,8 @@ def demo(
     Example:
       huisclos demo /tmp/demo
     """
-    from huisclos.cli.first import ready_viewer
-    from huisclos.errors import ArchiveNotFound
+    from huisclos.cli.first import forget_archive, ready_viewer
+    from huisclos.errors import ArchiveNotFound, HuisclosError
     from huisclos.wiring.places import find_archive
     from huisclos.wiring.serve import ServeOptions, serve_archive
 
@@ -73,7 +73,12 @@ def demo(
         on_ready=ready,
         viewer=viewer_files,
     )
-    return serve_archive(found, options)
+    try:
+        return serve_archive(found, options)
+    except HuisclosError:
+        if filling is not None:  # its passphrase was not shown: nobody could ever open it
+            forget_archive(found)
+        raise
 
 
 def _make(root: Path) -> tuple[Archive, Filling]:

@@ -45,7 +45,7 @@ def was_never_set_up(archive: Archive) -> bool:
 
 
 def forget_archive(archive: Archive) -> None:
-    """Remove an archive that `was_never_set_up`. Raises `Conflict` while it is being served."""
+    """Remove an archive that nobody uses yet. Raises `Conflict` while it is being served."""
     held = lock_archive(archive)
     try:
         if archive.settings.objects:

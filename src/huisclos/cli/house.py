@@ -11,9 +11,8 @@ from typing import TypeVar
 
 from huisclos.errors import Locked
 from huisclos.wiring.connection import House, in_house
-from huisclos.wiring.places import find_archive
+from huisclos.wiring.places import Archive, find_archive
 from huisclos.wiring.secrets import VARIABLE
-from huisclos.wiring.serve import private_house
 
 Result = TypeVar("Result")
 Work = Callable[[House], Awaitable[Result]]
@@ -28,12 +27,12 @@ def unlocked(root: Path, work: Work[Result], unlock_with: str | None) -> Result:
     """What `work` gives in the unlocked house; on a terminal, its passphrase is asked for if need be."""
     if unlock_with is None and not names_secret(None) and sys.stdin.isatty():
         unlock_with = "tty"
-    return in_house(find_archive(root), work, private_house, unlock_with=unlock_with)
+    return in_house(find_archive(root), work, _private, unlock_with=unlock_with)
 
 
 def as_it_stands(root: Path, work: Work[Result]) -> Result:
     """What `work` gives in the house, locked or not."""
-    return in_house(find_archive(root), work, private_house, unlocked=False)
+    return in_house(find_archive(root), work, _private, unlocked=False)
 
 
 def unlocked_if_named(root: Path, work: Work[Result], unlock_with: str | None) -> Result:
@@ -42,7 +41,7 @@ def unlocked_if_named(root: Path, work: Work[Result], unlock_with: str | None) -
     For what is kept as pending, or sealed to a batch, while the archive is locked.
     """
     if names_secret(unlock_with):
-        return in_house(find_archive(root), work, private_house, unlock_with=unlock_with)
+        return in_house(find_archive(root), work, _private, unlock_with=unlock_with)
     return as_it_stands(root, work)
 
 
@@ -52,3 +51,10 @@ async def meet_finder_if_open(house: House) -> bool:
         await house.meet_finder()
         return True
     return False
+
+
+def _private(archive: Archive, owner: int, ready: int) -> int:
+    # half a second of imports, which a command on a served archive does without
+    from huisclos.wiring.serve import private_house
+
+    return private_house(archive, owner, ready)

@@ -9,6 +9,7 @@ from huisclos import __version__
 from huisclos.cli import (
     ca,
     demo,
+    doors,
     init,
     journal,
     lock,
@@ -73,6 +74,7 @@ for _name, _group, _sentence in (
     ("journal", journal.app, "Who did what, and the proof that nothing was changed since."),
     ("ca", ca.app, "The archive's own certificate authority."),
     ("viewer", viewer.app, "The viewer that pages open studies in."),
+    ("doors", doors.app, "Find the doors left open: network, configurations, files, box."),
 ):
     app.add_typer(_group, name=_name, help=_sentence)
 

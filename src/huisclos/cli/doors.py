@@ -1,0 +1,136 @@
+"""`huisclos doors`: find the doors left open. It has its own exit codes (docs/reference/doors.md)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from huisclos.cli import output
+from huisclos.cli.doors_report import (
+    Baseline,
+    CsvFile,
+    FailOn,
+    HtmlFile,
+    JsonFile,
+    Lang,
+    Mutes,
+    Options,
+    PdfFile,
+    SarifFile,
+    Site,
+    begin,
+    finish,
+    own_codes,
+    take,
+)
+from huisclos.errors import BadSetting
+
+if TYPE_CHECKING:
+    from huisclos.access.addresses import Network
+    from huisclos.doors.assemble import Audit
+    from huisclos.doors.mandate import Right
+    from huisclos.doors.runner import Manners
+    from huisclos.doors.target import Target
+
+app = typer.Typer(no_args_is_help=True)
+Paths = Annotated[list[Path], typer.Argument(metavar="PATH", help="Files and folders.")]
+
+
+@app.command("probe")
+@own_codes
+def probe(
+    targets: Annotated[list[str], typer.Argument(metavar="TARGET", help="host, host:port, or a URL.")],
+    consent: Annotated[
+        str, typer.Option(metavar='"NAME, ROLE"', help="Who agreed, for this machine's own private networks.")
+    ] = "",
+    mandate: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A signed mandate, for anything else.")
+    ] = None,
+    gentle: Annotated[
+        bool, typer.Option("--gentle", help="One association, for a modality at work: DCM-001 to DCM-003.")
+    ] = False,
+    called: Annotated[str, typer.Option(metavar="AETITLE", help="The title the server is called by.")] = "",
+    checks: Annotated[str, typer.Option(metavar="LIST", help="Only these, such as DCM-006,DCM-009.")] = "",
+    json: JsonFile = None,
+    html: HtmlFile = None,
+    pdf: PdfFile = None,
+    sarif: SarifFile = None,
+    csv: CsvFile = None,
+    lang: Lang = "",
+    mutes: Mutes = None,
+    baseline: Baseline = None,
+    fail_on: FailOn = "low",
+    site: Site = "",
+) -> int:
+    """Ask a server what it lets a stranger do, by identifiers that exist nowhere: no record is ever read.
+
+    This machine itself needs no consent. A private address on a network that this machine is on needs
+    --consent, which the report keeps; anything else needs a mandate that covers it, or ends with exit
+    code 3 before a packet is sent.
+
+    \b
+    Example:
+      huisclos doors probe 127.0.0.1:4242 --html report.html
+    """
+    from huisclos import clock
+    from huisclos.doors.mandate import check_right
+    from huisclos.doors.runner import HOSTS_PER_SECOND, Manners
+    from huisclos.doors.target import parse_target
+
+    options = Options(json, html, pdf, sarif, csv, lang, mutes, baseline, fail_on, site)
+    parsed = [parse_target(one) for one in targets]
+    right = _read_mandate(mandate)
+    consents = check_right(parsed, _own(), consent.strip() or None, right, clock.now())
+    audit = begin("probe", options, consents)
+    pace = min(HOSTS_PER_SECOND, right.mandate.scope.hosts_per_second) if right else HOSTS_PER_SECOND
+    manners = Manners(called=called or None, gentle=gentle, checks=_checks(checks), hosts_per_second=pace)
+    _probe(parsed, manners, audit)
+    return finish(audit, options)
+
+
+def _probe(targets: list[Target], manners: Manners, audit: Audit) -> None:
+    import asyncio
+
+    from huisclos.doors.runner import run
+
+    async def work() -> None:
+        done = 0
+        with output.progress("asking") as step:
+            async for _, seen in run(targets, manners):
+                done += 1
+                step(done, len(targets))
+                take(audit, seen)
+
+    asyncio.run(work())
+
+
+def _own() -> tuple[Network, ...]:
+    from ipaddress import ip_network
+
+    from huisclos.wiring.listeners import own_networks
+
+    return tuple(ip_network(text, strict=False) for text in own_networks())
+
+
+def _read_mandate(path: Path | None) -> Right | None:
+    from huisclos.doors.mandate import read
+
+    if path is None:
+        return None
+    try:
+        return read(path.read_bytes())
+    except OSError as error:
+        raise BadSetting(f"the mandate cannot be read: {error.strerror}") from None
+
+
+def _checks(text: str) -> frozenset[str] | None:
+    from huisclos.doors.catalogue import catalogue
+
+    if not text:
+        return None
+    wanted = frozenset(one.strip().upper() for one in text.split(","))
+    if unknown := sorted(wanted - set(catalogue())):
+        raise BadSetting(f"no such check: {unknown[0]}", hint="docs/reference/doors.en.md lists them")
+    return wanted

@@ -1,0 +1,210 @@
+"""What every `huisclos doors` command shares: the report's options, how it is shown, its exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from huisclos.cli import output
+from huisclos.errors import BadSetting, HuisclosError, Refused
+
+if TYPE_CHECKING:
+    from huisclos.doors.assemble import Audit
+    from huisclos.doors.observation import Seen
+    from huisclos.findings.nouns import Finding, Language
+    from huisclos.findings.report import Consent, Report
+
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", metavar="F", help="The report as JSON; - for stdout.")
+]
+HtmlFile = Annotated[Path | None, typer.Option("--html", metavar="F", help="The report as one HTML page.")]
+PdfFile = Annotated[Path | None, typer.Option("--pdf", metavar="F", help="The report, typeset.")]
+SarifFile = Annotated[Path | None, typer.Option("--sarif", metavar="F", help="The findings as SARIF 2.1.0.")]
+CsvFile = Annotated[Path | None, typer.Option("--csv", metavar="F", help="The findings as CSV.")]
+Lang = Annotated[str, typer.Option("--lang", metavar="fr|en", help="Language of the report. [the system's]")]
+Mutes = Annotated[
+    Path | None,
+    typer.Option("--mutes", metavar="FILE", help="TOML: doors lived with, by whom, why, until when."),
+]
+Baseline = Annotated[
+    Path | None, typer.Option("--baseline", metavar="FILE", help="An earlier JSON report to compare with.")
+]
+FailOn = Annotated[
+    str,
+    typer.Option("--fail-on", metavar="SEVERITY", help="From which severity the exit code is 1. [low]"),
+]
+Site = Annotated[str, typer.Option("--site", metavar="NAME", help="A name of the practice, for the report.")]
+
+USAGE: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The report options as they were given."""
+
+    json: Path | None = None
+    html: Path | None = None
+    pdf: Path | None = None
+    sarif: Path | None = None
+    csv: Path | None = None
+    lang: str = ""
+    mutes: Path | None = None
+    baseline: Path | None = None
+    fail_on: str = "low"
+    site: str = ""
+
+
+def own_codes(command: Callable[..., int]) -> Callable[..., int]:
+    """Exit codes of `doors`: 3 for what is refused, 2 for every other mistake of the request."""
+
+    @wraps(command)
+    def run(*arguments: Any, **options: Any) -> int:
+        try:
+            return command(*arguments, **options)
+        except Refused:
+            raise
+        except HuisclosError as error:
+            output.tell(error)
+            return USAGE
+
+    return run
+
+
+def begin(command: str, options: Options, consents: tuple[Consent, ...] = ()) -> Audit:
+    """An audit to be filled. Raises `BadSetting` and `Unreadable` before anything is asked."""
+    from huisclos.clock import now
+    from huisclos.doors.assemble import Audit, read_mutes
+    from huisclos.findings.nouns import Severity
+    from huisclos.findings.report import decode
+
+    if options.fail_on not in tuple(Severity):
+        raise BadSetting("--fail-on is critical, high, medium, low or info")
+    mutes = read_mutes(_text(options.mutes)) if options.mutes is not None else ()
+    if options.baseline is not None:
+        decode(_bytes(options.baseline))
+    return Audit(
+        command, language_of(options.lang), now(), site=options.site or None, consents=consents, mutes=mutes
+    )
+
+
+def language_of(text: str) -> Language:
+    """The language asked for, or the system's. Raises `BadSetting`."""
+    from huisclos.cli.card import language_of_system
+    from huisclos.findings.nouns import Language
+
+    try:
+        return Language(text or language_of_system())
+    except ValueError:
+        raise BadSetting("--lang is fr or en") from None
+
+
+def take(audit: Audit, seen: Iterable[Seen]) -> None:
+    """Judge, and show each new door at once on stderr when a person watches."""
+    import sys
+
+    from huisclos.clock import now
+
+    for finding in audit.take(seen, now()):
+        if sys.stderr.isatty():
+            output.say(f"{finding.severity.value:8} {finding.check} {finding.target}")
+
+
+def finish(audit: Audit, options: Options) -> int:
+    """Write the files, show the report, give the exit code."""
+    from huisclos.findings.nouns import Severity
+    from huisclos.findings.report import exit_code
+
+    report = audit.report(_bytes(options.baseline) if options.baseline is not None else None)
+    written = write(report, options)
+    if "-" not in written:
+        show(report)
+    return int(exit_code(report, Severity(options.fail_on)))
+
+
+def write(report: Report, options: Options) -> set[str]:
+    """Every file that was asked for; their names."""
+    from huisclos.doors.reports.page import to_html, to_pdf
+    from huisclos.doors.reports.table import to_csv, to_sarif
+    from huisclos.findings.report import encode
+
+    made: dict[Path, Callable[[Report], bytes]] = {}
+    if options.json is not None:
+        made[options.json] = encode
+    if options.html is not None:
+        made[options.html] = lambda one: to_html(one).encode()
+    if options.pdf is not None:
+        made[options.pdf] = to_pdf
+    if options.sarif is not None:
+        made[options.sarif] = to_sarif
+    if options.csv is not None:
+        made[options.csv] = lambda one: to_csv(one).encode()
+    for path, make in made.items():
+        raw = make(report)
+        if str(path) == "-":
+            output.data(raw.decode().rstrip("\n"))
+        else:
+            _save(path, raw)
+    return {str(path) for path in made}
+
+
+def show(report: Report) -> None:
+    """The report on stdout: a sentence a door, worst first."""
+    from huisclos.doors.reports.words import word
+    from huisclos.findings.nouns import Outcome
+
+    def say(name: str) -> str:
+        return word(name, report.language)
+
+    doors = [one for one in report.findings if one.muted is None]
+    for one in doors:
+        _show_door(one, say)
+    if not doors:
+        output.data(say("none"))
+    untested = [one for one in report.attempts if one.outcome is Outcome.FAILED]
+    if untested:
+        output.data(f"\n{say('untested')}: {say('untested-why')}")
+    for one_attempt in untested:
+        reason = say(one_attempt.reason.value) if one_attempt.reason is not None else ""
+        name = say("everything") if one_attempt.check == "*" else one_attempt.check
+        output.data(f"  {name}  {one_attempt.target}: {reason}")
+    for one in report.findings:
+        if one.muted is not None:
+            output.data(
+                f"{say('muted')}: {one.check} {one.target}: {one.muted.reason} "
+                f"({one.muted.author}, {say('until')} {one.muted.until})"
+            )
+    for name, changes in (("opened-since", report.opened), ("closed-since", report.closed)):
+        if changes:
+            output.data(f"{say(name)}: " + ", ".join(f"{one.check} {one.target}" for one in changes))
+
+
+def _show_door(one: Finding, say: Callable[[str], str]) -> None:
+    output.data(f"{one.id:4} {say(one.severity.value)}  {one.check}  {one.target}")
+    output.data(f"     {one.title}.")
+    output.data(f"     {say('proof')}: {say(one.verdict.value)}, {one.seen_at}")
+    output.data(f"     {say('fix')}: {one.fix}.")
+
+
+def _save(path: Path, raw: bytes) -> None:
+    try:
+        path.write_bytes(raw)
+    except OSError as error:
+        raise BadSetting(f"the report cannot be written: {error.strerror}") from None
+
+
+def _bytes(path: Path | None) -> bytes:
+    if path is None:
+        return b""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadSetting(f"this file cannot be read: {error.strerror}") from None
+
+
+def _text(path: Path) -> str:
+    return _bytes(path).decode("utf-8", errors="replace")
