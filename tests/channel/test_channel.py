@@ -53,6 +53,13 @@ async def _pair() -> tuple[Channel, Channel]:
     return await Channel.over(left, _methods()), await Channel.over(right, _methods())
 
 
+async def _end(*ends: Channel) -> None:
+    for end in ends:
+        end.close()
+    for end in ends:
+        await end.closed()
+
+
 async def test_many_calls_both_ways() -> None:
     """A hundred calls each way, in flight together, find their own replies."""
     left, right = await _pair()
@@ -60,8 +67,7 @@ async def test_many_calls_both_ways() -> None:
         *(end.call("double", Asked(n), Answered) for n in range(100) for end in (left, right))
     )
     assert [n * 2 for n in range(100) for _ in range(2)] == [answer.twice for answer in answers]
-    left.close()
-    right.close()
+    await _end(left, right)
 
 
 async def test_errors_keep_class_message_and_hint() -> None:
@@ -74,8 +80,7 @@ async def test_errors_keep_class_message_and_hint() -> None:
         await left.call("unheard-of", NOTHING, Nothing)
     with pytest.raises(Unreadable):
         await left.call("double", NOTHING, Answered)
-    right.close()
-    await left.closed()
+    await _end(left, right)
 
 
 async def test_a_broken_channel_ends_pending_calls() -> None:
@@ -88,6 +93,7 @@ async def test_a_broken_channel_ends_pending_calls() -> None:
         await waiting
     with pytest.raises(Unreachable):
         await left.call("double", Asked(1), Answered)
+    await _end(left, right)
 
 
 async def test_a_sibling_away_says_so() -> None:
@@ -98,8 +104,7 @@ async def test_a_sibling_away_says_so() -> None:
     left, right = await _pair()
     sibling.arrive(left)
     assert Answered(4) == await sibling.call("double", Asked(2), Answered)
-    right.close()
-    await left.closed()
+    await _end(left, right)
     with pytest.raises(Locked):
         await sibling.call("double", Asked(1), Answered)
 

@@ -67,6 +67,8 @@ async def test_a_port_crosses_a_channel() -> None:
     assert Thing("z") == await maker.perhaps("z")
     caller.close()
     server.close()
+    await caller.closed()
+    await server.closed()
 
 
 async def test_only_what_a_role_may_call_is_answered() -> None:
@@ -79,3 +81,5 @@ async def test_only_what_a_role_may_call_is_answered() -> None:
         await remote(Maker, caller).perhaps("x")
     caller.close()
     server.close()
+    await caller.closed()
+    await server.closed()

@@ -14,6 +14,7 @@ from typing import Final
 
 from huisclos.errors import BadSetting, OpenListener
 
+MAX_PORT: Final = 65535
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
@@ -80,7 +81,7 @@ def split_host_port(text: str, default_port: int) -> tuple[Address, int]:
         port = rest[1:] if rest.startswith(":") else port
     elif text.count(":") == 1:
         host, _, port = text.partition(":")
-    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if not port.isascii() or not port.isdigit() or int(port) > MAX_PORT:
         raise BadSetting("this is not a port", hint="write HOST:PORT, with a port from 0 to 65535")
     return parse_address("127.0.0.1" if host == "localhost" else host), int(port)
 

@@ -8,6 +8,7 @@ zxcvbn, which knows the common lists, needs at least 10^10 guesses.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import math
@@ -30,11 +31,10 @@ _WORDS: Final = 7
 
 _hasher: Final = PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=2)
 """RFC 9106 section 4, second recommended option (64 MiB), 2 lanes for a 2-core machine."""
-_NOBODY: Final = _hasher.hash("nobody has this password")
 
 
 class WeakPassword(Usage):
-    """This password would be guessed."""
+    """A password that would be guessed."""
 
     kind = "weak-password"
 
@@ -43,7 +43,7 @@ _SENTENCES: Final = {
     PasswordFault.TOO_LONG: (f"this password is longer than {MAX_LENGTH} characters", ""),
     PasswordFault.TOO_SHORT: (
         "this password is too short",
-        "12 characters with small and capital letters, figures and signs; or 14 without signs; or seven words",
+        "12 characters with small and capital letters, figures and signs; or 14 without; or seven words",
     ),
     PasswordFault.GUESSABLE: (
         "this password is a known one, or follows a known pattern",
@@ -89,7 +89,7 @@ def hash_password(password: str) -> str:
 def verify_password(digest: str, password: str) -> bool:
     """Whether `password` is the one. Takes as long for a user without a password or unknown."""
     try:
-        _hasher.verify(digest or _NOBODY, password)
+        _hasher.verify(digest or _nobody(), password)
     except (VerificationError, InvalidHashError):
         return False
     return bool(digest)
@@ -103,3 +103,9 @@ def secret_digest(secret: str) -> bytes:
 def same(left: bytes, right: bytes) -> bool:
     """Equality in constant time."""
     return hmac.compare_digest(left, right)
+
+
+@functools.cache
+def _nobody() -> str:
+    """A digest that takes as long to compare with as anybody's."""
+    return _hasher.hash("nobody has this password")

@@ -43,9 +43,7 @@ class Methods:
     def __init__(self) -> None:
         self._table: dict[str, tuple[msgspec.msgpack.Decoder[Any], Callable[[Any], Awaitable[Any]]]] = {}
 
-    def add(
-        self, name: str, request: type[Request], answer: Callable[[Request], Awaitable[Any]]
-    ) -> None:
+    def add(self, name: str, request: type[Request], answer: Callable[[Request], Awaitable[Any]]) -> None:
         """Answer calls of `name` with `answer`; the request is decoded strictly into `request`."""
         self._table[name] = (msgspec.msgpack.Decoder(request), answer)
 

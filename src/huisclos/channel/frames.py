@@ -16,6 +16,7 @@ from huisclos.errors import TooLarge, Unreadable
 MAX_FRAME: Final = 64 * 1024 * 1024
 """Bytes. The largest legitimate frame is a page of 10,000 instances, about 15 MB of DICOM JSON."""
 
+_LENGTH: Final = 4
 CALL: Final = 0
 REPLY: Final = 1
 FAULT: Final = 2
@@ -56,14 +57,14 @@ class FrameReader:
         self._held += received
         frames: list[Frame] = []
         start, end = 0, len(self._held)
-        while end - start >= 4:
-            length = int.from_bytes(self._held[start : start + 4], "big")
+        while end - start >= _LENGTH:
+            length = int.from_bytes(self._held[start : start + _LENGTH], "big")
             if length > MAX_FRAME:
                 raise TooLarge("a message between processes is over its bound")
-            if end - start - 4 < length:
+            if end - start - _LENGTH < length:
                 break
-            whole = bytes(self._held[start + 4 : start + 4 + length])
-            start += 4 + length
+            whole = bytes(self._held[start + _LENGTH : start + _LENGTH + length])
+            start += _LENGTH + length
             try:
                 frames.append(_decoder.decode(whole))
             except msgspec.DecodeError as error:

@@ -74,9 +74,7 @@ def _answer(
 ) -> Callable[[Any], Awaitable[Any]]:
     names = request.__struct_fields__
     signature = inspect.signature(method)
-    keyword = {
-        name for name in names if signature.parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
-    }
+    keyword = {name for name in names if signature.parameters[name].kind is inspect.Parameter.KEYWORD_ONLY}
 
     async def answer(asked: Any) -> Any:
         if guard is not None:
@@ -94,7 +92,7 @@ def _ask(
 
     async def ask(self: Any, *args: Any, **kwargs: Any) -> Any:
         bound = signature.bind(self, *args, **kwargs)
-        given = {key: value for key, value in list(bound.arguments.items())[1:]}
+        given = dict(list(bound.arguments.items())[1:])
         answer = await self.caller.call(name, request(**given), reply)
         return None if reply is Nothing else answer
 

@@ -62,7 +62,7 @@ class Nib:
     def follow(self, record: Record) -> Nib:
         """The end after `record`, which must be the next one. Raises `JournalBroken`."""
         if record.sequence != self.sequence:
-            raise JournalBroken(f"entry {self.sequence} is missing: entry {record.sequence} stands in its place")
+            raise JournalBroken(f"entry {self.sequence} is missing: {record.sequence} stands in its place")
         mac = _mac(self.key, self.mac, self.sequence, record.boot, record.sealed)
         if not hmac.compare_digest(mac, record.mac):
             raise JournalBroken(f"entry {self.sequence} was changed, or the one before it was")
@@ -94,9 +94,7 @@ def read_records(log: bytes, offset: int = 0) -> Iterator[tuple[int, Record]]:
         body = log[offset + 4 : end]
         yield (
             end,
-            Record(
-                int.from_bytes(body[:8], "big"), body[8 : 8 + BOOT], body[8 + BOOT : _HEAD], body[_HEAD:]
-            ),
+            Record(int.from_bytes(body[:8], "big"), body[8 : 8 + BOOT], body[8 + BOOT : _HEAD], body[_HEAD:]),
         )
         offset = end
 

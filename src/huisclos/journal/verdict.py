@@ -40,7 +40,7 @@ def walk(first: Nib, records: Iterable[Record], pen: Nib | None, heads: Iterable
         return nib, broken.message
     beyond = max((entries for entries in expected if entries > nib.sequence), default=0)
     if beyond:
-        return nib, f"a signed head vouched for {beyond} entries, {nib.sequence} are here: the end was cut off"
+        return nib, f"a signed head vouched for {beyond} entries, {nib.sequence} are here: it was cut off"
     if pen is not None and (pen.sequence, pen.mac) != (nib.sequence, nib.mac):
-        return nib, f"the pen stands at entry {pen.sequence}, the journal ends at {nib.sequence}: it was cut off"
+        return nib, f"the pen stands at {pen.sequence}, the journal ends at {nib.sequence}: it was cut off"
     return nib, ""

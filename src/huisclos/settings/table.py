@@ -1,4 +1,4 @@
-"""huisclos.toml: read once, whole, strictly. An unknown name is an error, so that a slip is not silently ignored."""
+"""huisclos.toml: read once, whole, strictly: an unknown name is an error, so that no slip goes unnoticed."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Setting:
 
 
 SETTINGS: Final = (
-    Setting("format", "number", FORMAT, "Layout of the archive's folder; written by init, not to be changed."),
+    Setting("format", "number", FORMAT, "Layout of the archive's folder; written by init."),
     Setting("archive", "32 hex digits", "", "The archive's id; written by init, not to be changed."),
-    Setting("objects", "path", "", "Folder of the sealed objects when it is not ARCHIVE/objects (init --objects)."),
+    Setting("objects", "path", "", "Folder of the sealed objects when not ARCHIVE/objects (init --objects)."),
     Setting(
         "declared_networks",
         "list of prefixes",
@@ -63,11 +63,15 @@ def load_settings(text: str) -> ArchiveSettings:
     known = {field.name: field for field in fields(ArchiveSettings)}
     for name, value in given.items():
         if name not in known:
-            raise BadSetting(f"huisclos.toml: there is no setting called {name!r}", hint=f"known: {', '.join(sorted(known))}")
+            raise BadSetting(
+                f"huisclos.toml: there is no setting called {name!r}",
+                hint=f"known: {', '.join(sorted(known))}",
+            )
         _check_type(name, value)
     if given.get("format", FORMAT) != FORMAT:
         raise BadSetting(
-            f"this archive has format {given['format']}, this huisclos reads {FORMAT}", hint="use a newer huisclos"
+            f"this archive has format {given['format']}, this huisclos reads {FORMAT}",
+            hint="use a newer huisclos",
         )
     try:
         networks = tuple(ip_network(text) for text in given.pop("declared_networks", ()))
@@ -80,7 +84,7 @@ def load_settings(text: str) -> ArchiveSettings:
 
 def write_settings(settings: ArchiveSettings) -> str:
     """The text of a file that says what was chosen at init, and nothing that is a default."""
-    lines = ["# Settings of a huisclos archive. docs/reference/settings.md has the table; none opens the house."]
+    lines = ["# Settings of a huisclos archive: docs/reference/settings.md. None opens the house."]
     lines += [f"format = {settings.format}", f'archive = "{settings.archive}"']
     if settings.objects:
         escaped = settings.objects.replace("\\", "\\\\").replace('"', '\\"')
@@ -95,4 +99,3 @@ def _check_type(name: str, value: object) -> None:
         raise BadSetting(f"huisclos.toml: {name} has the wrong type")
     if isinstance(value, int) and value < 1:
         raise BadSetting(f"huisclos.toml: {name} must be at least 1")
-

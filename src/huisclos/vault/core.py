@@ -120,7 +120,7 @@ class Core:
             self._writing = asyncio.create_task(self._write())
         await done
 
-    def entry(
+    def entry(  # noqa: PLR0913 - what an entry may say
         self,
         act: Act,
         actor: Actor = HOUSE,

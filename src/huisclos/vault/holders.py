@@ -41,7 +41,7 @@ _RECOVERY_PREFIX: Final = "AGE-SECRET-KEY-1"
 class HolderKind(StrEnum):
     """How a holder opens."""
 
-    PASSPHRASE = "passphrase"
+    PASSPHRASE = "passphrase"  # noqa: S105 - a word, not a secret
     RECOVERY = "recovery"
     SET_UP = "set-up"
     USER = "user"
@@ -79,7 +79,7 @@ class Holders:
     def add(
         self, secret: ArchiveSecret, opener: str, kind: HolderKind, name: str, now: float, user_id: str = ""
     ) -> str:
-        """Seal the archive's secret to a passphrase, or to the recovery recipient `age1...`; the holder's id."""
+        """Seal the archive's secret to a passphrase or to the recovery recipient; the holder's id."""
         holder_id = secrets.token_hex(16)
         recipient: Recipient
         if kind is HolderKind.RECOVERY:
@@ -146,8 +146,8 @@ class Holders:
             return secret, holder_id
         if damaged:
             raise DamagedHolder(
-                f"{len(damaged)} of {len(ids)} holder files are damaged; no whole one opens with this passphrase",
-                hint="restore keys/holders from a backup, or use another holder's passphrase or the recovery key",
+                f"{len(damaged)} of {len(ids)} holder files are damaged; no whole one opens with this",
+                hint="restore keys/holders from a backup, or use another passphrase or the recovery key",
             )
         raise WrongPassphrase(
             "no holder opens with this passphrase", hint="check for a missing word; small letters matter"
@@ -157,7 +157,7 @@ class Holders:
         if self._store.read(places.RECIPIENT).decode("ascii", "replace").strip() != secret.recipient:
             raise Tampered(
                 "keys/archive.recipient is not the one that belongs to this secret",
-                hint="someone replaced it: what was received since may be sealed to a stranger; restore keys/",
+                hint="someone replaced it: what came since may be sealed to a stranger; restore keys/",
             )
         if self._store.read(places.SIGNING).decode("ascii", "replace").strip() != secret.signing_public:
             raise Tampered(

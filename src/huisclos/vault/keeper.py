@@ -28,13 +28,13 @@ from huisclos.vault.core import HOUSE, Core
 from huisclos.vault.sessions import Sessions
 
 OPENED_IN_TEN_MINUTES: Final = 300
-"""Studies one actor may open in ten minutes before an owner must say it is well: far more than people read."""
+"""Studies one actor may open in ten minutes before an owner must say it is well."""
 _WINDOW: Final = 600.0
 _BATCH_LIFE: Final = 15 * 60.0
 """Seconds a batch stays open: the younger the key, the less one stolen file of it opens."""
 
 _BATCH_KEPT: Final = 24 * 3600.0
-"""Seconds a batch's key is kept at least: longer than any association may last, so none can still write into it."""
+"""Seconds a batch's key is kept at least: longer than any association that may still write into it."""
 
 
 class _BatchDocument(msgspec.Struct, frozen=True):

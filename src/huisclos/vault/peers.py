@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from huisclos.access.accounts import PLAIN_FOR_GOOD, PLAIN_READING_DAYS, PeerBody, RowKind
-from huisclos.access.addresses import is_private, parse_address
+from huisclos.access.addresses import MAX_PORT, is_private, parse_address
 from huisclos.access.nouns import Actor, Proof, Right
 from huisclos.access.peers import (
     EchoResult,
@@ -24,6 +24,7 @@ from huisclos.vault.people import PeopleService
 from huisclos.vault.ports import Echoer
 from huisclos.vault.sessions import Sessions
 
+MAX_TITLE: Final = 16
 _DAY: Final = 86400.0
 _SILENT: Final = 7 * _DAY
 
@@ -168,7 +169,7 @@ class PeerService:
 def check_title(title: str) -> str:
     """An AE title as PS3.5 section 6.2 allows it, spaces around dropped. Raises `BadIdentifier`."""
     tidy = title.strip(" ")
-    if not 1 <= len(tidy) <= 16 or not all(" " <= char <= "~" and char != "\\" for char in tidy):
+    if not 1 <= len(tidy) <= MAX_TITLE or not all(" " <= char <= "~" and char != "\\" for char in tidy):
         raise BadIdentifier("an AE title has 1 to 16 printable ASCII characters, without backslash")
     return tidy
 
@@ -190,7 +191,7 @@ def _body_of(asked: PeerAsked, now: float) -> PeerBody:
             raise NotGranted(f"the end date is more than {PLAIN_READING_DAYS} days away")
     if asked.until and asked.until <= now:
         raise BadSetting("the end date has passed")
-    if not 0 <= asked.port <= 65535:
+    if not 0 <= asked.port <= MAX_PORT:
         raise BadSetting("a port is a number from 1 to 65535")
     return PeerBody(
         check_title(asked.title), str(address), asked.may, now, asked.port, certificate, asked.until

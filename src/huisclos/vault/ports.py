@@ -17,4 +17,4 @@ class Echoer(Protocol):
         """A peer was removed: end its associations now."""
 
     async def pin(self, certificate: bytes) -> None:
-        """A peer with this pinned certificate (DER) was enrolled: let it through the handshake from now on."""
+        """A peer with this pinned certificate (DER) was enrolled: let it through the handshake."""

@@ -13,7 +13,7 @@ from huisclos.seal import X25519Identity
 
 
 class Document(msgspec.Struct, frozen=True):
-    """The archive's secret as it lies in a holder's file: one line of JSON, so that a person can use it too."""
+    """The archive's secret as it lies in a holder's file: one line of JSON, for a person to use too."""
 
     identity: str
     """`AGE-SECRET-KEY-1...`: opens the keyring with the stock `age` program."""
@@ -43,7 +43,7 @@ class ArchiveSecret:
 
     @property
     def recipient(self) -> str:
-        """`age1...`"""
+        """The archive's recipient, `age1...`."""
         return str(self.identity.recipient)
 
     @property

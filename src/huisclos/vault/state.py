@@ -46,7 +46,7 @@ class Surroundings(Struct, frozen=True):
 class StateService:
     """Answers the line on top of each page, and the state page."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the state page tells of every service
         self,
         core: Core,
         objects: ObjectStore,

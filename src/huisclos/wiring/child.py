@@ -79,7 +79,7 @@ class Child:
         return self._table(role)
 
     def callers(self, role: str) -> tuple[Channel, ...]:
-        """The living channels of a role that may have several processes. Raises `Unreachable` when none is here."""
+        """The living channels of a role with several processes. Raises `Unreachable` when none is here."""
         living = tuple(channel for channel in self._callers.get(role, ()) if channel.alive)
         if not living:
             raise Unreachable(f"the {role} is away", hint="it is being started again; try in a moment")

@@ -1,4 +1,4 @@
-"""The command line's way into a house: the one that is being served, else one started for the length of a command.
+"""The command line's way into a house: the one being served, else one started for one command.
 
 Either way the same processes do the work: nothing that parses images ever holds the archive's
 secret, also in `huisclos import` on an archive that nobody serves.
@@ -196,7 +196,7 @@ def _start(archive: Archive, private: Callable[[Archive, int, int], int]) -> tup
     # the child holds the lock as well, and goes on holding it
     os.close(descriptor)
     os.close(writing)
-    with open(reading, "rb", closefd=True) as ready:
+    with os.fdopen(reading, "rb") as ready:
         ready.read(1)
     control = _reach(archive)
     if control is None:
@@ -213,8 +213,8 @@ def _be_private(
         code = private(archive, owner, ready)
     except HuisclosError as error:
         print(f"huisclos: {error.message}", file=sys.stderr)  # noqa: T201 - it has no other voice
-    except BaseException:  # printed here, since this copy of the command must never go on as one
-        traceback.print_exc()
     finally:
+        if sys.exc_info()[0] is not None:
+            traceback.print_exc()
         sys.stderr.flush()
         os._exit(code)

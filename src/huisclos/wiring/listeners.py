@@ -6,6 +6,7 @@ import contextlib
 import errno
 import socket
 from collections.abc import Mapping
+from ipaddress import IPv6Address
 from typing import Final
 
 import msgspec
@@ -85,12 +86,12 @@ def bind_all(
 
 def own_networks() -> tuple[str, ...]:
     """The prefixes of this machine's own interfaces (P11)."""
-    found = []
-    for addresses in psutil.net_if_addrs().values():
-        for entry in addresses:
-            if entry.family in {socket.AF_INET, socket.AF_INET6} and entry.netmask:
-                found.append(f"{entry.address.partition('%')[0]}/{_prefix(entry.netmask)}")
-    return tuple(found)
+    return tuple(
+        f"{entry.address.partition('%')[0]}/{_prefix(entry.netmask)}"
+        for addresses in psutil.net_if_addrs().values()
+        for entry in addresses
+        if entry.family in {socket.AF_INET, socket.AF_INET6} and entry.netmask
+    )
 
 
 def lan_addresses() -> tuple[Address, ...]:
@@ -122,7 +123,7 @@ def _addresses(wanted: Wanted, name: str, default: int) -> tuple[tuple[Address, 
 
 
 def _bind(address: Address, port: int, name: str) -> socket.socket:
-    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    family = socket.AF_INET6 if isinstance(address, IPv6Address) else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if family == socket.AF_INET6:
@@ -147,4 +148,4 @@ def _bind(address: Address, port: int, name: str) -> socket.socket:
 
 def _prefix(netmask: str) -> int:
     packed = socket.inet_pton(socket.AF_INET6 if ":" in netmask else socket.AF_INET, netmask)
-    return bin(int.from_bytes(packed, "big")).count("1")
+    return int.from_bytes(packed, "big").bit_count()

@@ -1,4 +1,4 @@
-"""An archive's folder as the supervisor and the command line find it: paths, settings, the runtime folder, the lock."""
+"""An archive's folder as it is found: paths, settings, the folder of sockets, the lock."""
 
 from __future__ import annotations
 
@@ -72,12 +72,13 @@ def find_archive(root: Path) -> Archive:
 
 
 def runtime_folder() -> Path:
-    """This account's folder for sockets, made if need be. Raises `HouseOpen` if someone else owns it.
+    """The folder of this account's sockets, made if need be. Raises `HouseOpen` if someone else owns it.
 
     Apart from the archive: a socket's path is bounded to 107 characters, a folder's is not.
     """
     base = os.environ.get("XDG_RUNTIME_DIR", "")
-    folder = Path(base) / "huisclos" if base and Path(base).is_dir() else Path(f"/tmp/huisclos-{os.getuid()}")  # noqa: S108 - owner and mode are checked below
+    shared = Path(f"/tmp/huisclos-{os.getuid()}")  # noqa: S108 - owner and mode are checked below
+    folder = Path(base) / "huisclos" if base and Path(base).is_dir() else shared
     folder.mkdir(mode=0o700, exist_ok=True)
     facts = folder.lstat()
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid() or stat.S_IMODE(facts.st_mode) & 0o077:

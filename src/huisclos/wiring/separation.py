@@ -62,7 +62,7 @@ def prepare_folders(archive: Archive) -> None:
 
 
 def in_force() -> tuple[Separation, tuple[str, ...]]:
-    """How well the processes are kept apart, and what is missing; `users` until each role has its own account."""
+    """How well the processes are kept apart, and what is missing."""
     mechanisms = confine.describe()
     missing = tuple(name for name, there in mechanisms.items() if not there)
     level = confine.separation(mechanisms)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from huisclos.access.gate import Gate
 from huisclos.channel import remote
@@ -20,7 +21,8 @@ from huisclos.wiring.secrets import read_secret
 from huisclos.wiring.separation import prepare_folders
 from huisclos.wiring.supervisor import Main, Plan, Supervisor
 
-_LONGEST_UNLOCK = 120.0
+_LONGEST_UNLOCK: Final = 120.0
+MAX_WORKERS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,8 @@ def serve_archive(archive: Archive, options: ServeOptions) -> int:
 
     Raises `Conflict` (served already, port taken), `OpenListener`, `Refused`, `LooseSecret`.
     """
-    if not 1 <= options.workers <= 64:
-        raise BadSetting("--workers is a number from 1 to 64")
+    if not 1 <= options.workers <= MAX_WORKERS:
+        raise BadSetting(f"--workers is a number from 1 to {MAX_WORKERS}")
     held = lock_archive(archive)
     try:
         archive.store.sweep()
@@ -64,7 +66,7 @@ def serve_archive(archive: Archive, options: ServeOptions) -> int:
             "scribe": roles.run_scribe,
         }
         if _wants_unlocking(options, archive):
-            mains["unlock"] = lambda post: _run_unlock(post, options, bound)
+            mains["unlock"] = lambda post: _run_unlock(post, options)
         count = options.workers
         workers = {"vault": 1, "gate": 1, "cage": count, "web": count, "reception": count}
         plan = Plan(mains, workers, sockets, on_ready=lambda: _tell(options, bound))
@@ -105,14 +107,14 @@ def _wants_unlocking(options: ServeOptions, archive: Archive) -> bool:
     return read_secret(options.unlock_with, archive.root) is not None
 
 
-def _run_unlock(post: Post, options: ServeOptions, bound: tuple[Bound, ...]) -> int:
+def _run_unlock(post: Post, options: ServeOptions) -> int:
     secret = read_secret(options.unlock_with, post.archive.root)
     if secret is None:
         raise NoSecret("nothing names the passphrase any more")
-    return asyncio.run(_unlock(post, secret, bound))
+    return asyncio.run(_unlock(post, secret))
 
 
-async def _unlock(post: Post, secret: str, bound: tuple[Bound, ...]) -> int:
+async def _unlock(post: Post, secret: str) -> int:
     vault = Child(post).sibling("vault")
     await vault.arrived()
     await asyncio.wait_for(remote(Gate, vault).unlock(secret, "", ""), _LONGEST_UNLOCK)

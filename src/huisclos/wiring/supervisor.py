@@ -42,6 +42,7 @@ UNLOCKED: Final = ("finder", "scribe")
 LOCK_PATIENCE: Final = 8.0
 """Seconds the finder and the scribe have to write what waits when the archive is locked."""
 STOP_PATIENCE: Final = 10.0
+_MINUTE: Final = 60.0
 MAX_DEATHS: Final = 5
 """Deaths of one process within a minute after which the house gives up."""
 _PR_SET_PDEATHSIG: Final = 1
@@ -223,7 +224,7 @@ class Supervisor:
 
     def _again(self, process: _Process, code: int) -> None:
         now = steady()
-        deaths = [at for at in self._deaths.get(process.role, []) if now - at < 60] + [now]
+        deaths = [at for at in self._deaths.get(process.role, []) if now - at < _MINUTE] + [now]
         self._deaths[process.role] = deaths
         if process.role == "cage" and len(deaths) >= MAX_DEATHS:
             say("the cage keeps ending: no pictures until the next start")
