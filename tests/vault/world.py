@@ -151,6 +151,6 @@ def quick() -> Iterator[None]:
     cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "_hasher", cheap)
-        patch.setattr(passwords, "_NOBODY", cheap.hash("nobody"))
+        patch.setattr(passwords, "_nobody", lambda: cheap.hash("nobody"))
         patch.setattr(holders, "WORK_FACTOR", 10)
         yield
