@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from huisclos.clock import timestamp
@@ -48,8 +48,12 @@ class _Connection(HttpToolsProtocol):
     """One HTTP connection with bounds on its headers and its pauses."""
 
     _timer: asyncio.TimerHandle | None = None
-    _header_bytes = 0
+    _unread: asyncio.TimerHandle | None = None
+    _loose = 0
+    """Bytes since the last that belonged to a body: request line, headers, chunk sizes, trailers."""
     _in_headers = True
+    _we_paused = False
+    _cycles: tuple[RequestResponseCycle, ...] = ()
     _gone: Callable[[], None]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -58,45 +62,61 @@ class _Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        self._was_read()
+        # uvicorn tells the newest request only; an older one would go on writing for nobody
+        for cycle in self._cycles:
+            cycle.disconnected = not cycle.response_complete
         super().connection_lost(exc)
         self._gone()
 
     def data_received(self, data: bytes) -> None:
-        if self._in_headers:
-            if not self._header_bytes:
-                self._arm(HEADERS_SECONDS)
-            self._header_bytes += len(data)
+        if self._in_headers and not self._loose:
+            self._arm(HEADERS_SECONDS)
+        self._loose += len(data)
         super().data_received(data)
-        if self._in_headers and self._header_bytes > MAX_HEADERS:
+        if self._loose > MAX_HEADERS:
             self.transport.abort()
         elif not self._in_headers:
-            self._wait_for_body()
+            self._we_paused = self.flow.read_paused
+            self._arm(BODY_SECONDS)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # what stands behind a body (RFC 9112 section 7.1.2) has been judged by nobody, and is dropped
+        if self._in_headers:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        self._in_headers = False
+        self._in_headers, self._loose = False, 0
         self._disarm()
         super().on_headers_complete()
+        living = (*self._cycles, self.cycle)
+        self._cycles = tuple(cycle for cycle in living if not cycle.response_complete)
+
+    def on_body(self, body: bytes) -> None:
+        self._loose = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
-        self._in_headers, self._header_bytes = True, 0
+        self._in_headers, self._loose = True, 0
         self._disarm()
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._arm(BODY_SECONDS)
+        self._was_read()
+        self._unread = self.loop.call_later(BODY_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._disarm()
+        self._was_read()
 
     def eof_received(self) -> None:
         self._disarm()
 
-    def _wait_for_body(self) -> None:
-        # only while it is the client we wait for, and not our own reading of what it sent
-        if not self.flow.read_paused:
-            self._arm(BODY_SECONDS)
+    def _was_read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _arm(self, seconds: float) -> None:
         self._disarm()
@@ -108,9 +128,12 @@ class _Connection(HttpToolsProtocol):
             self._timer = None
 
     def _give_up(self) -> None:
-        if self.flow.read_paused:
-            return
-        self.transport.abort()
+        # only when it is the client we wait for, and not our own reading of what it sent
+        if self.flow.read_paused or self._we_paused:
+            self._we_paused = False
+            self._arm(BODY_SECONDS)
+        else:
+            self.transport.abort()
 
 
 class Server:
