@@ -8,9 +8,8 @@ import httpx
 import pytest
 
 from huisclos.web.app import make_app, make_gate_app, make_viewer_app
-from tests.web.browser import Browser, ORIGIN
+from tests.web.browser import ORIGIN, Browser
 from tests.web.world import World
-
 
 
 @pytest.fixture

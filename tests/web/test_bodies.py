@@ -95,9 +95,9 @@ def test_a_body_that_breaks_off() -> None:
 def test_endless_headers() -> None:
     """Part headers are bounded before they are kept."""
     parser = Multipart("edge")
+    list(parser.feed(b"--edge\r\n" + b"a: b\r\n" * 2000))
     with pytest.raises(TooLarge):
-        for _ in range(100):
-            list(parser.feed(b"--edge\r\n" if _ == 0 else b"a: b\r\n" * 100))
+        list(parser.feed(b"a: b\r\n" * 2000))
 
 
 def test_memory_is_bounded() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from tests.web.browser import Browser
-from tests.web.world import PASSWORD, World
+from tests.web.house import PASSWORD
+from tests.web.world import World
 
 
 async def test_log_in_and_out(browser: Browser, world: World) -> None:
@@ -76,7 +77,9 @@ async def test_a_first_password_must_be_changed(browser: Browser, world: World) 
 
 async def test_language(browser: Browser, world: World) -> None:
     """French for a French browser, English otherwise; the account's choice wins."""
-    assert "Se connecter" in (await browser.see("/login", **{"Accept-Language": "fr-FR,fr;q=0.9,en;q=0.8"})).text
+    assert (
+        "Se connecter" in (await browser.see("/login", **{"Accept-Language": "fr-FR,fr;q=0.9,en;q=0.8"})).text
+    )
     assert "Log in" in (await browser.see("/login", **{"Accept-Language": "de, en;q=0.5"})).text
     chosen = await browser.submit("/language", {"language": "fr"})
     assert "__Host-language=fr" in chosen.headers["set-cookie"]
@@ -102,6 +105,11 @@ async def test_locking(browser: Browser, world: World) -> None:
 
 async def test_each_role_lands_where_its_work_is(browser: Browser) -> None:
     """The first page of each role."""
-    homes = {"Camille Exemple": "/studies", "Lou Accueil": "/studies", "Sam Technique": "/peers", "Noa Controle": "/journal"}
+    homes = {
+        "Camille Exemple": "/studies",
+        "Lou Accueil": "/studies",
+        "Sam Technique": "/peers",
+        "Noa Controle": "/journal",
+    }
     for name, home in homes.items():
         assert (await browser.be(name).see("/")).headers["location"] == home

@@ -11,8 +11,10 @@ from huisclos.web.pages.people import role_names, role_sentences
 from huisclos.web.words import Words
 from tests import corpus
 from tests.archive.samples import data_set, names
+from tests.archive.world import MODALITY
 from tests.web.browser import Browser
-from tests.web.world import WORDS, World
+from tests.web.house import WORDS
+from tests.web.world import World
 
 PAGES = {
     "/studies": {"Camille Exemple", "Dr Martin", "Lou Accueil"},
@@ -49,7 +51,7 @@ async def test_nobody_sees_anything(browser: Browser) -> None:
 
 async def test_the_study_list(browser: Browser, world: World) -> None:
     """Full, found, not found; a name from the wire is text and never markup."""
-    reception = world.receiver.begin(_source(), *names(), "1.2.840.10008.1.2.1", "CT01")
+    reception = world.receiver.begin(MODALITY, *names(), "1.2.840.10008.1.2.1", "CT01")
     reception.write(data_set(name=b"<script>alert(1)</script>^EVE"))
     await reception.finish()
     browser.be("Lou Accueil")
@@ -63,12 +65,6 @@ async def test_the_study_list(browser: Browser, world: World) -> None:
     assert "Nothing matches" in none.text
     whole = await browser.submit("/studies/search", {"text": "zorro"})
     assert "<html" in whole.text
-
-
-def _source() -> object:
-    from tests.archive.world import MODALITY
-
-    return MODALITY
 
 
 async def test_addresses_never_name_a_patient(browser: Browser, world: World) -> None:
@@ -117,7 +113,9 @@ async def test_upload_by_script_and_form(browser: Browser, world: World) -> None
     headers = {"Sec-Fetch-Site": "same-origin", "Origin": browser.origin}
     first = await browser.post("/upload", content=content, headers=headers)
     assert first.json() == {"outcome": "stored"}
-    assert (await browser.post("/upload", content=content, headers=headers)).json() == {"outcome": "duplicate"}
+    assert (await browser.post("/upload", content=content, headers=headers)).json() == {
+        "outcome": "duplicate"
+    }
     bad = await browser.post("/upload", content=b"GIF89a" * 100, headers=headers)
     assert bad.status_code == 400
     assert bad.json()["reason"] == "This is not a DICOM file."

@@ -63,7 +63,9 @@ async def test_another_origin_of_this_host_cannot_read(browser: Browser) -> None
     assert (await browser.get("/studies", headers=headers)).status_code == 403
 
 
-@pytest.mark.parametrize("host", ["evil.example", "localhost:1", "", "localhost:8443:1", "[::1", "localhost@evil"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "localhost:1", "", "localhost:8443:1", "[::1", "localhost@evil"]
+)
 async def test_other_names_are_misdirected(browser: Browser, host: str) -> None:
     """A rebound name of a stranger is not answered."""
     assert (await browser.get("/login", headers={"Host": host})).status_code == 421
@@ -79,7 +81,17 @@ async def test_no_third_party(browser: Browser, world: World) -> None:
     """No page names another host."""
     world.furnish()
     browser.be("Camille Exemple")
-    for path in ("/studies", "/peers", "/people", "/journal", "/state", "/upload", "/decide", "/account", "/trust"):
+    for path in (
+        "/studies",
+        "/peers",
+        "/people",
+        "/journal",
+        "/state",
+        "/upload",
+        "/decide",
+        "/account",
+        "/trust",
+    ):
         text = (await browser.see(path)).text
         for start in ('src="http', 'href="http'):
             assert start not in text.replace('href="https://localhost:', ""), path

@@ -7,7 +7,8 @@ import pytest
 from huisclos.access.gate import DarkReceipt, Stage
 from huisclos.web.site import SET_UP_COOKIE
 from tests.web.browser import Browser
-from tests.web.world import PASSPHRASE, PASSWORD, WORDS, World
+from tests.web.house import PASSPHRASE, PASSWORD, WORDS
+from tests.web.world import World
 
 
 def cookie(response: object, name: str) -> str:

@@ -41,7 +41,7 @@ def test_no_sentence_is_untranslated() -> None:
     for message in messages.values():
         assert not message.fuzzy
         ids = [message.id] if isinstance(message.id, str) else list(message.id)
-        strings = [message.string] if isinstance(message.string, str) else list(message.string)
+        strings = [message.string] if isinstance(message.string, str) else list(message.string or ())
         for text in strings:
             assert text, ids
             assert holes(text) <= holes(ids[-1]), ids
@@ -57,7 +57,23 @@ def holes(text: str) -> set[str]:
 
 def test_no_sentence_escapes_translation() -> None:
     """Text between tags is either a translated sentence, a variable, or a name that no language changes."""
-    allowed = {"huisclos", "SHA-256", "huisclos viewer install", "·", "–", "/", "(", ")", ",", ".", ":", "?", "↑", "↓", "↵"}
+    allowed = {
+        "huisclos",
+        "SHA-256",
+        "huisclos viewer install",
+        "·",
+        "–",
+        "/",
+        "(",
+        ")",
+        ",",
+        ".",
+        ":",
+        "?",
+        "↑",
+        "↓",
+        "↵",
+    }
     for path in sorted((WEB / "templates").glob("*.html")):
         text = path.read_text(encoding="utf-8")
         for opening, closing in (("{%", "%}"), ("{{", "}}"), ("<", ">")):
@@ -120,5 +136,7 @@ def test_templates_have_no_inline_style_or_script() -> None:
     for path in Path(WEB / "templates").glob("*.html"):
         text = path.read_text(encoding="utf-8")
         assert " style=" not in text
-        assert " on" not in "".join(part.split("=")[0][-12:] for part in text.split("<")[1:] if " onclick" in part)
+        assert " on" not in "".join(
+            part.split("=")[0][-12:] for part in text.split("<")[1:] if " onclick" in part
+        )
         assert "<style" not in text

@@ -65,7 +65,8 @@ def caller_of(request: Request) -> Caller:
         base = f"https://{host_of(request)}:{site.origins.viewer}{request.scope['huisclos.base']}"
         proof = Proof(ProofKind.SESSION, viewing.secret, address_of(request))
         return Caller(proof, "viewer", base, viewing.study_uid, alias_of(viewing.study_id))
-    base = f"https://{request.headers.get('host', '')}{PREFIX}"
+    # some clients leave the port out of Host: the one we are known by is ours to say
+    base = f"https://{host_of(request)}:{site.origins.http}{PREFIX}"
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and secret.strip():
         return Caller(Proof(ProofKind.TOKEN, secret.strip(), address_of(request)), "dicomweb", base)

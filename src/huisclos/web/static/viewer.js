@@ -13,6 +13,23 @@
   history.replaceState(null, "", "/open");
   if (!ticket) return say("none");
 
+  // what the viewer would keep on disk (names among it) lives in memory: storage, and its own cookie
+  const memory = () => {
+    const held = new Map();
+    return {
+      get length() { return held.size; },
+      key: (at) => [...held.keys()][at] ?? null,
+      getItem: (name) => held.get(String(name)) ?? null,
+      setItem: (name, value) => { held.set(String(name), String(value)); },
+      removeItem: (name) => { held.delete(String(name)); },
+      clear: () => held.clear(),
+    };
+  };
+  for (const name of ["localStorage", "sessionStorage"]) {
+    Object.defineProperty(window, name, { value: memory(), configurable: false });
+  }
+  Object.defineProperty(document, "cookie", { get: () => "", set: () => {}, configurable: false });
+
   const source = (base) => ({
     namespace: "@ohif/extension-default.dataSourcesModule.dicomweb",
     sourceName: "huisclos",

@@ -1,0 +1,151 @@
+"""The pages in Debian's chromium: by keyboard, on a telephone, and into the viewer."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Page
+
+from huisclos.wiring.viewer import installed, viewer_folder
+from tests import corpus
+from tests.tools import need
+from tests.web.chromium import Chromium, chromium
+from tests.web.demo import Running
+from tests.web.house import PASSWORD
+from tests.web.live import live
+from tests.web.world import World
+
+PAGES = [
+    "/studies",
+    "/upload",
+    "/decide",
+    "/peers",
+    "/people",
+    "/journal",
+    "/state",
+    "/trust",
+    "/account",
+    "/lock",
+    "/recovery",
+]
+
+
+@pytest.fixture(scope="module")
+def browsing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Chromium, Running]]:
+    """A furnished practice and a browser that trusts it."""
+    need("chromium", "certutil", "python:playwright")
+    folder: Path = tmp_path_factory.mktemp("browsing")
+    viewer = viewer_folder()
+    world = World()
+    files = [corpus.named(name) for name in ("CT_small.dcm", "MR_small.dcm", "US1_J2KI.dcm")]
+    with live(folder, files, viewer=viewer if installed(viewer) else None, world=world) as house:
+        world.furnish()
+        with chromium(folder, house) as browser:
+            yield browser, house
+
+
+def clean(page: Page, browser: Chromium) -> None:
+    """Nothing overflows, nothing is refused by our own policy, nothing goes elsewhere."""
+    over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert over <= 0, page.url
+    assert not [line for line in browser.console if line.startswith("error")], browser.console
+    assert all(url.startswith(("https://localhost:", "data:", "blob:")) for url in browser.asked)
+
+
+def draws(viewer: Page) -> bool:
+    """Whether an image is seen within a while: the middle of the canvas is not of one shade."""
+    canvas = viewer.locator("canvas.cornerstone-canvas").first
+    for _ in range(120):
+        seen = Image.open(io.BytesIO(canvas.screenshot())).convert("L")
+        low, high = seen.crop(
+            (seen.width // 4, seen.height // 4, seen.width * 3 // 4, seen.height * 3 // 4)
+        ).getextrema()
+        if int(str(high)) - int(str(low)) > 60:
+            return True
+        viewer.wait_for_timeout(250)
+    return False
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_every_page(browsing: tuple[Chromium, Running], width: int) -> None:
+    """Each fits its screen, names its parts, and has one heading."""
+    browser, house = browsing
+    page = browser.page("Camille Exemple", width=width)
+    for path in PAGES:
+        page.goto(house.url + path)
+        clean(page, browser)
+        assert page.locator("h1").count() == 1, path
+        unnamed = page.evaluate(
+            "[...document.querySelectorAll('input:not([type=hidden]),select,textarea')].filter((one) => "
+            "!one.labels.length && !one.closest('[hidden]')).length"
+        )
+        assert unnamed == 0, path
+    page.context.close()
+
+
+def test_log_in_and_search_by_keyboard(browsing: tuple[Chromium, Running]) -> None:
+    """Name, password, letters, down, enter: no mouse; the address names nobody."""
+    browser, house = browsing
+    page = browser.page()
+    page.goto(house.url + "/")
+    page.keyboard.type("Dr Martin")
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/studies")
+    page.keyboard.type("ct1")
+    page.locator(".tally", has_text="1 study").wait_for()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/studies/*")
+    assert "CompressedSamples" in page.inner_text("h1")
+    assert "CompressedSamples" not in page.title() + page.url
+    page.locator(".thumb img").wait_for()
+    clean(page, browser)
+    page.context.close()
+
+
+def test_dropping_files(browsing: tuple[Chromium, Running], tmp_path: Path) -> None:
+    """Progress, what was kept, what was here, what was refused and why."""
+    browser, house = browsing
+    page = browser.page("Lou Accueil")
+    page.goto(house.url + "/upload")
+    text = tmp_path / "letter.txt"
+    text.write_text("no image " * 100)
+    page.set_input_files("#files", [corpus.named("JPEG2000.dcm"), corpus.named("CT_small.dcm"), text])
+    page.locator("#upload-tally", has_text="3 of 3: 1 kept, 1 here already, 1 refused").wait_for()
+    assert "letter.txt – This is not a DICOM file." in page.inner_text("#upload-refused")
+    page.context.close()
+    browser.console.clear()
+
+
+def test_the_viewer_opens_in_two_clicks(browsing: tuple[Chromium, Running]) -> None:
+    """From the list: study, viewer; it draws, and asks nobody but its own origin; its address is an alias."""
+    browser, house = browsing
+    if house.world.site.viewer is None:
+        pytest.skip("needs the viewer: huisclos viewer install")
+    page = browser.page("Dr Martin")
+    page.goto(house.url + "/studies")
+    page.locator("tr.go", has_text="CompressedSamples US1").locator("a").click()
+    with page.expect_popup() as popup:
+        page.get_by_role("button", name="Open in the viewer").click()
+    viewer = popup.value
+    viewer.locator("canvas.cornerstone-canvas").first.wait_for(timeout=60_000)
+    viewer.wait_for_function("location.search.includes('2.25.')")
+    assert draws(viewer)
+    origin = f"https://localhost:{house.viewer}/"
+    asked = [url for url in browser.asked if url.startswith(origin) and "/grant/" in url]
+    assert asked
+    kept = [cookie for cookie in page.context.cookies() if cookie["name"] != "__Host-session"]
+    assert not kept
+    stored = "Object.getOwnPropertyDescriptor(Window.prototype, 'localStorage')"
+    assert not viewer.evaluate(f"Object.keys({stored}?.get?.call(window) ?? {{}}).length")
+    assert viewer.evaluate("navigator.serviceWorker.getRegistrations().then((all) => all.length)") == 0
+    clean(viewer, browser)
+    refused = viewer.evaluate("fetch('https://127.0.0.1:1/').then(() => 'open', (error) => 'refused')")
+    assert refused == "refused"
+    page.context.close()

@@ -1,0 +1,171 @@
+"""The viewer's origin: one study, reading only, nothing kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from huisclos.access.nouns import Proof, ProofKind
+from huisclos.errors import NotFound
+from huisclos.web.app import make_app, make_viewer_app
+from huisclos.web.viewer import Built
+from tests import corpus
+from tests.web.browser import ORIGIN, Browser
+from tests.web.world import World
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Path:
+    """A folder as the viewer's package holds it, in small."""
+    folder = tmp_path / "viewer"
+    (folder / "assets").mkdir(parents=True)
+    (folder / "index.html").write_text(
+        '<html><script>inline()</script><script rel="preload" src="/app-config.js"></script>'
+        '<script defer="defer" src="/app.bundle.0123456789abcdef.js"></script>'
+        '<link href="/app.bundle.css" rel="stylesheet"></html>'
+    )
+    for name in (
+        "app.bundle.0123456789abcdef.js",
+        "app.bundle.css",
+        "sw.js",
+        "app-config.js",
+        "assets/a.png",
+    ):
+        (folder / name).write_bytes(b"x")
+    (folder / "secret.txt").write_text("no")
+    return folder
+
+
+@pytest.fixture
+async def opened(world: World, built: Path) -> tuple[Browser, dict[str, str], str]:
+    """A browser at the viewer, the grant it got, and the study it is for."""
+    world.site = replace(world.site, viewer=built)
+    for name in ("CT_small.dcm", "MR_small.dcm"):
+        await world.put(corpus.named(name).read_bytes())
+    row = world.books.seen()[0]
+    proof_secret = world.house.session_for("Dr Martin")
+    ticket = await world.house.begin_viewing(
+        Proof(ProofKind.SESSION, proof_secret), row.study_id, row.study_uid
+    )
+    browser = Browser(make_viewer_app(world.site), "https://localhost:8445", world)
+    answer = await browser.submit("/open", {"ticket": ticket})
+    assert answer.status_code == 200
+    assert "set-cookie" not in answer.headers
+    again = await browser.submit("/open", {"ticket": ticket})
+    assert again.status_code == 401
+    return browser, answer.json(), row.study_uid
+
+
+async def test_opening_from_the_study_page(world: World, built: Path) -> None:
+    """One press sends the browser on with a ticket in the fragment, which no server sees."""
+    await world.put(corpus.named("CT_small.dcm").read_bytes())
+    world.site = replace(world.site, viewer=built)
+    async with Browser(make_app(world.site), ORIGIN, world) as at:
+        at.be("Dr Martin")
+        page = await at.see(f"/studies/{world.study_ids()[0]}")
+        assert "Open in the viewer" in page.text
+        sent = await at.submit(f"/studies/{world.study_ids()[0]}/view")
+    assert sent.status_code == 303
+    assert sent.headers["location"].startswith("https://localhost:8445/open#")
+    assert "form-action 'self' https://localhost:8445;" in sent.headers["content-security-policy"]
+
+
+async def test_the_page(opened: tuple[Browser, dict[str, str], str]) -> None:
+    """Our own page around the viewer's bundle: no inline script, no other host, no worker of another kind."""
+    browser, _, study_uid = opened
+    page = await browser.see("/open")
+    assert 'data-scripts="/app.bundle.0123456789abcdef.js"' in page.text
+    assert "inline()" not in page.text
+    assert study_uid not in page.text
+    policy = page.headers["content-security-policy"]
+    assert "connect-src 'self' blob: data:" in policy
+    assert "'unsafe-eval'" not in policy
+    assert "script-src 'self' 'wasm-unsafe-eval'" in policy
+    script = await browser.fetch("/app.bundle.0123456789abcdef.js")
+    assert script.headers["content-type"].startswith("text/javascript")
+    assert "immutable" in script.headers["cache-control"]
+    for path in (
+        "/sw.js",
+        "/app-config.js",
+        "/secret.txt",
+        "/../secret.txt",
+        "/assets/../secret.txt",
+        "/index.html",
+    ):
+        assert (await browser.fetch(path)).status_code == 404
+
+
+async def test_it_sees_one_study(opened: tuple[Browser, dict[str, str], str], world: World) -> None:
+    """Whatever is asked is about that study, under a name made of random bits."""
+    browser, grant, study_uid = opened
+    base = f"/grant/{grant['secret']}/dicom-web"
+    alias = grant["study"]
+    assert alias.startswith("2.25.")
+    for path in (
+        "/studies",
+        f"/studies?StudyInstanceUID={alias}",
+        "/studies?PatientID=*",
+        "/studies?0020000d=1.2",
+    ):
+        rows = (await browser.fetch(base + path)).json()
+        assert [row["0020000D"]["Value"] for row in rows] == [[alias]], path
+    series = (await browser.fetch(f"{base}/studies/{alias}/series")).json()
+    uid = series[0]["0020000E"]["Value"][0]
+    metadata = await browser.fetch(f"{base}/studies/{alias}/series/{uid}/metadata")
+    assert study_uid not in metadata.text
+    model = metadata.json()[0]
+    pixels = model["7FE00010"]["BulkDataURI"]
+    assert pixels.startswith(f"https://localhost:8445{base}/studies/{alias}/")
+    assert (await browser.fetch(pixels)).status_code == 200
+    instance = model["00080018"]["Value"][0]
+    frame = f"{base}/studies/{alias}/series/{uid}/instances/{instance}/frames/1"
+    assert (await browser.fetch(frame)).status_code == 200
+    other = next(row.study_uid for row in world.books.seen() if row.study_uid != study_uid)
+    for path in (
+        f"/studies/{other}",
+        f"/studies/{other}/metadata",
+        f"/studies/{other}/series",
+        f"/studies?StudyInstanceUID={other}",
+    ):
+        assert (await browser.fetch(base + path)).status_code == 404, path
+
+
+async def test_it_only_reads(opened: tuple[Browser, dict[str, str], str]) -> None:
+    """No store below a grant, no page of the house, no cookie that counts."""
+    browser, grant, _ = opened
+    base = f"/grant/{grant['secret']}/dicom-web"
+    headers = {"Sec-Fetch-Site": "same-origin", "Origin": browser.origin, "Content-Type": "application/dicom"}
+    assert (await browser.post(base + "/studies", content=b"x", headers=headers)).status_code == 405
+    browser.be("Camille Exemple")
+    assert (await browser.see("/studies")).status_code == 404
+    assert (await browser.fetch("/dicom-web/studies")).status_code == 404
+
+
+async def test_it_ends_with_the_session(opened: tuple[Browser, dict[str, str], str], world: World) -> None:
+    """Log out, lock, or a wrong secret: nothing more is given, and the page is told at its next renewal."""
+    browser, grant, _ = opened
+    renew = f"/grant/{grant['secret']}/awake"
+    assert (await browser.submit(renew, {"active": "1"})).status_code == 204
+    assert (await browser.fetch("/grant/guessed/dicom-web/studies")).status_code == 401
+    world.house.viewings.clear()
+    assert (await browser.submit(renew, {"active": ""})).status_code == 401
+    assert (await browser.fetch(f"/grant/{grant['secret']}/dicom-web/studies")).status_code == 401
+
+
+async def test_without_a_viewer(viewer: httpx.AsyncClient) -> None:
+    """The house serves without it, and says how to get it."""
+    answer = await viewer.get("/open")
+    assert answer.status_code == 404
+    assert "huisclos viewer install" in answer.json()["hint"]
+
+
+def test_a_folder_that_is_no_viewer(tmp_path: Path) -> None:
+    """Told at start, not at the first opening."""
+    with pytest.raises(NotFound):
+        Built.at(tmp_path)
+    (tmp_path / "index.html").write_text("<html></html>")
+    with pytest.raises(NotFound):
+        Built.at(tmp_path)
