@@ -1,0 +1,194 @@
+"""The written, signed and dated right to probe (Ed25519), and who may be asked by what right."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import ip_network
+from typing import Final
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from huisclos.access.addresses import Network, is_loopback
+from huisclos.doors.target import Target, is_own_network
+from huisclos.errors import Refused, Unreadable
+from huisclos.findings.report import Consent
+
+FORMAT: Final = "huisclos-mandate/1"
+MAX_MANDATE: Final = 64 * 1024
+"""bytes"""
+MIN_PREFIX: Final = {4: 16, 6: 48}
+"""the widest network that one mandate may name, by IP version"""
+
+
+class OutsideMandate(Refused):
+    """No right to ask this target was given: not a packet was sent."""
+
+    kind = "outside-mandate"
+
+
+class Scope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may be asked; an exclusion wins over an inclusion."""
+
+    targets: tuple[str, ...]
+    """networks as CIDR, addresses, or names"""
+    exclusions: tuple[str, ...] = ()
+    ports: tuple[int, ...] = ()
+    """all when empty"""
+    hosts_per_second: float = 10.0
+
+
+class Mandate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who lets whom ask what, why, and from when until when."""
+
+    format: str = FORMAT
+    owner: str
+    """who answers for the systems"""
+    contact: str
+    auditor: str
+    basis: str
+    """the law or contract it rests on"""
+    scope: Scope
+    since: datetime
+    until: datetime
+
+
+class Signed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A mandate with its owner's signature over the bytes of `mandate`, exactly as they stand."""
+
+    mandate: str
+    """the JSON text that is signed"""
+    key: str
+    """Ed25519 public key, base64"""
+    signature: str
+    """base64"""
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """A mandate whose signature holds."""
+
+    mandate: Mandate
+    digest: str
+    fingerprint: str
+
+    def covers(self, target: Target, now: datetime) -> bool:
+        """Whether `target` may be asked at `now`."""
+        if not self.mandate.since <= now <= self.mandate.until:
+            return False
+        scope = self.mandate.scope
+        if any(_names(one, target) for one in scope.exclusions):
+            return False
+        if scope.ports and target.port not in scope.ports:
+            return False
+        return any(_names(one, target) for one in scope.targets)
+
+
+def sign(mandate: Mandate, key: Ed25519PrivateKey) -> bytes:
+    """The signed document. Raises `Unreadable` for a mandate that cannot stand."""
+    _check(mandate)
+    text = msgspec.json.encode(mandate)
+    signed = Signed(
+        mandate=text.decode(),
+        key=base64.b64encode(key.public_key().public_bytes_raw()).decode(),
+        signature=base64.b64encode(key.sign(text)).decode(),
+    )
+    return msgspec.json.format(msgspec.json.encode(signed), indent=2) + b"\n"
+
+
+def read(raw: bytes, *, trusted: Iterable[str] = ()) -> Right:
+    """A signed mandate. Raises `OutsideMandate` for a bad signature, `Unreadable` for no mandate.
+
+    With `trusted`, the signer's fingerprint must be one of them.
+    """
+    if len(raw) > MAX_MANDATE:
+        raise Unreadable("this mandate is too long to be one")
+    try:
+        signed = msgspec.json.decode(raw, type=Signed)
+        key = base64.b64decode(signed.key, validate=True)
+        public = Ed25519PublicKey.from_public_bytes(key)
+        public.verify(base64.b64decode(signed.signature, validate=True), signed.mandate.encode())
+        mandate = msgspec.json.decode(signed.mandate, type=Mandate)
+    except InvalidSignature:
+        raise OutsideMandate("the mandate's signature does not hold") from None
+    except (msgspec.MsgspecError, binascii.Error, ValueError):
+        raise Unreadable(
+            "this is not a signed mandate", hint="make one with `huisclos doors mandate`"
+        ) from None
+    _check(mandate)
+    mark = fingerprint(key)
+    if trusted and mark not in set(trusted):
+        raise OutsideMandate("the mandate is signed by a key that was not named")
+    return Right(mandate, hashlib.sha256(raw).hexdigest(), mark)
+
+
+def fingerprint(key: bytes) -> str:
+    """The first 16 hex digits of a public key's SHA-256, in fours."""
+    digest = hashlib.sha256(key).hexdigest()[:16]
+    return "-".join(digest[at : at + 4] for at in range(0, 16, 4))
+
+
+def check_right(
+    targets: Iterable[Target], own: Iterable[Network], consent: str | None, right: Right | None, now: datetime
+) -> tuple[Consent, ...]:
+    """The rights by which all `targets` may be asked, for the report. Raises `OutsideMandate`.
+
+    Loopback needs nothing; a private address on a network of this machine needs `consent`; anything else a
+    mandate that covers it.
+    """
+    networks, used = tuple(own), set()
+    for target in targets:
+        if is_loopback(target.address):
+            continue
+        if right is not None and right.covers(target, now):
+            used.add("mandate")
+        elif consent and is_own_network(target.address, networks):
+            used.add("consent")
+        else:
+            raise OutsideMandate("nobody said that this target may be asked", hint=_hint(target, networks))
+    made = []
+    at = now.isoformat(timespec="seconds")
+    if "consent" in used and consent:
+        made.append(Consent(kind="consent", by=consent, at=at))
+    if "mandate" in used and right is not None:
+        until = right.mandate.until.isoformat(timespec="seconds")
+        made.append(Consent(kind="mandate", by=right.mandate.owner, at=at, until=until, digest=right.digest))
+    return tuple(made)
+
+
+def _hint(target: Target, own: tuple[Network, ...]) -> str:
+    if is_own_network(target.address, own):
+        return 'say who agreed: --consent "NAME, ROLE"'
+    return "a target outside this machine's own networks needs --mandate FILE, valid today, that names it"
+
+
+def _names(entry: str, target: Target) -> bool:
+    try:
+        return target.address in ip_network(entry, strict=False)
+    except ValueError:
+        return entry.casefold() == target.host.casefold()
+
+
+def _check(mandate: Mandate) -> None:
+    if mandate.format != FORMAT or not mandate.scope.targets:
+        raise Unreadable("a mandate names at least one target")
+    if mandate.since.tzinfo is None or mandate.until.tzinfo is None or mandate.since >= mandate.until:
+        raise Unreadable("a mandate has a first and a last moment, with their time zone")
+    for entry in mandate.scope.targets:
+        try:
+            network = ip_network(entry, strict=False)
+        except ValueError:
+            continue
+        if network.prefixlen < MIN_PREFIX[network.version]:
+            raise Unreadable(
+                "a mandate names networks that somebody answers for, not the Internet",
+                hint="at most /16 of IPv4, /48 of IPv6",
+            )
+        if network.is_multicast:
+            raise Unreadable("a mandate cannot name multicast addresses")

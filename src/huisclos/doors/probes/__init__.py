@@ -1,0 +1,1 @@
+"""Probes: one question each, put over one connection; they observe, and judge nothing."""

@@ -1,0 +1,175 @@
+"""A small HTTP/1.1 client for probes: GET and OPTIONS, no redirect, every size bounded (RFC 9112).
+
+It speaks to the pinned address and to nothing else; an answer's body is looked at, never kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import h11
+
+from huisclos import __version__
+from huisclos.doors.probes.host import Host, OutOfBudget
+from huisclos.errors import HuisclosError, PeerTooSlow, PeerUnreachable
+
+BODY: Final = 64 * 1024
+"""bytes of a body that are read"""
+_HEAD: Final = 32 * 1024
+_READ: Final = 16 * 1024
+AGENT: Final = f"huisclos-doors/{__version__} (security audit asked for by the owner)"
+
+
+class NotHttp(HuisclosError):
+    """Whatever listens there does not speak HTTP, or breaks off."""
+
+    kind = "not-http"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer's status, headers in lower case, and the beginning of its body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    whole: bool = True
+    """whether the body ended within the bound"""
+
+
+class Web:
+    """A connection kept for several requests, one after the other, made again when the server ends it."""
+
+    def __init__(self, host: Host, tls: ssl.SSLContext | None = None) -> None:
+        self._host = host
+        self._tls = tls
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._state: h11.Connection | None = None
+        self._made = 0
+
+    @property
+    def session(self) -> ssl.SSLObject | None:
+        """What TLS came to; None in clear or before the first request."""
+        found: ssl.SSLObject | None = self._writer.get_extra_info("ssl_object") if self._writer else None
+        return found
+
+    async def get(
+        self, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """The answer at `path`. Raises `NotHttp`, `PeerUnreachable`, `PeerTooSlow`, `OutOfBudget`."""
+        fresh = self._state is None
+        try:
+            return await self._exchange(path, method, headers or {})
+        except NotHttp:
+            if fresh:
+                raise
+            # A server may end a connection it kept, at any moment: once more on a new one.
+            return await self._exchange(path, method, headers or {})
+
+    async def close(self) -> None:
+        """End the connection."""
+        if self._writer is not None:
+            self._writer.close()
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self._writer.wait_closed()
+        self._reader = self._writer = self._state = None
+
+    async def _exchange(self, path: str, method: str, headers: Mapping[str, str]) -> Answer:
+        try:
+            async with asyncio.timeout(self._host.seconds):
+                if self._state is None:
+                    await self._connect()
+                return await self._ask(path, method, headers)
+        except TimeoutError:
+            self._host.timeouts += 1
+            await self.close()
+            raise PeerTooSlow("no answer in time") from None
+        except h11.RemoteProtocolError:
+            await self.close()
+            raise NotHttp("the answer is not HTTP") from None
+        except (OSError, asyncio.IncompleteReadError):
+            await self.close()
+            raise NotHttp("the connection ended") from None
+
+    async def _connect(self) -> None:
+        # The first connection is the turn's own; the others are taken from the same budget.
+        if self._made and self._host.left <= 0:
+            raise OutOfBudget("this listener was asked as often as we may")
+        self._host.left -= bool(self._made)
+        self._made += 1
+        try:
+            self._reader, self._writer = await asyncio.open_connection(
+                str(self._host.target.address),
+                self._host.target.port,
+                ssl=self._tls,
+                server_hostname=self._host.target.host if self._tls else None,
+                limit=_HEAD,
+            )
+        except ssl.SSLError:
+            raise NotHttp("no TLS came about") from None
+        except OSError as error:
+            raise PeerUnreachable(f"no connection: {error.strerror or type(error).__name__}") from None
+        self._state = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD)
+
+    async def _ask(self, path: str, method: str, headers: Mapping[str, str]) -> Answer:
+        state, writer = self._state, self._writer
+        assert state is not None and writer is not None  # noqa: S101, PT018 - connected above
+        host = self._host.target.name
+        fields = {"Host": host, "User-Agent": AGENT, "Accept-Encoding": "identity", "Accept": "*/*"}
+        request = h11.Request(method=method, target=path, headers=list({**fields, **headers}.items()))
+        writer.write(state.send(request) or b"")
+        writer.write(state.send(h11.EndOfMessage()) or b"")
+        await writer.drain()
+        return await self._answer()
+
+    async def _answer(self) -> Answer:
+        state = self._state
+        assert state is not None  # noqa: S101 - connected
+        status, headers, body, whole = 0, {}, bytearray(), True
+        async for event in self._events():
+            if isinstance(event, h11.Response):
+                status = event.status_code
+                headers = {
+                    name.decode("latin-1").lower(): value.decode("latin-1") for name, value in event.headers
+                }
+            elif isinstance(event, h11.Data):
+                body += event.data
+                if len(body) > BODY:
+                    whole = False
+                    break
+        if not whole or state.our_state is not h11.DONE or state.their_state is not h11.DONE:
+            await self.close()
+        else:
+            state.start_next_cycle()
+        return Answer(status, headers, bytes(body[:BODY]), whole)
+
+    async def _events(self) -> AsyncIterator[h11.Event]:
+        state, reader = self._state, self._reader
+        assert state is not None and reader is not None  # noqa: S101, PT018 - connected
+        while True:
+            event = state.next_event()
+            if event is h11.NEED_DATA:
+                state.receive_data(await reader.read(_READ))
+                continue
+            if isinstance(event, h11.EndOfMessage | h11.ConnectionClosed) or event is h11.PAUSED:
+                return
+            if isinstance(event, h11.Event):
+                yield event
+
+
+@contextlib.asynccontextmanager
+async def web(host: Host, tls: ssl.SSLContext | None = None) -> AsyncIterator[Web]:
+    """One connection's worth of questions to `host`."""
+    connection = Web(host, tls)
+    async with host.turn():
+        try:
+            yield connection
+        finally:
+            await connection.close()

@@ -1,0 +1,236 @@
+"""Imaging over HTTP by canary: what opens without a password, proved without reading anything of anybody.
+
+A 404 alone proves nothing, since any web server gives one: an address counts as DICOMweb, Orthanc, dcm4chee
+and so on only once its own answers say so.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import Final
+from urllib.parse import urlsplit
+
+from huisclos.doors.observation import Observation, Seen, What
+from huisclos.doors.probes.host import Host, canary_uid
+from huisclos.doors.probes.http import Answer, Web, web
+from huisclos.findings.evidence import Fact, facts
+
+QIDO_ROOTS: Final = ("/dicom-web", "/rs", "/pacs", "/dicomweb")
+_OK: Final = 200
+_NO_CONTENT: Final = 204
+_UNAUTHORIZED: Final = 401
+_FORBIDDEN: Final = 403
+_PARTIAL: Final = 206
+_FOREIGN: Final = "https://" + "huisclos-audit.invalid"
+_VERSION = re.compile(r'"Version"\s*:\s*"(\d{1,3}\.\d{1,3}\.\d{1,3})"')
+_IMAGE_LINK = re.compile(rb'href="[^"]{1,200}\.(?:dcm|dicom|ima)"|href="(?:\./)?DICOMDIR"', re.IGNORECASE)
+_OHIF_ROOT = re.compile(r"""qidoRoot['"]?\s*:\s*['"]([^'"]{1,200})['"]""")
+_VIEWERS: Final = (
+    ("orthanc", b"<title>Orthanc"),
+    ("ohif", b"<title>OHIF"),
+    ("meddream", b"<title>MedDream"),
+    ("weasis", b"<title>Weasis"),
+    ("oviyam", b"<title>Oviyam"),
+    ("stone", b"<title>Stone"),
+    ("dicoogle", b"<title>Dicoogle"),
+    ("xero", b"<title>XERO"),
+)
+
+
+class Asking:
+    """The questions of one web server over one connection, and what they showed."""
+
+    def __init__(self, host: Host, connection: Web, *, tls: bool) -> None:
+        self.host = host
+        self.web = connection
+        self.seen: list[Seen] = []
+        self.where = facts(port=host.target.port, transport="tls" if tls else "plain")
+        self.imaging = False
+        """whether anything of imaging was met"""
+
+    def saw(self, what: What, *found: Fact) -> None:
+        """Note an observation."""
+        self.seen.append(Observation(what, self.host.target.name, self.host.target.reach, self.where + found))
+
+    async def status(self, what: What, path: str, *, method: str = "GET") -> Answer:
+        """Ask `path` and note its status."""
+        answer = await self.web.get(path, method=method)
+        self.saw(what, *facts(http_status=answer.status))
+        return answer
+
+
+async def probe_web(host: Host, tls: ssl.SSLContext | None = None) -> list[Seen]:
+    """Everything about one web server. Raises `NotHttp`, `PeerUnreachable`, `PeerTooSlow`."""
+    async with web(host, tls) as connection:
+        asking = Asking(host, connection, tls=tls is not None)
+        root = await connection.get(host.target.path)
+        for part in _PARTS:
+            await part(asking, root)
+        clear = tls is None and (asking.imaging or root.status == _UNAUTHORIZED)
+        asking.saw(What.WEB_TRANSPORT, *facts(value="clear-imaging" if clear else None))
+        return asking.seen
+
+
+async def _orthanc(asking: Asking, _root: Answer) -> None:
+    answer = await asking.web.get("/system")
+    text = answer.body.decode("latin-1")
+    ours = answer.status == _OK and '"ApiVersion"' in text
+    guarded = answer.status in (_UNAUTHORIZED, _FORBIDDEN)
+    if not ours and not (guarded and "Orthanc" in answer.headers.get("www-authenticate", "")):
+        return
+    asking.imaging = True
+    version = match[1] if (match := _VERSION.search(text)) else None
+    found = facts(http_status=answer.status, product="orthanc", version=version)
+    asking.saw(What.REST, *found)
+    if ours:
+        counted = await asking.web.get("/statistics")
+        asking.saw(What.STATISTICS, *_sums(counted))
+        explorer = await asking.web.get("/app/explorer.html")
+        asking.saw(What.EXPLORER, *facts(http_status=explorer.status))
+        for what, path in ((What.METRICS, "/tools/metrics-prometheus"), (What.WEBDAV, "/webdav/")):
+            method = "OPTIONS" if what is What.WEBDAV else "GET"
+            answer = await asking.web.get(path, method=method)
+            dav = what is not What.WEBDAV or "dav" in answer.headers
+            asking.saw(what, *facts(http_status=answer.status if dav else 0))
+
+
+def _sums(answer: Answer) -> tuple[Fact, ...]:
+    """The sums of Orthanc's statistics, as numbers."""
+    if answer.status != _OK:
+        return facts(http_status=answer.status)
+    try:
+        said = json.loads(answer.body)
+        images, persons = int(said["CountInstances"]), int(said["CountPatients"])
+        return facts(
+            http_status=answer.status, images=images, persons=persons, studies=int(said["CountStudies"])
+        )
+    except (ValueError, KeyError, TypeError):
+        return facts(http_status=answer.status)
+
+
+async def _dicomweb(asking: Asking, root: Answer) -> None:
+    for path in QIDO_ROOTS:
+        if await _qido(asking, path, root):
+            return
+    if root.status in (_UNAUTHORIZED, _FORBIDDEN):
+        asking.saw(What.QIDO, *facts(http_status=root.status))
+
+
+async def _qido(asking: Asking, path: str, root: Answer) -> bool:
+    """Search for a canary at `path`; whether DICOMweb is there."""
+    answer = await asking.web.get(
+        f"{path}/studies?StudyInstanceUID={canary_uid()}&limit=1",
+        headers={"Accept": "application/dicom+json", "Origin": _FOREIGN},
+    )
+    kind = answer.headers.get("content-type", "")
+    listed = answer.status == _OK and "json" in kind and answer.body.lstrip()[:1] == b"["
+    is_open = listed or answer.status == _NO_CONTENT
+    if not is_open:
+        if answer.status in (_UNAUTHORIZED, _FORBIDDEN) and root.status not in (_UNAUTHORIZED, _FORBIDDEN):
+            asking.imaging = True
+            asking.saw(What.QIDO, *facts(http_status=answer.status))
+            return True
+        return False
+    asking.imaging = True
+    ignored = listed and answer.body.strip() not in (b"[]", b"[ ]")
+    asking.saw(What.QIDO, *facts(http_status=_OK, ignored_key=True if ignored else None))
+    asking.saw(What.ROOT_AND_API, *facts(status=root.status, http_status=_OK))
+    allowed = answer.headers.get("access-control-allow-origin", "")
+    asking.saw(What.CORS, *facts(value="any-origin" if allowed in ("*", _FOREIGN) else None))
+    metadata = await asking.web.get(
+        f"{path}/studies/{canary_uid()}/metadata", headers={"Accept": "application/dicom+json"}
+    )
+    asking.saw(What.WADO_RS, *facts(http_status=metadata.status))
+    return True
+
+
+async def _wado_uri(asking: Asking, _root: Answer) -> None:
+    bare = await asking.web.get("/wado")
+    nonsense = await asking.web.get(f"/{secrets.token_hex(8)}")
+    uids = f"studyUID={canary_uid()}&seriesUID={canary_uid()}&objectUID={canary_uid()}"
+    answer = await asking.web.get(f"/wado?requestType=WADO&{uids}")
+    if bare.status in (_UNAUTHORIZED, _FORBIDDEN) or bare.status == nonsense.status:
+        return
+    asking.imaging = True
+    asking.saw(What.WADO_URI, *facts(http_status=answer.status))
+
+
+async def _arc(asking: Asking, _root: Answer) -> None:
+    """dcm4chee-arc: its list of AE titles is counted, its pages are only knocked at."""
+    titles = await asking.web.get("/dcm4chee-arc/aets", headers={"Accept": "application/json"})
+    listed = titles.status == _OK and b'"dicomAETitle"' in titles.body
+    if not listed and titles.status not in (_UNAUTHORIZED, _FORBIDDEN):
+        return
+    if listed:
+        asking.imaging = True
+        count = titles.body.count(b'"dicomAETitle"')
+        asking.saw(What.ARC_RS, *facts(http_status=_OK, count=count, product="dcm4chee"))
+        pages = await asking.web.get("/dcm4chee-arc/ui2/")
+        asking.saw(What.ARC_UI, *facts(http_status=pages.status))
+        match = re.search(rb'"dicomAETitle"\s*:\s*"([A-Za-z0-9_-]{1,16})"', titles.body)
+        if match is not None:
+            await _qido(asking, f"/dcm4chee-arc/aets/{match[1].decode('ascii')}/rs", titles)
+
+
+async def _conquest(asking: Asking, _root: Answer) -> None:
+    answer = await asking.web.get("/cgi-bin/dgate?mode=top")
+    if answer.status == _OK and b"onquest" in answer.body and b"DICOM" in answer.body:
+        asking.imaging = True
+        asking.saw(What.CONQUEST_CGI, *facts(http_status=answer.status, product="conquest"))
+
+
+async def _viewer(asking: Asking, root: Answer) -> None:
+    """Which viewer it is; OHIF's configuration leads to a search, followed here only."""
+    product = next((name for name, mark in _VIEWERS if mark in root.body), None)
+    if product is not None:
+        asking.imaging = True
+        asking.saw(What.VIEWER, *facts(product=product, http_status=root.status))
+    if product != "ohif":
+        return
+    config = await asking.web.get("/app-config.js")
+    match = _OHIF_ROOT.search(config.body.decode("latin-1"))
+    if match is None:
+        return
+    parts = urlsplit(match[1])
+    if parts.netloc not in ("", asking.host.target.name, asking.host.target.host):
+        asking.saw(What.OHIF, *facts(class_="elsewhere"))
+        return
+    before = len(asking.seen)
+    await _qido(asking, parts.path.rstrip("/"), root)
+    found = [one for one in asking.seen[before:] if isinstance(one, Observation) and one.what is What.QIDO]
+    asking.saw(What.OHIF, *(found[0].facts if found else ()))
+
+
+async def _files(asking: Asking, root: Answer) -> None:
+    listing = b"<title>Index of" in root.body or b"Directory listing" in root.body
+    if listing:
+        count = len(_IMAGE_LINK.findall(root.body))
+        asking.saw(What.LISTING, *facts(count=count, truncated=not root.whole))
+    media = await asking.web.get("/DICOMDIR", headers={"Range": "bytes=128-131"})
+    if media.status in (_OK, _PARTIAL):
+        body = media.body[128:132] if media.status == _OK else media.body
+        asking.saw(What.MEDIA, *facts(value="dicm" if body == b"DICM" else None))
+
+
+async def _others(asking: Asking, _root: Answer) -> None:
+    ping = await asking.web.get("/_ping")
+    if "docker" in ping.headers.get("server", "").lower() or "api-version" in ping.headers:
+        asking.saw(What.DOCKER_API, *facts(http_status=ping.status))
+    for prefix in ("/fhir", ""):
+        study = await asking.web.get(
+            f"{prefix}/ImagingStudy?_id={secrets.token_hex(16)}&_summary=count",
+            headers={"Accept": "application/fhir+json"},
+        )
+        if study.status == _OK and b'"Bundle"' in study.body:
+            asking.imaging = True
+            asking.saw(What.FHIR, *facts(http_status=_OK))
+            return
+
+
+_PARTS: Final[tuple[Callable[[Asking, Answer], Awaitable[None]], ...]] = (
+    _orthanc, _dicomweb, _wado_uri, _arc, _conquest, _viewer, _files, _others
+)  # fmt: skip

@@ -1,0 +1,174 @@
+"""The rules: which observation opens which door. Pure: observations in, judgements out.
+
+A rule is a row: the observation it reads, the check it answers, the verdict it can give, and when the door
+stands open. Judgement can change without asking again; `RULES` says which rules judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from huisclos.doors.observation import Observation, What
+from huisclos.findings.evidence import Key
+from huisclos.findings.nouns import Verdict
+
+RULES: Final = 1
+"""Version of this table; it goes up when a verdict can change."""
+
+_SUCCESS: Final = 0x0000
+_UNABLE: Final = frozenset({0xA701, 0xA702, 0xA801, 0xA900, 0xC000, 0xB000})
+"""failures of a retrieve that was carried out: the peer looked, and did not refuse the caller"""
+_OK: Final = 200
+_NOT_FOUND: Final = 404
+_ASKS: Final = (401, 403)
+_MAX_CERTIFICATE_DAYS: Final = 825
+_MIN_RSA: Final = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the table."""
+
+    what: What
+    check: str
+    verdict: Verdict
+    is_open: Callable[[Observation], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A rule's word on an observation."""
+
+    check: str
+    verdict: Verdict
+    open: bool
+    observation: Observation
+
+
+def judge(observations: Iterable[Observation], table: Iterable[Rule] | None = None) -> list[Judgement]:
+    """Each rule's word on each observation it reads."""
+    rows = list(ALL if table is None else table)
+    return [
+        Judgement(rule.check, rule.verdict, rule.is_open(seen), seen)
+        for seen in observations
+        for rule in rows
+        if rule.what is seen.what
+    ]
+
+
+def _always(_: Observation) -> bool:
+    return True
+
+
+def _status(seen: Observation) -> bool:
+    return seen.number(Key.STATUS) == _SUCCESS
+
+
+def _queried(seen: Observation) -> bool:
+    return _status(seen) or seen.get(Key.IGNORED_KEY) is True
+
+
+def _ignored(seen: Observation) -> bool:
+    return seen.get(Key.IGNORED_KEY) is True
+
+
+def _retrieved(seen: Observation) -> bool:
+    return _queried(seen) or seen.number(Key.STATUS) in _UNABLE
+
+
+def _counted(seen: Observation) -> bool:
+    return seen.number(Key.CONTEXTS) > 0 or seen.number(Key.COUNT) > 0
+
+
+def _plain(seen: Observation) -> bool:
+    return seen.get(Key.TRANSPORT) == "plain"
+
+
+def _accepted(seen: Observation) -> bool:
+    return seen.number(Key.CONTEXTS) >= 0 and seen.get(Key.REJECT_REASON) is None
+
+
+def _different(seen: Observation) -> bool:
+    return seen.get(Key.REJECT_REASON) is not None and seen.get(Key.RULE) == "reasons-differ"
+
+
+def _served(seen: Observation) -> bool:
+    return seen.number(Key.HTTP_STATUS) == _OK
+
+
+def _answered(seen: Observation) -> bool:
+    """A canary was looked up: found nothing, and nobody asked who is asking."""
+    return seen.number(Key.HTTP_STATUS) in (_OK, 204, _NOT_FOUND)
+
+
+def _old_tls(seen: Observation) -> bool:
+    return seen.get(Key.TLS_VERSION) in ("SSLv3", "TLSv1", "TLSv1.0", "TLSv1.1")
+
+
+def _weak_certificate(seen: Observation) -> bool:
+    bits = seen.number(Key.BITS)
+    return (
+        seen.number(Key.DAYS) < 0
+        or seen.number(Key.WIDTH) > _MAX_CERTIFICATE_DAYS
+        or (seen.get(Key.CLASS) == "rsa" and bits < _MIN_RSA)
+        or seen.get(Key.VALUE) == "sha1"
+    )
+
+
+_P, _O, _I = Verdict.PROVED, Verdict.OFFERED, Verdict.INFERRED
+
+DICOM: Final = (
+    Rule(What.DICOM_LISTENER, "DCM-001", _P, lambda seen: seen.reach.value != "loopback"),
+    Rule(What.CALLED_TITLE, "DCM-002", _P, _accepted),
+    Rule(What.CALLING_TITLE, "DCM-003", _P, _accepted),
+    Rule(What.REJECT_REASONS, "DCM-004", _P, _different),
+    Rule(What.ECHO, "DCM-005", _P, _status),
+    Rule(What.STUDY_QUERY, "DCM-006", _P, _queried),
+    Rule(What.STUDY_QUERY, "DCM-013", _P, _ignored),
+    Rule(What.PATIENT_QUERY, "DCM-007", _P, _queried),
+    Rule(What.PATIENT_QUERY, "DCM-013", _P, _ignored),
+    Rule(What.WORKLIST_QUERY, "DCM-008", _P, _queried),
+    Rule(What.WORKLIST_QUERY, "DCM-013", _P, _ignored),
+    Rule(What.GET, "DCM-009", _P, _retrieved),
+    Rule(What.GET, "DCM-013", _P, _ignored),
+    Rule(What.MOVE, "DCM-010", _P, _retrieved),
+    Rule(What.STORE_OFFER, "DCM-011", _O, _counted),
+    Rule(What.SERVICES_OFFER, "DCM-014", _O, _counted),
+    Rule(What.DICOM_TRANSPORT, "DCM-015", _P, _plain),
+    Rule(What.CLIENT_CERTIFICATE, "DCM-016", _P, _accepted),
+    Rule(What.FOREIGN_CERTIFICATE, "DCM-017", _P, _accepted),
+    Rule(What.DICOM_TLS_VERSION, "DCM-018", _P, _old_tls),
+    Rule(What.DICOM_CERTIFICATE, "DCM-020", _P, _weak_certificate),
+    Rule(What.IMPLEMENTATION, "DCM-022", _P, lambda seen: seen.get(Key.VERSION) is not None),
+    Rule(What.IMPLEMENTATION, "DCM-023", _I, lambda seen: seen.get(Key.CVE) is not None),
+    Rule(What.IMPLEMENTATION, "DCM-024", _I, lambda seen: seen.get(Key.CLASS) == "end-of-life"),
+    Rule(What.DECOY, "DCM-030", _I, lambda seen: seen.get(Key.RULE) is not None),
+)
+
+WEB: Final = (
+    Rule(What.REST, "WEB-001", _P, _served),
+    Rule(What.STATISTICS, "WEB-003", _P, lambda seen: seen.number(Key.IMAGES) >= 0),
+    Rule(What.EXPLORER, "WEB-004", _P, _served),
+    Rule(What.WEBDAV, "WEB-006", _P, _served),
+    Rule(What.ARC_UI, "WEB-009", _P, _served),
+    Rule(What.ARC_RS, "WEB-010", _P, _served),
+    Rule(What.CONQUEST_CGI, "WEB-012", _P, _served),
+    Rule(What.QIDO, "WEB-013", _P, _answered),
+    Rule(What.WADO_RS, "WEB-014", _P, _answered),
+    Rule(What.WADO_URI, "WEB-015", _P, _answered),
+    Rule(What.OHIF, "WEB-017", _P, _answered),
+    Rule(What.ROOT_AND_API, "WEB-018", _P, lambda seen: seen.number(Key.STATUS) in _ASKS),
+    Rule(What.LISTING, "WEB-020", _P, _counted),
+    Rule(What.MEDIA, "WEB-021", _P, lambda seen: seen.get(Key.VALUE) == "dicm"),
+    Rule(What.WEB_TRANSPORT, "WEB-022", _P, lambda seen: seen.get(Key.VALUE) == "clear-imaging"),
+    Rule(What.WEB_TLS_VERSION, "WEB-023", _P, _old_tls),
+    Rule(What.WEB_CERTIFICATE, "WEB-023", _P, _weak_certificate),
+    Rule(What.CORS, "WEB-024", _P, lambda seen: seen.get(Key.VALUE) == "any-origin"),
+    Rule(What.DOCKER_API, "WEB-032", _P, _served),
+    Rule(What.FHIR, "WEB-033", _P, _served),
+    Rule(What.METRICS, "WEB-034", _P, _served),
+)
+
+ALL: Final = DICOM + WEB

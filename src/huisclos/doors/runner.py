@@ -1,0 +1,145 @@
+"""The runner: one connection to one host at a time, hard deadlines, and not faster than we said.
+
+Politeness lives here and in `probes.host`, so that no probe can flood a target. A probe that fails is an
+attempt with a reason, ours included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from huisclos.access.addresses import is_loopback
+from huisclos.clock import Clock, now, steady
+from huisclos.doors.observation import Miss, Seen
+from huisclos.doors.probes.host import Host
+from huisclos.doors.probes.listener import probe_listener
+from huisclos.doors.target import Target
+from huisclos.findings.nouns import Reason
+
+USUAL_PORTS: Final = (104, 11112, 4242, 5678, 2761, 2762, 80, 443, 8042, 8080, 8443, 3333, 2375)
+"""where imaging listens when nobody moved it: what answers there is still told by its protocol"""
+CONCURRENT: Final = 48
+"""listeners at one time: few enough for a home box's table of connections"""
+HOSTS_PER_SECOND: Final = 10.0
+"""elsewhere than on loopback"""
+_KNOCK_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manners:
+    """How targets are asked."""
+
+    called: str | None = None
+    gentle: bool = False
+    checks: frozenset[str] | None = None
+    hosts_per_second: float = HOSTS_PER_SECOND
+    seconds: float = 5.0
+
+
+async def run(
+    targets: Iterable[Target], manners: Manners, clock: Clock = now
+) -> AsyncIterator[tuple[Target, list[Seen]]]:
+    """What each target showed, as it is known. A target without a port is asked at the usual ones."""
+    work = _Work(manners, clock)
+    pending: set[asyncio.Task[list[tuple[Target, list[Seen]]]]] = set()
+    queue = _by_host(targets)
+    try:
+        while True:
+            while len(pending) < CONCURRENT and (hosts := next(queue, None)) is not None:
+                await work.pace(hosts[0])
+                pending.add(asyncio.create_task(work.host(hosts)))
+            if not pending:
+                return
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                for answer in task.result():
+                    yield answer
+    finally:
+        for task in pending:
+            task.cancel()
+
+
+def _by_host(targets: Iterable[Target]) -> Iterator[list[Target]]:
+    """Neighbours with the same address go together, one after the other."""
+    held: list[Target] = []
+    for target in targets:
+        if held and held[0].address != target.address:
+            yield held
+            held = []
+        held.append(target)
+    if held:
+        yield held
+
+
+class _Work:
+    """One run."""
+
+    def __init__(self, manners: Manners, clock: Clock) -> None:
+        self._manners = manners
+        self._clock = clock
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._next = 0.0
+
+    async def pace(self, target: Target) -> None:
+        """Wait for the next host's turn; loopback has none to wait for."""
+        if is_loopback(target.address):
+            return
+        wait = self._next - steady()
+        if wait > 0:
+            await asyncio.sleep(wait)
+        self._next = max(self._next, steady()) + 1.0 / self._manners.hosts_per_second
+
+    async def host(self, targets: list[Target]) -> list[tuple[Target, list[Seen]]]:
+        """Everything about one host, listener by listener."""
+        answers = []
+        for target in targets:
+            lock = self._locks.setdefault(str(target.address), asyncio.Lock())
+            if target.port is not None:
+                answers.append((target, await self._listener(target, lock)))
+                continue
+            answers += await self._usual(target, lock)
+        return answers
+
+    async def _usual(self, target: Target, lock: asyncio.Lock) -> list[tuple[Target, list[Seen]]]:
+        answers = []
+        silent = 0
+        for port in USUAL_PORTS:
+            there = await self._knock(target.at(port), lock)
+            silent += there is None
+            if there:
+                answers.append((target.at(port), await self._listener(target.at(port), lock)))
+        if silent and not answers:
+            # Nothing said no: a firewall that drops is not told apart from a host that is off.
+            answers.append((target, [Miss(("*",), target.name, Reason.TIMED_OUT)]))
+        return answers
+
+    async def _knock(self, target: Target, lock: asyncio.Lock) -> bool | None:
+        """Whether something listens; None when nothing was said."""
+        async with lock:
+            try:
+                async with asyncio.timeout(_KNOCK_SECONDS):
+                    _, writer = await asyncio.open_connection(str(target.address), target.port)
+            except TimeoutError:
+                return None
+            except OSError:
+                return False
+            writer.close()
+            return True
+
+    async def _listener(self, target: Target, lock: asyncio.Lock) -> list[Seen]:
+        manners = self._manners
+        host = Host(
+            target,
+            lock,
+            called=manners.called,
+            gentle=manners.gentle,
+            checks=manners.checks,
+            seconds=manners.seconds,
+        )
+        try:
+            return await probe_listener(host, self._clock)
+        except Exception:  # noqa: BLE001 - our own mistake is an attempt with a reason, and ends no audit
+            return [Miss(("*",), target.name, Reason.OWN_FAULT)]

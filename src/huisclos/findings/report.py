@@ -1,0 +1,91 @@
+"""The report of an audit: one versioned JSON document (docs/reference/doors-report.md)."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+import msgspec
+
+from huisclos.errors import Unreadable
+from huisclos.findings.nouns import Attempt, ExitCode, Finding, Language, Outcome, Severity
+
+SCHEMA: Final = "huisclos-doors/1"
+MAX_REPORT: Final = 64 * 1024 * 1024
+"""bytes of a report that is read back"""
+
+
+class Consent(msgspec.Struct, frozen=True, kw_only=True):
+    """The right by which targets other than this machine were asked."""
+
+    kind: str
+    """consent or mandate"""
+    by: str
+    at: str
+    until: str | None = None
+    digest: str | None = None
+    """SHA-256 of the mandate"""
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A door that opened or closed since the baseline."""
+
+    check: str
+    target: str
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What one audit found, what it could not test, and by what right it asked."""
+
+    schema: str = SCHEMA
+    generator: str
+    rules: int
+    """version of the rules that judged"""
+    made_at: str
+    command: str
+    language: Language
+    site: str | None = None
+    consents: tuple[Consent, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    baseline: str | None = None
+    """SHA-256 of the report compared with"""
+    opened: tuple[Change, ...] = ()
+    closed: tuple[Change, ...] = ()
+
+    @property
+    def untested(self) -> tuple[Attempt, ...]:
+        """What could not be tested: never to be read as closed."""
+        return tuple(one for one in self.attempts if one.outcome is Outcome.FAILED)
+
+
+def encode(report: Report) -> bytes:
+    """The JSON document."""
+    return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
+
+
+def decode(raw: bytes) -> Report:
+    """A report read back, strictly. Raises `Unreadable`."""
+    if len(raw) > MAX_REPORT:
+        raise Unreadable("this report is larger than any of ours")
+    try:
+        report = msgspec.json.decode(raw, type=Report)
+    except (msgspec.MsgspecError, ValueError):
+        raise Unreadable("this is not a report of the doors", hint="give a file that --json wrote") from None
+    if report.schema != SCHEMA:
+        raise Unreadable("this report has another schema", hint=f"this program reads {SCHEMA}")
+    return report
+
+
+def digest(raw: bytes) -> str:
+    """SHA-256 of a report's bytes, hex: what an incident refers to."""
+    return hashlib.sha256(raw).hexdigest()
+
+
+def exit_code(report: Report, fail_on: Severity) -> ExitCode:
+    """The exit code of an audit; a muted finding does not count."""
+    if any(one.severity.rank <= fail_on.rank and one.muted is None for one in report.findings):
+        return ExitCode.FINDINGS
+    if not any(one.muted is None for one in report.findings) and report.untested:
+        return ExitCode.UNTESTED
+    return ExitCode.CLEAN
