@@ -57,7 +57,6 @@ def make_gate_app(site: GateSite) -> ASGIApp:
         Route("/", gate.gate_page, methods=["GET"]),
         Route("/unlock", gate.unlock, methods=["POST"]),
         Route("/language", gate.language, methods=["POST"]),
-        Route("/line", gate.line, methods=["GET"]),
     ]
     app = _application(routes, site, None, None)
     return _guarded(app, site.origins, site.origins.gate, PAGES_CSP)

@@ -92,8 +92,3 @@ async def language(request: Request) -> Response:
             LANGUAGE_COOKIE, wanted, max_age=_YEAR, path="/", secure=True, httponly=True, samesite="strict"
         )
     return response
-
-
-async def line(request: Request) -> Response:
-    """The state of the house."""
-    return await page(request, "_line.html")

@@ -77,6 +77,7 @@ def items(report: HouseReport, words: Words, now: float) -> list[Item]:
         _recovery(report, words),
         _disk(report, words),
         _journal(report, words),
+        *_accounts(report, words),
         _verified(report, words, now),
         _separation(report, words),
         _silent(report, words),
@@ -137,6 +138,29 @@ def _journal(report: HouseReport, words: Words) -> Item:
     }
     ago = _("verified %(ago)s.") % {"ago": words.ago(head.verified_at)}
     return Item("good", _("The journal holds"), f"{text}, {ago}")
+
+
+def _accounts(report: HouseReport, words: Words) -> list[Item]:
+    _ = words.gettext
+    found = []
+    if report.accounts_put_back:
+        found.append(
+            Item(
+                "bad",
+                _("The accounts are older than the journal says"),
+                _("An earlier copy was put back: whoever was removed since may be there again. Look who is."),
+                "/people",
+                _("See the people"),
+            )
+        )
+    if report.rows_ignored:
+        text = words.ngettext(
+            "%(num)s row that this archive did not write was found at the start. It has no effect.",
+            "%(num)s rows that this archive did not write were found at the start. They have no effect.",
+            report.rows_ignored,
+        ) % {"num": words.number(report.rows_ignored)}
+        found.append(Item("warn", _("The accounts were written to"), text))
+    return found
 
 
 def _verified(report: HouseReport, words: Words, now: float) -> Item:
