@@ -482,3 +482,22 @@ async def test_nothing_in_clear(world: World) -> None:
     written = b"".join(path.read_bytes() for path in world.folder.iterdir())
     for text in ("EXEMPLE", "Camille", "19540312", "20240229", "3680043", "SCANNER", "AUTRE", "CT\x00"):
         assert text.encode() not in written
+
+
+async def test_an_orderly_end_leaves_manifests_alone(world: World) -> None:
+    """At the next start the folder is looked through, and what lies there as a manifest is not written over."""
+    catalog = world.start()
+    await put(catalog, heading(1))
+    await catalog.flush()
+    assert {row.state for row in world.index.studies()} == {Settling.RESTED}
+    signed = world.signed
+    again = world.start()
+    assert len(await again.unsettled()) == 1
+    before = await again.state_of(world.grant(), heading().study_uid)
+    await again.flush()
+    assert world.signed == signed
+    await put(again, heading(2))
+    await again.flush()
+    after = await again.state_of(world.grant(), heading().study_uid)
+    assert after.version == before.version + 1
+    assert len(world.manifest(after).instances) == 2

@@ -18,6 +18,8 @@ class Settling(StrEnum):
 
     OPEN = "open"
     """Objects may lie in the study's folder that no manifest, or no row, knows yet."""
+    RESTED = "rested"
+    """Its manifest says all that its row says; objects that no row knows may still lie in its folder."""
     SETTLED = "settled"
 
 

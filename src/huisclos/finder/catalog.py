@@ -291,6 +291,7 @@ class FinderCatalog:
                 await self._manifests.settle(study)
         finally:
             self._shelf.settle_old()
+            self._shelf.rest()
             await self._shelf.commit()
 
     async def keep_up(self) -> None:

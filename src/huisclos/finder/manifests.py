@@ -43,6 +43,7 @@ class ManifestWriter:
         if not instances and not study.version:
             study.stale = False
             return
+        await self._shelf.open(study)
         body = encode_manifest(manifest_of(study, instances, study.version + 1))
         signature = await self._signer.sign("manifest", body)
         sealed = seal_manifest(body, signature, study.recipient)

@@ -1,8 +1,10 @@
 """The studies at hand: those that are being received, written, opened; and how the others get there.
 
 A study's row says OPEN while objects may be in its folder that no row knows: it is made so,
-durably, before `place` answers, and SETTLED again an hour after the last `place`. After a crash
-only the folders of OPEN studies have to be looked through.
+durably, before `place` answers, and before a manifest is written. It is SETTLED again an hour after the
+last `place`; a finder that ends in order leaves it RESTED. At start only the folders of studies that
+are not SETTLED have to be looked through; and only those left OPEN get a new manifest, so that
+whatever else lies where a manifest should is seen, and not written over.
 """
 
 from __future__ import annotations
@@ -75,7 +77,7 @@ class Study:
         return self.record.study_uid
 
     def kept(self) -> KeptStudy:
-        """Its row."""
+        """Its row; OPEN as long as its manifest lacks something, whatever it was before."""
         described = all(one.described for one in self.series.values() if one.instances)
         sealed = SealedStudy(
             self.recipient,
@@ -84,7 +86,8 @@ class Study:
             self.text,
             keys_of(self.record, described=described),
         )
-        return KeptStudy(self.study_id, self.version, self.digest, self.state, sealed)
+        state = Settling.OPEN if self.stale else self.state
+        return KeptStudy(self.study_id, self.version, self.digest, state, sealed)
 
     def admit(self, heading: Heading, series_id: str = "") -> SeriesRecord:
         """Learn what an instance says of the study, and the series it belongs to."""
@@ -153,7 +156,7 @@ class Shelf:
 
         def loaded() -> Iterator[Loaded]:
             for row, kept in enumerate(self.rows.studies()):
-                if kept.state is Settling.OPEN:
+                if kept.state is not Settling.SETTLED:
                     open_rows.append((row, kept))
                 if not kept.sealed.keys.described:
                     self.undescribed.add(kept.study_id)
@@ -162,11 +165,12 @@ class Shelf:
         self.memory.load(loaded())
         for row, kept in open_rows:
             study = self._take(kept, row)
-            # a manifest with the next version may have been written just before the end: leave it behind
-            study.version += 1
             self.unsettled.add(study.study_id)
             study.placed_at = self.steady()
-            self.touch(study)
+            if kept.state is Settling.OPEN:
+                # a manifest with the next version may have been written just before the end: leave it behind
+                study.version += 1
+                self.touch(study)
 
     # finding
 
@@ -258,13 +262,15 @@ class Shelf:
                 making.add_done_callback(lambda _: self._placing.pop(study_uid, None))
             study = await asyncio.shield(making)
         study.placed_at = self.steady()
-        if study.state is Settling.SETTLED:
+        if study.state is not Settling.OPEN:
             async with study.lock:
-                await self._open(study)
+                await self.open(study)
         return Placement(study.study_id, study.recipient)
 
-    async def _open(self, study: Study) -> None:
-        if study.state is Settling.OPEN:
+    async def open(self, study: Study) -> None:
+        """Make a study OPEN, durably; its lock is held. Raises `Unreachable`."""
+        before = study.state
+        if before is Settling.OPEN:
             return
         study.state = Settling.OPEN
         done = False
@@ -273,7 +279,7 @@ class Shelf:
             done = True
         finally:
             if not done:
-                study.state = Settling.SETTLED
+                study.state = before
 
     async def _make(self, study_uid: str) -> Study:
         placement = await self._keys.new_study()
@@ -319,13 +325,20 @@ class Shelf:
         now = self.steady()
         for study in self._studies.values():
             if (
-                study.state is Settling.OPEN
+                study.state is not Settling.SETTLED
                 and not study.stale
                 and now - study.placed_at >= UNDER_WAY
                 and study.study_id not in self.unsettled
                 and not study.lock.locked()
             ):
                 study.state = Settling.SETTLED
+                self._dirty[study.study_id] = study
+
+    def rest(self) -> None:
+        """RESTED from the next commit on: what is OPEN, and whose manifest lacks nothing."""
+        for study in self._studies.values():
+            if study.state is Settling.OPEN and not study.stale and not study.lock.locked():
+                study.state = Settling.RESTED
                 self._dirty[study.study_id] = study
 
     def stale(self, quiet_for: float = 0.0) -> list[Study]:
