@@ -366,7 +366,9 @@ async def test_memory_stays_bounded_for_a_large_object(tmp_path: Path) -> None:
     before = peak()
     reception.write(head)
     for _ in range(256):
-        reception.write(piece)
+        behind = reception.write(piece)
+        if behind is not None:
+            await behind
     received = await reception.finish()
     study = world.open(uid(1))
     total = sum(len(part) for part in study.read_part10(study.instance(names()[1])))

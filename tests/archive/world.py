@@ -393,7 +393,9 @@ class World:
         """A C-STORE: `names` are SOP class and instance of the command."""
         reception = self.receiver.begin(source, *names, syntax, "SCANNER")
         for at in range(0, len(data_set), piece):
-            reception.write(data_set[at : at + piece])
+            behind = reception.write(data_set[at : at + piece])
+            if behind is not None:
+                await behind
         return await reception.finish()
 
     async def upload(

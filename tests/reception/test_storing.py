@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections import Counter
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -21,6 +22,7 @@ from huisclos.dimse.protocol.statuses import Status
 from huisclos.dimse.requested import RequestedAssociation
 from huisclos.dimse.requestor import associate
 from huisclos.errors import AssociationEnded, Full, OperationFailed
+from huisclos.stores.local import LocalWriting
 from huisclos.stores.memory import MemoryWriting
 from tests import corpus
 from tests.archive.samples import CT, data_set, names, uid
@@ -286,6 +288,43 @@ async def test_an_instance_cut_off_leaves_nothing(house: World, leaf: Path, tmp_
             await asyncio.wait([sending])
             await until(lambda: not list((tmp_path / "archive" / "incoming").iterdir()))
     assert desk.kept() == []
+
+
+async def test_a_disk_that_is_behind_holds_its_sender_back(
+    house: World, leaf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sender waits in its own socket; nothing piles up here, and another association goes on."""
+    go = threading.Event()
+    real = LocalWriting.write
+
+    def write(self: LocalWriting, sealed: bytes | memoryview) -> None:
+        if len(sealed) > 100_000:
+            assert go.wait(20)
+        real(self, sealed)
+
+    monkeypatch.setattr(LocalWriting, "write", write)
+    sent = data_set(pixels=bytes(120_000_000))
+    pieces = 0
+
+    async def slowly() -> Any:
+        nonlocal pieces
+        for at in range(0, len(sent), 1_000_000):
+            yield sent[at : at + 1_000_000]
+            pieces += 1
+
+    async with receiving(house, DoorBook([SCANNER]), leaf) as desk, calling(desk) as association:
+        storing = asyncio.ensure_future(
+            association.store(
+                slowly(), sop_class=CT, sop_instance=uid(1, 1, 1), transfer_syntax=EXPLICIT_LITTLE_ENDIAN
+            )
+        )
+        await asyncio.sleep(1)
+        assert pieces < 100
+        async with calling(desk) as other:
+            assert await store(other, data_set(instance=2), 2) == 0
+        go.set()
+        assert await storing == 0
+        assert {desk.data_set(stored) for stored in desk.kept()} == {sent, data_set(instance=2)}
 
 
 async def test_rights(world: World, leaf: Path) -> None:

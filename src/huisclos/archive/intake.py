@@ -19,6 +19,8 @@ from huisclos.errors import BadIdentifier, NotDicom, TooLarge, Unreadable
 MAX_BARE_HEAD: Final = 16 * 1024**2
 """Bytes held back at most while a data set without file meta is read for the UIDs its meta needs."""
 _LOOK: Final = MAX_META + 4096
+Piece = bytes | memoryview
+"""Some bytes as they come; nothing is copied that need not be kept."""
 _OF_ITS_OWN: Final = b"huisclos study of its own\0"
 
 
@@ -36,8 +38,8 @@ class Intake(Protocol):
     def looked_inside(self) -> bool:
         """False if the heading had to be made up from what came beside the data set."""
 
-    def push(self, piece: bytes) -> Iterator[bytes]:
-        """Bytes of the Part 10 file that are ready."""
+    def push(self, piece: Piece) -> Iterator[Piece]:
+        """Bytes of the Part 10 file that are ready; a view is gone once the next is asked for."""
 
     def finish(self) -> Iterator[bytes]:
         """The rest; `heading` is there after it."""
@@ -65,11 +67,11 @@ class _DataSet:
         self.heading: Heading | None = None
         self.looked_inside = True
 
-    def push(self, piece: bytes) -> None:
+    def push(self, piece: Piece) -> None:
         self._hash.update(piece)
         if self._reader is not None:
             try:
-                self._known(self._reader.feed(piece))
+                self._known(self._reader.feed(bytes(piece)))
             except Unreadable as error:
                 self._unreadable(error)
 
@@ -121,7 +123,7 @@ class NetworkIntake:
         """See `Intake`."""
         return self._data.looked_inside
 
-    def push(self, piece: bytes) -> Iterator[bytes]:
+    def push(self, piece: Piece) -> Iterator[Piece]:
         """See `Intake`."""
         if not self._begun:
             self._begun = True
@@ -172,7 +174,7 @@ class FileIntake:
             raise NotDicom("this is not a DICOM file")
         return self._syntax
 
-    def push(self, piece: bytes) -> Iterator[bytes]:
+    def push(self, piece: Piece) -> Iterator[Piece]:
         """See `Intake`."""
         if self._data is not None:
             self._data.push(piece)
@@ -215,7 +217,7 @@ class FileIntake:
         data.push(held[start.data_offset :])
         yield missing + held
 
-    def _hold_back(self, data: _DataSet, piece: bytes) -> Iterator[bytes]:
+    def _hold_back(self, data: _DataSet, piece: Piece) -> Iterator[bytes]:
         """A data set without meta waits until its own UIDs are known."""
         self._held += piece
         data.push(piece)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from functools import lru_cache
 from typing import Final
@@ -20,11 +20,12 @@ from msgspec import Struct
 
 from huisclos import clock
 from huisclos.access.nouns import Source
+from huisclos.archive.behind import WriteBehind
 from huisclos.archive.deposits import Deposits
 from huisclos.archive.intake import FileIntake, Intake, NetworkIntake
 from huisclos.archive.layout import batch_place, instance_place, new_id
 from huisclos.archive.nouns import Outcome, StoredObject
-from huisclos.archive.ports import Catalog, Keeper, ObjectStore, Writing
+from huisclos.archive.ports import Catalog, Keeper, ObjectStore
 from huisclos.errors import BadIdentifier, Locked, NotDicom, StoreError, TooLarge, Unreachable
 from huisclos.seal import X25519_HEADER_LENGTH, Header, Sealer, X25519Recipient
 
@@ -80,9 +81,11 @@ class Receiver:
     ) -> Reception:
         """One instance by C-STORE: the UIDs of its command, and what was negotiated for it.
 
+        What is sealed leaves in a thread: wait for what `write` gives.
         Raises `BadIdentifier` for a command that names none, `Full`, `Unreachable`.
         """
-        return Reception(self, source, NetworkIntake(sop_class, sop_instance, transfer_syntax, calling))
+        intake = NetworkIntake(sop_class, sop_instance, transfer_syntax, calling)
+        return Reception(self, source, intake, beside=True)
 
     def begin_file(self, source: Source, *, ask_first: bool = False, only_study: str = "") -> Reception:
         """One instance as a file, kept byte for byte.
@@ -105,9 +108,14 @@ class Receiver:
         batch = await self._keeper.batch(source)
         return Destination(batch.recipient, batch_id=batch.batch_id)
 
-    async def off_loop(self, work: Callable[[], None]) -> None:
-        """Run what blocks in a thread; it goes on to its end also if the caller is cancelled."""
-        await asyncio.get_running_loop().run_in_executor(self._executor, work)
+    def behind(self, *, beside: bool) -> WriteBehind:
+        """One object on its way to the store; `beside`: written in a thread as it arrives."""
+        return WriteBehind(self.store.begin(X25519_HEADER_LENGTH), self._executor, beside=beside)
+
+    async def delete(self, place: str) -> None:
+        """Remove an object that turned out to be here already; if that fails, the scribe finds it."""
+        with contextlib.suppress(StoreError):
+            await asyncio.get_running_loop().run_in_executor(self._executor, self.store.delete, place)
 
     async def register(self, stored: StoredObject) -> Outcome:
         """Tell the finder of a durable object; when it is away, the scribe catches up later."""
@@ -130,8 +138,9 @@ class Receiver:
 
 
 class Reception:
-    """One instance on its way in. Memory is bounded by its heading and a chunk, whatever its size.
+    """One instance on its way in.
 
+    Memory is bounded, whatever its size: a heading, a chunk, and what waits for the disk.
     `write` each piece, then `await finish()`; or `abandon()`. Not to be used again after either.
     """
 
@@ -141,6 +150,7 @@ class Reception:
         source: Source,
         intake: Intake,
         *,
+        beside: bool = False,
         ask_first: bool = False,
         only_study: str = "",
     ) -> None:
@@ -150,23 +160,27 @@ class Reception:
         self._ask_first = ask_first or receiver.expects_repeat(source)
         self._only_study = only_study
         self._sealer = Sealer()
-        self._writing: Writing = receiver.store.begin(X25519_HEADER_LENGTH)
+        self._behind = receiver.behind(beside=beside)
         self._placing: asyncio.Task[Destination] | None = None
         self._octets = 0
-        self._committing = False
 
-    def write(self, piece: bytes | bytearray | memoryview) -> None:
+    def write(self, piece: bytes | memoryview) -> Awaitable[None] | None:
         """Take the next bytes. Quick: seals, and hands to the system what is sealed.
 
-        Raises `NotDicom`, `BadIdentifier`, `TooLarge` for what cannot be kept, `Full`,
-        `Unreachable`; call `abandon` then.
+        Given an awaitable (only what `Receiver.begin` makes gives one), the disk is behind: write
+        no more until it is done. Raises `NotDicom`, `BadIdentifier`, `TooLarge` for what cannot be
+        kept, `Full`, `Unreachable`; call `abandon` then.
         """
         self._octets += len(piece)
         if self._octets > self._receiver.max_octets:
             raise TooLarge("the instance is larger than the archive takes")
-        for part in self._intake.push(piece if isinstance(piece, bytes) else bytes(piece)):
-            self._seal(part)
+        behind = None
+        for part in self._intake.push(piece):
+            sealed = self._sealer.update(part)
+            if sealed:
+                behind = self._behind.push(sealed)
         self._place_early()
+        return behind
 
     async def finish(self) -> Received:
         """Make the instance durable where it belongs, and say what came of it.
@@ -176,10 +190,9 @@ class Reception:
         """
         try:
             for part in self._intake.finish():
-                self._seal(part)
+                self._behind.keep(self._sealer.update(part))
             self._place_early()
-            sealed = self._sealer.finish()
-            self._writing.write(sealed)
+            self._behind.keep(self._sealer.finish())
             return await self._settle()
         finally:
             self.abandon()
@@ -188,13 +201,7 @@ class Reception:
         """Leave no trace. Idempotent; harmless after `finish`."""
         if self._placing is not None:
             self._placing.cancel()
-        if not self._committing:
-            self._writing.abandon()
-
-    def _seal(self, part: bytes) -> None:
-        sealed = self._sealer.update(part)
-        if sealed:
-            self._writing.write(sealed)
+        self._behind.abandon()
 
     def _place_early(self) -> None:
         heading = self._intake.heading
@@ -215,12 +222,10 @@ class Reception:
         if where.study_id and self._ask_first and await self._held(stored):
             return self._told(Received(Outcome.DUPLICATE, stored))
         place = _place(stored)
-        self._committing = True
-        await receiver.off_loop(lambda: _commit(self._writing, place, header))
+        await self._behind.commit(place, header)
         outcome = await receiver.register(stored) if where.study_id else Outcome.STORED
         if outcome is Outcome.DUPLICATE:
-            with contextlib.suppress(StoreError):  # then the scribe finds the copy and deletes it
-                await receiver.off_loop(lambda: receiver.store.delete(place))
+            await receiver.delete(place)
         else:
             receiver.deposits.add(stored)
         return self._told(Received(outcome, stored))
@@ -266,13 +271,6 @@ def _place(stored: StoredObject) -> str:
     if stored.study_id:
         return instance_place(stored.study_id, stored.instance_id)
     return batch_place(stored.batch_id, stored.instance_id)
-
-
-def _commit(writing: Writing, place: str, header: bytes) -> None:
-    try:
-        writing.commit(place, header)
-    finally:
-        writing.abandon()
 
 
 @lru_cache(maxsize=1024)

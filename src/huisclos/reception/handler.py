@@ -7,6 +7,7 @@ apart since another has its SOP Instance UID: neither is lost, and a modality ca
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Final
 
@@ -131,9 +132,9 @@ class InstanceSink:
         self._reception = reception
         self._stored = stored
 
-    def write(self, piece: memoryview) -> None:
-        """See `StoreSink`: sealed and handed to the system when this returns, so never behind."""
-        self._reception.write(piece)
+    def write(self, piece: memoryview) -> Awaitable[None] | None:
+        """See `StoreSink`."""
+        return self._reception.write(piece)
 
     async def finish(self) -> Status:
         """See `StoreSink`."""

@@ -1,0 +1,131 @@
+"""Writing beside receiving: in order, bounded, and never into a file that is somebody else's by then."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from huisclos.archive.behind import BACKLOG, RUN, WriteBehind
+from huisclos.errors import Full
+
+
+class Slow:
+    """A `Writing` that waits to be let go, and writes down what it is asked."""
+
+    def __init__(self, *, free: bool = True) -> None:
+        self.written = bytearray()
+        self.calls: list[str] = []
+        self.go = threading.Event()
+        self.error: Full | None = None
+        if free:
+            self.go.set()
+
+    def write(self, sealed: bytes | memoryview) -> None:
+        """See the port."""
+        assert self.go.wait(10)
+        if self.error is not None:
+            raise self.error
+        assert "abandon" not in self.calls
+        self.written += sealed
+
+    def commit(self, place: str, header: bytes) -> None:
+        """See the port."""
+        self.calls.append(f"commit {place}")
+
+    def abandon(self) -> None:
+        """See the port."""
+        self.calls.append("abandon")
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 2 * RUN), max_size=12), st.booleans())
+def test_everything_leaves_in_order(sizes: list[int], beside: bool) -> None:
+    """Whatever the pieces, what was written at the commit is what was pushed."""
+
+    async def push() -> None:
+        with ThreadPoolExecutor(2) as executor:
+            behind, writing = None, Slow()
+            one = WriteBehind(writing, executor, beside=beside)
+            sent = b""
+            for number, size in enumerate(sizes):
+                piece = bytes([number]) * size
+                sent += piece
+                behind = one.push(piece)
+                if behind is not None:
+                    await behind
+                await asyncio.sleep(0)
+            one.keep(b"end")
+            await one.commit("place", b"header")
+            assert bytes(writing.written) == sent + b"end"
+            assert writing.calls == ["commit place", "abandon"]
+
+    asyncio.run(push())
+
+
+async def test_who_sends_waits_for_a_disk_that_is_behind() -> None:
+    """Beyond the backlog an awaitable is given; it is done once the disk has caught up."""
+    writing = Slow(free=False)
+    one = WriteBehind(writing, None, beside=True)
+    pushed = 0
+    while (behind := one.push(bytes(RUN))) is None:
+        pushed += RUN
+        assert pushed <= BACKLOG + RUN
+    waiting = asyncio.ensure_future(behind)
+    await asyncio.sleep(0.02)
+    assert not waiting.done()
+    writing.go.set()
+    await waiting
+    await one.commit("place", b"")
+    assert len(writing.written) == pushed + RUN
+
+
+async def test_an_error_of_the_disk_is_told_once_it_is_known() -> None:
+    """At the next push, or at the commit; and abandoning after it is quiet."""
+    for at_commit in (False, True):
+        writing = Slow()
+        writing.error = Full("no room")
+        one = WriteBehind(writing, None, beside=True)
+        assert one.push(bytes(RUN)) is None
+        await asyncio.sleep(0.05)
+        with pytest.raises(Full):
+            await (one.commit("place", b"") if at_commit else _pushed(one))
+        one.abandon()
+        assert writing.calls == ["abandon"]
+
+
+async def _pushed(one: WriteBehind) -> None:
+    one.push(b"more")
+
+
+async def test_abandoned_in_the_middle_of_a_write() -> None:
+    """The file is given up when the thread has left it, not before."""
+    writing = Slow(free=False)
+    one = WriteBehind(writing, None, beside=True)
+    one.push(bytes(RUN))
+    one.abandon()
+    assert writing.calls == []
+    writing.go.set()
+    await asyncio.sleep(0.05)
+    assert writing.calls == ["abandon"]
+
+
+async def test_cancelled_while_it_waits_for_a_write() -> None:
+    """A cancelled commit does not let go of the thread."""
+    writing = Slow(free=False)
+    one = WriteBehind(writing, None, beside=True)
+    one.push(bytes(RUN))
+    committing = asyncio.create_task(one.commit("place", b""))
+    await asyncio.sleep(0.02)
+    committing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await committing
+    one.abandon()
+    assert writing.calls == []
+    writing.go.set()
+    await asyncio.sleep(0.05)
+    assert writing.calls == ["abandon"]
