@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from huisclos.access.nouns import Right
 from tests import corpus
+from tests.peers.npm import DICOMWEB_CLIENT, npm_package
 from tests.tools import need
 from tests.web.chromium import Chromium, chromium
 from tests.web.demo import Running
@@ -100,10 +100,7 @@ SCRIPT = """async (origin) => {
 def test_javascript_client(house: Running, tmp_path: Path) -> None:
     """The client the viewer is built on, in a browser, with a session."""
     need("chromium", "certutil", "python:playwright")
-    folder = os.environ.get("HUISCLOS_DICOMWEB_CLIENT_JS", "")
-    if not folder:
-        pytest.skip("needs the npm package dicomweb-client, unpacked where HUISCLOS_DICOMWEB_CLIENT_JS says")
-    bundle = Path(folder) / "build" / "dicomweb-client.js"
+    bundle = npm_package(*DICOMWEB_CLIENT) / "build" / "dicomweb-client.js"
     with chromium(tmp_path, house) as browser:
         told = in_page(browser, house, bundle)
     assert None not in told.values(), told
