@@ -485,7 +485,7 @@ async def test_nothing_in_clear(world: World) -> None:
 
 
 async def test_an_orderly_end_leaves_manifests_alone(world: World) -> None:
-    """At the next start the folder is looked through, and what lies there as a manifest is not written over."""
+    """At the next start the folder is looked through, and what lies there as a manifest is left as it is."""
     catalog = world.start()
     await put(catalog, heading(1))
     await catalog.flush()
@@ -496,8 +496,7 @@ async def test_an_orderly_end_leaves_manifests_alone(world: World) -> None:
     before = await again.state_of(world.grant(), heading().study_uid)
     await again.flush()
     assert world.signed == signed
-    await put(again, heading(2))
-    await again.flush()
+    await put(again, heading(instance=2))
     after = await again.state_of(world.grant(), heading().study_uid)
     assert after.version == before.version + 1
     assert len(world.manifest(after).instances) == 2
