@@ -134,3 +134,50 @@ def _checks(text: str) -> frozenset[str] | None:
     if unknown := sorted(wanted - set(catalogue())):
         raise BadSetting(f"no such check: {unknown[0]}", hint="docs/reference/doors.en.md lists them")
     return wanted
+
+
+ShowPaths = Annotated[
+    bool, typer.Option("--show-paths", help="Name each place on the terminal; never in a report.")
+]
+
+
+@app.command("config")
+@own_codes
+def config(
+    paths: Paths,
+    show_paths: ShowPaths = False,
+    json: JsonFile = None,
+    html: HtmlFile = None,
+    pdf: PdfFile = None,
+    sarif: SarifFile = None,
+    csv: CsvFile = None,
+    lang: Lang = "",
+    mutes: Mutes = None,
+    baseline: Baseline = None,
+    fail_on: FailOn = "low",
+    site: Site = "",
+) -> int:
+    """Read configurations: Orthanc, Conquest, dcm4chee, Horos, OsiriX, nginx, Apache, Caddy, compose.
+
+    Orthanc's files in one folder count as one configuration, with ORTHANC__... of the environment over them.
+
+    \b
+    Example:
+      huisclos doors config /etc/orthanc /etc/nginx
+    """
+    import os
+
+    from huisclos.doors.config.files import Places, read_configs
+
+    options = Options(json, html, pdf, sarif, csv, lang, mutes, baseline, fail_on, site)
+    audit, places = begin("config", options), Places()
+    take(audit, read_configs(paths, places, os.environ))
+    code = finish(audit, options)
+    _show_paths(places.shown if show_paths else {})
+    return code
+
+
+def _show_paths(shown: dict[str, str]) -> None:
+    """Which token is which place, on stderr."""
+    for token, path in shown.items():
+        output.say(f"{token}  {path}")

@@ -35,6 +35,7 @@ class Rule:
     check: str
     verdict: Verdict
     is_open: Callable[[Observation], bool]
+    reads: Callable[[Observation], bool] = lambda _: True
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,8 @@ def judge(observations: Iterable[Observation], table: Iterable[Rule] | None = No
         Judgement(rule.check, rule.verdict, rule.is_open(seen), seen)
         for seen in observations
         for rule in rows
-        if rule.what is seen.what
+        if rule.what is seen.what and rule.reads(seen)
     ]
-
-
-def _always(_: Observation) -> bool:
-    return True
 
 
 def _status(seen: Observation) -> bool:
@@ -171,4 +168,37 @@ WEB: Final = (
     Rule(What.METRICS, "WEB-034", _P, _served),
 )
 
-ALL: Final = DICOM + WEB
+_SETTINGS: Final = {
+    "remote-without-login": "CFG-001",
+    "remote-default-login": "CFG-002",
+    "known-password": "CFG-003",
+    "always-allow": "CFG-004",
+    "unchecked-titles": "CFG-005",
+    "dicom-clear": "CFG-006",
+    "http-clear": "CFG-007",
+    "scripts": "CFG-008",
+    "loose-secret": "CFG-009",
+    "conquest": "CFG-010",
+    "arc-calling": "CFG-011",
+    "horos": "CFG-012",
+    "proxy": "CFG-014",
+    "published": "CFG-015",
+    "public-peer": "CFG-018",
+}
+"""Settings that stand open or closed, and their checks."""
+
+
+def _says(key: Key, name: str) -> Callable[[Observation], bool]:
+    return lambda seen: seen.get(key) == name
+
+
+def _stands_open(seen: Observation) -> bool:
+    return seen.get(Key.VALUE) == "open"
+
+
+CONFIG: Final = tuple(
+    Rule(What.SETTING, check, Verdict.CONFIG, _stands_open, _says(Key.SETTING, name))
+    for name, check in _SETTINGS.items()
+)
+
+ALL: Final = DICOM + WEB + CONFIG
