@@ -81,6 +81,10 @@ class HouseReport(Struct, frozen=True):
     versions: dict[str, str] = field(default_factory=dict)
     """Of what the house stands on: python, openssl, sqlite, viewer..."""
     started_at: float = 0.0
+    rows_ignored: int = 0
+    """Rows of the accounts that this archive does not vouch for: somebody wrote them, without effect."""
+    accounts_put_back: bool = False
+    """The accounts are older than the journal says: somebody removed may be back."""
 
 
 class Trust(Struct, frozen=True):

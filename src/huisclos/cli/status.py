@@ -106,6 +106,18 @@ def _findings(root: str, report: HouseReport, gate: GateState) -> list[dict[str,
             f"huisclos journal verify {root}",
         ),
         (
+            report.accounts_put_back,
+            "accounts-put-back",
+            "The accounts are older than the journal says: whoever was removed since may be back.",
+            "look at the page People, then restore accounts.sqlite from the newest backup",
+        ),
+        (
+            report.rows_ignored > 0,
+            "accounts-written-to",
+            "Rows of the accounts were not written by this archive; they have no effect.",
+            "find out who can write to the archive's folder",
+        ),
+        (
             bool(gate.damaged),
             "holder-damaged",
             "A holder's key file is damaged.",

@@ -12,6 +12,9 @@ from huisclos.errors import BadSetting
 
 FORMAT: Final = 1
 """Of the folder's layout."""
+MAX_DECLARED: Final = 16
+SHORTEST: Final = {4: 16, 6: 32}
+"""Bits of a declared network at least, by version of IP: what one practice can own, and no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +80,12 @@ def load_settings(text: str) -> ArchiveSettings:
         networks = tuple(ip_network(text) for text in given.pop("declared_networks", ()))
     except ValueError:
         raise BadSetting("declared_networks: write prefixes like 100.64.3.0/24") from None
-    if any(network.prefixlen == 0 for network in networks):
-        raise BadSetting("declared_networks: the whole Internet is not a network of yours")
+    too_large = any(network.prefixlen < SHORTEST[network.version] for network in networks)
+    if too_large or len(networks) > MAX_DECLARED:
+        raise BadSetting(
+            "declared_networks: a network of yours is no larger than a /16 of IPv4 or a /32 of IPv6",
+            hint=f"name your own prefixes, {MAX_DECLARED} at most; the Internet is not one of them",
+        )
     return ArchiveSettings(declared_networks=networks, **given)
 
 

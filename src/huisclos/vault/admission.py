@@ -7,6 +7,7 @@ knocks is kept in memory, bounded; the journal keeps the refusals for good.
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +26,10 @@ from huisclos.vault.people import PeopleService
 
 TITLE: Final = "HUISCLOS"
 MAX_KNOCKS: Final = 100
+KNOCKS_PER_ADDRESS: Final = 16
+_JOURNALLED_PER_ADDRESS: Final = 8
+_JOURNALLED: Final = 64
+"""Entries about knocks in a minute, of one address and in all; the list counts the others."""
 _KNOCK_EVERY: Final = 60.0
 """Seconds between two journal entries about the same knock: a stuck modality must not fill the disk."""
 _CODES: Final = {
@@ -50,6 +55,24 @@ class _Knocked:
     journalled_at: float
 
 
+class _Tempo:
+    """How many knocks go into the journal: whoever claims ever new titles must not fill the disk."""
+
+    def __init__(self) -> None:
+        self._since = 0.0
+        self._counts: Counter[str] = Counter()
+
+    def may(self, address: str, now: float) -> bool:
+        """Whether one more from here is written in this minute; it counts as written."""
+        if now - self._since >= _KNOCK_EVERY:
+            self._since = now
+            self._counts.clear()
+        if self._counts[address] >= _JOURNALLED_PER_ADDRESS or self._counts.total() >= _JOURNALLED:
+            return False
+        self._counts[address] += 1
+        return True
+
+
 class Doorkeeper:
     """Admission of associations, knocks, and when each peer was last heard."""
 
@@ -58,6 +81,7 @@ class Doorkeeper:
         self._people = people
         self._knocks: dict[tuple[str, str, str, KnockReason], _Knocked] = {}
         self._heard: dict[str, Heard] = {}
+        self._tempo = _Tempo()
         self.public_knock = False
         """A connection from a far address was turned away since the start (P11)."""
 
@@ -171,7 +195,7 @@ class Doorkeeper:
         await self.heard(peer_id, 0)
         quarantine = self._core.ledger.get(PeerBody, peer_id) is None
         source = Source(ActorKind.PEER, peer_id, peer.title, asked.address, quarantine)
-        return AssociationVerdict(source, may, warning=warning)
+        return AssociationVerdict(self._core.sources.name(source), may, warning=warning)
 
     async def _refuse(self, asked: AssociationAsked, reason: KnockReason) -> AssociationVerdict:
         now = self._core.now()
@@ -184,9 +208,7 @@ class Doorkeeper:
             and is_private(parse_address(asked.address))
         )
         if known is None:
-            if len(self._knocks) >= MAX_KNOCKS:
-                oldest = min(self._knocks, key=lambda held: self._knocks[held].knock.last_at)
-                del self._knocks[oldest]
+            self._make_room(asked.address)
             knock = Knock(
                 secrets.token_hex(8),
                 _printable(asked.calling),
@@ -203,7 +225,7 @@ class Doorkeeper:
             known = self._knocks[key] = _Knocked(knock, 0.0)
         else:
             known.knock = msgspec.structs.replace(known.knock, last_at=now, count=known.knock.count + 1)
-        if now - known.journalled_at >= _KNOCK_EVERY:
+        if now - known.journalled_at >= _KNOCK_EVERY and self._tempo.may(asked.address, now):
             known.journalled_at = now
             await self._core.journal(
                 self._core.entry(
@@ -215,6 +237,17 @@ class Doorkeeper:
                 )
             )
         return AssociationVerdict(reason=reason, called_other=reason is KnockReason.CALLED_OTHER)
+
+    def _make_room(self, address: str) -> None:
+        """Let go of the oldest knock when there are too many, of this address first.
+
+        So that whoever knocks under ever new titles does not push everybody else out of the list.
+        """
+        mine = [key for key in self._knocks if key[2] == address]
+        if len(mine) < KNOCKS_PER_ADDRESS and len(self._knocks) < MAX_KNOCKS:
+            return
+        candidates = mine if len(mine) >= KNOCKS_PER_ADDRESS else list(self._knocks)
+        del self._knocks[min(candidates, key=lambda held: self._knocks[held].knock.last_at)]
 
     def _by_title(self, title: str) -> dict[str, PeerBody]:
         known = dict(self._people.waiting_peers()) | self._core.ledger.all(PeerBody)

@@ -106,6 +106,13 @@ class Chronicle:
             await self._catch_up()
             return await asyncio.to_thread(self._lines.oldest_first, offset, limit, identity)
 
+    async def last_set(self) -> int:
+        """The newest version of the accounts that the journal speaks of; 0 for none. Raises `Locked`."""
+        identity = self._core.secret.identity
+        async with self._reading:
+            await self._catch_up()
+            return await asyncio.to_thread(self._lines.last_set, identity)
+
     async def _page(self, asked: JournalAsked) -> JournalPage:
         identity = self._core.secret.identity
         async with self._reading:

@@ -14,17 +14,30 @@ from huisclos.access.accounts import UserBody
 from huisclos.access.nouns import Actor, ActorKind, Right
 from huisclos.access.ports import Accounts
 from huisclos.archive.ports import ObjectStore
-from huisclos.errors import Full, HouseOpen, Locked, NotFound, NotGranted, StoreError, Unreachable
+from huisclos.errors import (
+    Full,
+    HouseOpen,
+    Locked,
+    NotFound,
+    NotGranted,
+    StoreError,
+    Tampered,
+    Unreachable,
+)
 from huisclos.journal.entries import Act, Entry
-from huisclos.seal import RecordKey, X25519Recipient, unseal
+from huisclos.seal import RecordKey, X25519Recipient
 from huisclos.vault import places
 from huisclos.vault.holders import Holders
 from huisclos.vault.ledger import Ledger
 from huisclos.vault.pen import Pen
 from huisclos.vault.secret import ArchiveSecret
+from huisclos.vault.signed_key import open_key
+from huisclos.vault.sources import Sources
 
 CONSOLE = Actor(ActorKind.CONSOLE, "console", "console", frozenset(Right))
 HOUSE = Actor(ActorKind.HOUSE, "house", "house", frozenset(Right))
+RECORD_KEY_FOR = b"huisclos record key v1\0"
+"""What the archive signs with `keys/index.age`."""
 
 
 class Core:
@@ -57,6 +70,9 @@ class Core:
         self.unlocked_by = ""
         self.unlocked_holder = ""
         self.unlocked_at = 0.0
+        self.sources = Sources()
+        self.put_back = False
+        """The accounts are older than the journal says: found at unlock."""
         self._waiting: list[tuple[tuple[Entry, ...], asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -83,11 +99,26 @@ class Core:
     def records(self) -> RecordKey:
         """The key of sealed records. Raises `Locked`."""
         if self._records is None:
-            self._records = RecordKey(unseal(self.store.read(places.RECORD_KEY), [self.secret.identity]))
+            self._records = RecordKey(self.record_key())
         return self._records
 
+    def record_key(self) -> bytes:
+        """The key of sealed records, for the finder. Raises `Locked`, `Tampered`, `NotFound`."""
+        return open_key(self.secret, RECORD_KEY_FOR, self.store.read(places.RECORD_KEY))
+
     def take(self, secret: ArchiveSecret, holder_id: str, name: str) -> None:
-        """Be unlocked from now on."""
+        """Be unlocked from now on.
+
+        Raises `Tampered` when the public keys this process has used since it was started are not those
+        of the secret: the files may have been put back since.
+        """
+        used = str(self.recipient), self.verify_key.public_bytes_raw().hex()
+        if used != (secret.recipient, secret.signing_public):
+            raise Tampered(
+                "this house was started with public keys that are not the archive's",
+                hint="somebody exchanged keys/: what was received since is sealed to a stranger; "
+                "see that keys/ is whole, then start again",
+            )
         self._secret = secret
         self.grant_key = secrets.token_bytes(32)
         self.since = self.unlocked_at = self.now()

@@ -13,10 +13,12 @@ from huisclos.certificates import make_authority, make_leaf
 from huisclos.journal.chain import KEY
 from huisclos.seal import X25519Identity, seal
 from huisclos.vault import places
+from huisclos.vault.core import RECORD_KEY_FOR
 from huisclos.vault.first_key import seal_first_key
 from huisclos.vault.holders import HolderKind, Holders
 from huisclos.vault.pen import create_journal
 from huisclos.vault.secret import ArchiveSecret
+from huisclos.vault.signed_key import seal_key
 
 
 class Opener(msgspec.Struct, frozen=True):
@@ -48,7 +50,7 @@ def create_archive(
     recipients = [secret.identity.recipient]
     store.put(places.RECIPIENT, secret.recipient.encode() + b"\n")
     store.put(places.SIGNING, secret.signing_public.encode() + b"\n")
-    store.put(places.RECORD_KEY, seal(secrets.token_bytes(32), recipients))
+    store.put(places.RECORD_KEY, seal_key(secret, RECORD_KEY_FOR, secrets.token_bytes(KEY)))
     authority = make_authority(host, now)
     store.put(places.CA_KEY, seal(authority.key, recipients))
     store.put(places.CA, authority.certificate)

@@ -7,6 +7,7 @@ signs its head before anything is opened; locking narrows, so it never waits on 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -14,12 +15,12 @@ from huisclos.access.accounts import UserBody
 from huisclos.access.gate import DarkReceipt, GateState, Unlocked
 from huisclos.access.nouns import Actor, ActorKind, Proof, Right
 from huisclos.archive.nouns import Deposit
-from huisclos.errors import NoIdentityMatch, TooManyAttempts, WrongPassphrase
+from huisclos.errors import DamagedHolder, NoIdentityMatch, TooManyAttempts, WrongPassphrase
 from huisclos.journal.entries import Act
 from huisclos.vault.chronicle import Chronicle
 from huisclos.vault.core import HOUSE, Core
 from huisclos.vault.hashing import canonical
-from huisclos.vault.holders import is_recovery_key
+from huisclos.vault.holders import HolderKind, is_recovery_key
 from huisclos.vault.keeper import Vaultkeeper
 from huisclos.vault.people import PeopleService
 from huisclos.vault.secret import ArchiveSecret
@@ -28,6 +29,9 @@ from huisclos.vault.sessions import Sessions
 FREE_ATTEMPTS: Final = 3
 LONGEST_WAIT: Final = 60.0
 """Seconds; scrypt already costs a second an attempt."""
+MAX_WAITING: Final = 8
+"""Attempts that wait for the one under way; each costs a second and 256 MiB."""
+MAX_WAITING_PER_ADDRESS: Final = 2
 
 
 class GateService:
@@ -52,6 +56,8 @@ class GateService:
         self.on_unlocked: Callable[[], Awaitable[None]] = _nothing
         """Work that had to wait for the secret."""
         self._attempt = asyncio.Lock()
+        self._trying: Counter[str] = Counter()
+        """Attempts not yet answered, by address; empty for the console."""
         self._wrong = 0
         self._hear_again_at = 0.0
         self._dark: dict[str, DarkReceipt] = {}
@@ -72,17 +78,31 @@ class GateService:
 
     async def unlock(self, passphrase: str, name: str, address: str) -> Unlocked:
         """See `Gate`."""
-        if self._core.now() < self._hear_again_at:
-            wait = round(self._hear_again_at - self._core.now()) or 1
-            raise TooManyAttempts(f"too many wrong attempts: wait {wait} s, then try again")
-        async with self._attempt:
-            try:
-                secret, holder_id = await asyncio.to_thread(self._open, passphrase)
-            except (WrongPassphrase, NoIdentityMatch):
-                await self._wrong_attempt(name, address)
-                raise
-            self._wrong, self._hear_again_at = 0, 0.0
-            return await self._unlocked(secret, holder_id, passphrase, address)
+        self._check_wait(address)
+        if self._trying.total() >= MAX_WAITING or self._trying[address] >= MAX_WAITING_PER_ADDRESS:
+            raise TooManyAttempts("somebody is unlocking: wait 5 s, then try again")
+        self._trying[address] += 1
+        try:
+            async with self._attempt:
+                # again: those that came together must not slip past the wait of the first
+                self._check_wait(address)
+                try:
+                    secret, holder_id = await asyncio.to_thread(self._open, passphrase)
+                except (WrongPassphrase, NoIdentityMatch, DamagedHolder):
+                    await self._wrong_attempt(name, address)
+                    raise
+                self._wrong, self._hear_again_at = 0, 0.0
+                return await self._unlocked(secret, holder_id, passphrase, address)
+        finally:
+            self._trying[address] -= 1
+            self._trying += Counter()  # drops those who wait no more
+
+    def _check_wait(self, address: str) -> None:
+        # the console's account can try passphrases on the holders' files anyway, so nobody on the
+        # network may keep it waiting
+        left = self._hear_again_at - self._core.now()
+        if address and left > 0:
+            raise TooManyAttempts(f"too many wrong attempts: wait {round(left) or 1} s, then try again")
 
     async def unlock_with(self, secret: ArchiveSecret, holder_id: str, address: str) -> Unlocked:
         """Unlock with a secret that another service opened: the set-up."""
@@ -104,7 +124,8 @@ class GateService:
         await self._announce("locking")
         await self._keeper.end()
         self._sessions.end_all()
-        await self._core.journal(self._core.entry(Act.LOCKED, actor, address=address))
+        counts = {"set": self._core.ledger.version}
+        await self._core.journal(self._core.entry(Act.LOCKED, actor, address=address, counts=counts))
         await self._chronicle.leave()
         self._core.forget()
         self._keeper.close_batches()
@@ -121,14 +142,18 @@ class GateService:
             self._dark[label] = DarkReceipt(label, before.objects + deposit.objects, self._core.now())
 
     def _open(self, passphrase: str) -> tuple[ArchiveSecret, str]:
+        holders = self._core.holders
         try:
-            return self._core.holders.open(passphrase)
+            secret, holder_id = holders.open(passphrase)
         except WrongPassphrase:
             # as typed first, since a passphrase file is taken to the letter; then as people mean it
             meant = canonical(passphrase)
             if is_recovery_key(passphrase) or meant == passphrase:
                 raise
-            return self._core.holders.open(meant)
+            secret, holder_id = holders.open(meant)
+        if self._core.owners() and holders.about(secret, holder_id).kind is HolderKind.SET_UP:
+            raise WrongPassphrase("the set-up link was used: it opens nothing any more")
+        return secret, holder_id
 
     async def _unlocked(self, secret: ArchiveSecret, holder_id: str, opener: str, address: str) -> Unlocked:
         core = self._core
@@ -138,6 +163,7 @@ class GateService:
             core.take(secret, holder_id, about.name)
             actor = Actor(ActorKind.USER, about.user_id or holder_id, about.name, frozenset())
             head = await self._chronicle.verify_now()
+            core.put_back = await self._chronicle.last_set() > core.ledger.version
             objects = sum(receipt.objects for receipt in received)
             entries = [
                 core.entry(
@@ -150,6 +176,8 @@ class GateService:
             ]
             if not head.holds:
                 entries.append(core.entry(Act.BROKEN, HOUSE, counts={"entry": head.broken_at}))
+            if core.put_back:
+                entries.append(core.entry(Act.BROKEN, HOUSE, what="accounts-put-back"))
             await core.journal(*entries)
             self._keeper.close_batches()
             await self.on_unlocked()
@@ -157,7 +185,8 @@ class GateService:
         session = None
         if about.user_id and opener:
             user = core.ledger.get(UserBody, about.user_id)
-            if user is not None and not user.disabled:
+            # the description of a holder can be written by anybody, the user's row by the archive alone
+            if user is not None and not user.disabled and user.holder_id == holder_id:
                 session = await self._sessions.open_for(about.user_id, address)
         self._dark.clear()
         return Unlocked(about.name, received, session, len(self._people.pending_asked()))

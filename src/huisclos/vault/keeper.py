@@ -157,8 +157,9 @@ class Vaultkeeper:
         """See `Keeper`."""
         async with self._opening:
             now = self._core.now()
+            self._batches = {other: open_ for other, open_ in self._batches.items() if open_.until >= now}
             known = self._batches.get(source)
-            if known is None or known.until < now:
+            if known is None:
                 key = await asyncio.to_thread(self._new_batch, source, now)
                 known = self._batches[source] = _OpenBatch(key, source, now + _BATCH_LIFE)
             return known.key
@@ -172,7 +173,7 @@ class Vaultkeeper:
         """See `Keeper`."""
         actor = await self._sessions.actor(proof)
         await self._core.demand(actor, Right.STORE, address=proof.address)
-        return Source(actor.kind, actor.id, actor.name, proof.address)
+        return self._core.sources.name(Source(actor.kind, actor.id, actor.name, proof.address))
 
     # HouseKeys, StudyKeys, Signer
 

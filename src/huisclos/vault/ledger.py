@@ -1,7 +1,8 @@
 """The accounts as the vault trusts them: every row signed, and the set of rows vouched for by one more.
 
 A row that nobody signed, or an older copy put back, has no effect, locked or not; what was
-ignored is told, so that the state page can show it.
+ignored is told, so that the state page can show it. The whole set put back as it once was holds by
+itself: only the journal knows a newer one, and the gate compares at unlock.
 """
 
 from __future__ import annotations

@@ -24,6 +24,9 @@ CACHED: Final = 4096
 SLICE: Final = 2000
 """Entries opened at a stretch: about 0.15 s."""
 MAX_PAGE: Final = 1000
+LOOKED_BACK: Final = 50_000
+"""Entries: more than a night of continuous receiving makes, and about 4 s."""
+_ENDS: Final = frozenset({Act.LOCKED.value, Act.UNLOCKED.value})
 _UNREAD: Final = -1
 _NONE: Final = -2
 _KINDS: Final = {kind.value: kind for kind in ActorKind}
@@ -92,6 +95,19 @@ class Lines:
         """Entries from sequence `offset` on."""
         last = min(len(self), max(offset, 0) + min(max(limit, 1), MAX_PAGE))
         return tuple(self._line(sequence, identity) for sequence in range(max(offset, 0), last))
+
+    def last_set(self, identity: X25519Identity) -> int:
+        """The highest version of the accounts in the entries since the archive was last locked or unlocked.
+
+        Looks at `LOOKED_BACK` entries at most; 0 if none of them speaks of the accounts.
+        """
+        highest = 0
+        for sequence in range(len(self) - 1, max(-1, len(self) - 1 - LOOKED_BACK), -1):
+            line = self._line(sequence, identity)
+            highest = max(highest, line.counts.get("set", 0))
+            if line.act in _ENDS and "set" in line.counts:
+                break
+        return highest
 
     def _matching(self, asked: JournalAsked) -> list[int]:
         actor = self._actors.get(asked.actor_id, _NONE) if asked.actor_id else None

@@ -12,10 +12,10 @@ from typing import Final, Protocol
 import msgspec
 
 from huisclos.access.admission import PeerDoor
-from huisclos.access.chronicle import JournalReader
+from huisclos.access.chronicle import Change, JournalReader
 from huisclos.access.gate import Gate, SetUp
 from huisclos.access.house import HouseState
-from huisclos.access.nouns import Proof, ProofKind
+from huisclos.access.nouns import ActorKind, Proof, ProofKind, Source
 from huisclos.access.peers import Peers
 from huisclos.access.people import People
 from huisclos.access.sessions import Door
@@ -42,6 +42,7 @@ from huisclos.vault.ports import Echoer
 from huisclos.vault.recovery import Recovery
 from huisclos.vault.sessions import Sessions
 from huisclos.vault.setup import SetUpService
+from huisclos.vault.sources import Sources
 from huisclos.vault.state import StateService
 
 TICK: Final = 15 * 60.0
@@ -97,6 +98,8 @@ class VaultServices:
         self.console = ConsoleService(
             core, self.people, self.peers, self.recovery, self.chronicle, self.state
         )
+        self.declared: tuple[str, ...] = ()
+        """Networks that the settings declare near (P11)."""
         self.addresses: tuple[str, ...] = ()
         """What the listeners are bound to: names the leaf must carry."""
         self.gate.on_unlocked = self._after_unlocking
@@ -141,14 +144,13 @@ class VaultServices:
             ),
         }
         for port, implementation, only in tables.get(role, ()):
-            guard = None if role == "cli" else _no_console
+            guard = None if role == "cli" else _face_guard(role, self.core.sources)
             serve(methods, port, implementation, only=only, guard=guard)
         return methods
 
     async def finder_keys(self) -> FinderKeys:
         """See `FinderOpening`."""
-        sealed = await asyncio.to_thread(self.core.store.read, places.RECORD_KEY)
-        return FinderKeys(unseal(sealed, [self.core.secret.identity]), self.core.grant_key)
+        return FinderKeys(await asyncio.to_thread(self.core.record_key), self.core.grant_key)
 
     def _count(self, deposits: tuple[Deposit, ...]) -> None:
         self.state.last_received_at = self.core.now()
@@ -176,6 +178,11 @@ class VaultServices:
     async def begin(self) -> None:
         """The first entry of this start, and from then on a tick when nothing happens."""
         await self.core.journal(self.core.entry(Act.STARTED, HOUSE, what=socket.gethostname()[:64]))
+        for network in self.declared:
+            opened = self.core.entry(
+                Act.CHANGED, HOUSE, what=Change.SETTING_CHANGED, subject=f"declared_networks {network}"
+            )
+            await self.core.journal(opened)
         if self.core.pen.problem:
             await self.core.journal(self.core.entry(Act.BROKEN, HOUSE))
 
@@ -197,8 +204,20 @@ class VaultServices:
         self.core.pen.close()
 
 
-def _no_console(asked: msgspec.Struct) -> None:
-    for name in asked.__struct_fields__:
-        value = getattr(asked, name)
-        if isinstance(value, Proof) and value.kind is ProofKind.CONSOLE:
-            raise NotGranted("the console's proof is the command line's own channel")
+def _face_guard(role: str, sources: Sources) -> Callable[[msgspec.Struct], None]:
+    """What no face may say: that it is the console, or has objects from whom the vault did not name to it."""
+
+    def guard(asked: msgspec.Struct) -> None:
+        for name in asked.__struct_fields__:
+            value = getattr(asked, name)
+            if isinstance(value, Proof) and value.kind is ProofKind.CONSOLE:
+                raise NotGranted("the console's proof is the command line's own channel")
+            for one in value if isinstance(value, tuple) else (value,):
+                source = one.source if isinstance(one, Deposit) else one
+                # what the scribe settles came from the house's own batches
+                if isinstance(source, Source) and role != "scribe":
+                    sources.check(source)
+                    if (source.kind is ActorKind.PEER) != (role == "reception"):
+                        raise NotGranted("peers send to reception, people and programs to web")
+
+    return guard

@@ -119,6 +119,8 @@ class StateService:
             version=__version__,
             versions={**_versions(), **around.versions},
             started_at=self._started_at,
+            rows_ignored=core.ledger.ignored,
+            accounts_put_back=core.put_back,
         )
 
     async def trust(self) -> Trust:

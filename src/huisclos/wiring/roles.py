@@ -114,6 +114,7 @@ async def _vault(child: Child, plan: HousePlan) -> None:
         if bound.name.startswith("dicom")
     )
     services.addresses = tuple({address for bound in plan.bound for address in bound.addresses})
+    services.declared = tuple(map(str, archive.settings.declared_networks))
     services.peers.lan = any(len(bound.addresses) > 1 for bound in plan.bound)
     child.serve_to(services.methods)
     await services.begin()
