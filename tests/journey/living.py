@@ -245,39 +245,38 @@ class Person:
 
     def __init__(self, house: Living, origin: str = "http") -> None:
         self._origin = house.url(origin)
-        context = ssl.create_default_context(cafile=str(house.archive / "tls" / "ca.pem"))
-        self.http = httpx.Client(base_url=self._origin, verify=context, timeout=60, follow_redirects=False)
-        self.http.headers["Accept"] = "text/html"
-        self.http.headers["Accept-Language"] = "en"
+        self._context = ssl.create_default_context(cafile=str(house.archive / "tls" / "ca.pem"))
+        self.cookies = httpx.Cookies()
 
     def get(self, path: str) -> httpx.Response:
         """A page, as a person opens it."""
-        return self.http.get(path, headers={"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate"})
+        return self._send("GET", path, {"Sec-Fetch-Mode": "navigate"})
 
     def ask(self, path: str, **headers: str) -> httpx.Response:
         """What a script of a page reads."""
-        return self.http.get(
-            path, headers={"Sec-Fetch-Site": "same-origin", "Accept": "application/json", **headers}
-        )
+        return self._send("GET", path, {"Accept": "application/json", **headers})
 
     def post(self, path: str, form: Mapping[str, str] | None = None) -> httpx.Response:
         """A form, as a browser posts it."""
-        return self.http.post(
-            path, data=dict(form or {}), headers={"Sec-Fetch-Site": "same-origin", "Origin": self._origin}
-        )
+        return self._send("POST", path, {"Origin": self._origin}, data=dict(form or {}))
 
     def upload(self, content: bytes) -> httpx.Response:
         """A file dropped on the page."""
-        return self.http.post(
-            "/upload",
-            content=content,
-            headers={
-                "Sec-Fetch-Site": "same-origin",
-                "Origin": self._origin,
-                "Content-Type": "application/octet-stream",
-                "Accept": "application/json",
-            },
-        )
+        headers = {
+            "Origin": self._origin,
+            "Content-Type": "application/octet-stream",
+            "Accept": "application/json",
+        }
+        return self._send("POST", "/upload", headers, content=content)
+
+    def _send(self, method: str, path: str, headers: Mapping[str, str], **body: Any) -> httpx.Response:
+        always = {"Sec-Fetch-Site": "same-origin", "Accept": "text/html", "Accept-Language": "en"}
+        with httpx.Client(
+            base_url=self._origin, verify=self._context, cookies=self.cookies, timeout=60
+        ) as client:
+            answer = client.request(method, path, headers={**always, **headers}, **body)
+            self.cookies = client.cookies
+        return answer
 
     def login(self, name: str, password: str) -> None:
         """Log in; fails unless it works."""
