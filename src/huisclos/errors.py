@@ -1,7 +1,7 @@
 """Every error of the house, drawn as one tree.
 
 HuisclosError                   exit 1    a sentence and a hint; never patient data
-  Usage                         exit 2    BadSetting, NoSecret
+  Usage                         exit 2    BadSetting, NoSecret, WeakPassword
   Refused                       exit 3    NotAdmitted (SessionIdle, PasswordDue), NotGranted, Locked,
                                           WrongPassphrase, TooManyAttempts
   NotFound                      exit 4    ArchiveNotFound, StudyNotFound, InstanceNotFound
@@ -52,6 +52,12 @@ class NoSecret(Usage):
     """A secret is needed and no way to get one was given."""
 
     kind = "no-secret"
+
+
+class WeakPassword(Usage):
+    """A password or passphrase that would be guessed."""
+
+    kind = "weak-password"
 
 
 class Refused(HuisclosError):

@@ -38,6 +38,7 @@ from huisclos.errors import (
     Locked,
     NotAdmitted,
     NotGranted,
+    WeakPassword,
     WrongPassphrase,
 )
 from tests.archive.world import Finder
@@ -347,6 +348,10 @@ class TheSetUp:
 
     async def finish_owner(self, ticket: str, passphrase: str) -> Login:
         """See the port."""
+        if len(passphrase) < 12:
+            raise WeakPassword("too short")
+        if passphrase[:-1] == PASSPHRASE[:-1] and passphrase != PASSPHRASE:
+            raise WrongPassphrase("a slip")
         self.house.put_user(self.name, Role.OWNER, holder=True)
         self.house.stage = Stage.RECOVERY
         return Login(self.house.sessions[self.house.session_for(self.name)])

@@ -34,6 +34,11 @@ async def test_five_steps(browser: Browser, world: World) -> None:
     assert 'value="Camille Neuve"' in weak.text
     await browser.submit("/set-up/who", {"name": "Camille Neuve", "password": PASSWORD})
     assert PASSPHRASE in (await browser.see("/set-up")).text
+    guessed = await browser.submit("/set-up/passphrase", {"passphrase": "hello"})
+    assert "This would be guessed" in guessed.text
+    assert PASSPHRASE in guessed.text
+    slipped = await browser.submit("/set-up/passphrase", {"passphrase": PASSPHRASE[:-1] + "x"})
+    assert "letter by letter" in slipped.text
     opened = await browser.submit("/set-up/passphrase", {"passphrase": PASSPHRASE})
     browser.show(cookie(opened, "__Host-session"))
     assert "Step 3 of 5" in (await browser.see("/set-up")).text

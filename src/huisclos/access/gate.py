@@ -126,7 +126,8 @@ class SetUp(Protocol):
     async def finish_owner(self, ticket: str, passphrase: str) -> Login:
         """Step 2: the first holder and the owner exist, the archive is unlocked, the owner is logged in.
 
-        Raises `BadSetting` when the passphrase is too weak, `NotAdmitted`.
+        Raises `WeakPassword` when the passphrase would be guessed, `WrongPassphrase` when it is the suggested
+        one with a slip, `BadSetting` before step 1, `NotAdmitted`.
         """
 
     async def recovery(self, proof: Proof) -> RecoveryKey:

@@ -19,7 +19,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from zxcvbn import zxcvbn
 
 from huisclos.access.sessions import PasswordFault
-from huisclos.errors import Usage
+from huisclos.errors import WeakPassword
 
 BITS: Final = 79.5
 """80 asked; 12 characters of four classes, the rule's own example, come to 79.6."""
@@ -31,12 +31,6 @@ _WORDS: Final = 7
 
 _hasher: Final = PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=2)
 """RFC 9106 section 4, second recommended option (64 MiB), 2 lanes for a 2-core machine."""
-
-
-class WeakPassword(Usage):
-    """A password that would be guessed."""
-
-    kind = "weak-password"
 
 
 _SENTENCES: Final = {

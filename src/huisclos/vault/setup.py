@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from typing import Final
 
 from huisclos.access.accounts import PeerBody
@@ -18,9 +19,9 @@ from huisclos.access.gate import RecoveryKey, SetUpState, Stage
 from huisclos.access.nouns import Proof, Right, Role
 from huisclos.access.passwords import check_password
 from huisclos.access.sessions import Login, PasswordFault
-from huisclos.errors import BadSetting, HuisclosError, NotAdmitted, TooManyAttempts
+from huisclos.errors import BadSetting, HuisclosError, NotAdmitted, TooManyAttempts, WrongPassphrase
 from huisclos.journal.entries import Act
-from huisclos.seal import PASSPHRASE_WORDS, generate_passphrase, tidy_passphrase
+from huisclos.seal import generate_passphrase, tidy_passphrase
 from huisclos.vault.core import CONSOLE, Core
 from huisclos.vault.gate import GateService
 from huisclos.vault.holders import HolderKind
@@ -32,6 +33,8 @@ from huisclos.vault.sessions import Sessions
 LINK_LIFE: Final = 15 * 60.0
 """Seconds a set-up link lives."""
 MAX_ATTEMPTS: Final = 10
+_NEARLY: Final = 0.8
+"""Alike by this share, two passphrases are one and a slip of the hand."""
 
 
 @dataclass(slots=True)
@@ -58,6 +61,7 @@ class SetUpService:
         self._recovery = recovery
         self._link_until = core.now() + LINK_LIFE
         self._attempts = 0
+        self._checking = asyncio.Lock()
         self._ticket: _Ticket | None = None
         self._modality_done = bool(core.owners()) and recovery.confirmed_at() > 0
 
@@ -71,6 +75,10 @@ class SetUpService:
         """See `SetUp`."""
         if address and not is_loopback(parse_address(address)):
             raise NotAdmitted("the set-up link works on this machine only")
+        async with self._checking:  # or two that come together would both spend it
+            return await self._check(secret)
+
+    async def _check(self, secret: str) -> str:
         if self._core.owners():
             raise NotAdmitted("this archive is set up already", hint="log in, or unlock it at the gate")
         if self._ticket is not None or self._core.now() >= self._link_until:
@@ -110,8 +118,9 @@ class SetUpService:
         if not held.name:
             raise BadSetting("say who you are first")
         passphrase = tidy_passphrase(passphrase)
-        if len(passphrase.split()) < PASSPHRASE_WORDS:
-            check_password(passphrase, names=(held.name,))
+        if slipped(passphrase, held.suggested):
+            raise WrongPassphrase("this is the suggested passphrase with a slip")
+        check_password(passphrase, names=(held.name,))
         now = self._core.now()
         holder_id = await asyncio.to_thread(
             self._core.holders.add, held.secret, passphrase, HolderKind.PASSPHRASE, held.name, now
@@ -156,3 +165,8 @@ class SetUpService:
         if self._ticket is None or not secrets.compare_digest(self._ticket.ticket, ticket):
             raise NotAdmitted("this set-up was begun elsewhere, or is over")
         return self._ticket
+
+
+def slipped(typed: str, suggested: str) -> bool:
+    """Whether the suggested one was meant: on paper one way and in force another, it would be lost."""
+    return typed != suggested and SequenceMatcher(None, typed, suggested).ratio() >= _NEARLY

@@ -108,14 +108,17 @@ async def who(request: Request) -> Response:
 
 async def passphrase(request: Request) -> Response:
     """Step 2: from here on there is an owner, and the archive is unlocked."""
-    site, form = site_of(request), await read_form(request)
+    site, form, words = site_of(request), await read_form(request), words_of(request)
     ticket = request.cookies.get(SET_UP_COOKIE, "")
     try:
         done = await site.set_up.finish_owner(ticket, form.get("passphrase", ""))
     except NotAdmitted:
         return _over(see("/set-up"))
+    except WrongPassphrase:
+        slip = words.gettext("This is nearly the one drawn for you, but not quite. Compare letter by letter.")
+        return await _step(request, Stage.PASSPHRASE, ticket, slip)
     except Usage as error:
-        return await _step(request, Stage.PASSPHRASE, ticket, refused(error, words_of(request)))
+        return await _step(request, Stage.PASSPHRASE, ticket, refused(error, words))
     response: Response = _over(see("/set-up"))
     return keep_session(response, done.session, timestamp()) if done.session else response
 
