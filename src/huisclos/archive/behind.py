@@ -7,11 +7,13 @@ is behind: on the loop it would hold up every association. Bytes leave in order,
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable
 from concurrent.futures import Executor
 from typing import Final
 
 from huisclos.archive.ports import Writing
+from huisclos.errors import HuisclosError, Unreachable
 
 RUN: Final = 256 * 1024
 """Bytes that are worth a thread's attention; what is left at the end leaves with the commit."""
@@ -32,6 +34,10 @@ class WriteBehind:
         self._waiting: list[bytes] = []
         self._held = 0
         self._run: asyncio.Future[None] | None = None
+        self._landed = threading.Event()
+        """Set while no run is on its way."""
+        self._landed.set()
+        self._failed: HuisclosError | None = None
         self._committing = False
 
     def push(self, sealed: bytes) -> Awaitable[None] | None:
@@ -56,13 +62,14 @@ class WriteBehind:
 
     async def commit(self, place: str, header: bytes) -> None:
         """Write what is left, then as `Writing.commit`; it goes on to its end also if cancelled."""
-        if self._run is not None:
-            await self._landed()
-        rest = self._take()
+        before, rest = self._landed, self._take()
         self._committing = True
 
         def commit() -> None:
             try:
+                before.wait()
+                if self._failed is not None:
+                    raise self._failed
                 _write(self._writing, rest)
                 self._writing.commit(place, header)
             finally:
@@ -83,37 +90,38 @@ class WriteBehind:
 
     def _start(self) -> None:
         pieces = self._take()
-        loop = asyncio.get_running_loop()
-        self._run = loop.run_in_executor(self._executor, _write, self._writing, pieces)
-        self._run.add_done_callback(_heard)
+        landed = self._landed = threading.Event()
+        self._failed = Unreachable("the object was not written whole")
+
+        def write() -> None:
+            try:
+                _write(self._writing, pieces)
+                self._failed = None
+            except HuisclosError as error:
+                self._failed = error
+            finally:
+                landed.set()
+
+        self._run = asyncio.get_running_loop().run_in_executor(self._executor, write)
 
     def _take(self) -> list[bytes]:
         pieces, self._waiting, self._held = self._waiting, [], 0
         return pieces
 
-    def _look(self) -> None:
-        run, self._run = self._run, None
-        if run is not None:
-            run.result()
-
-    async def _landed(self) -> None:
-        """Wait for the run, which a cancelled wait must not cancel: its thread would go on unseen."""
+    async def _caught_up(self) -> None:
+        # A cancelled wait must not cancel the run: its thread would go on unseen.
         if self._run is not None:
             await asyncio.wait([self._run])
-            self._look()
-
-    async def _caught_up(self) -> None:
-        await self._landed()
+        self._look()
         if self._held:
             self._start()
+
+    def _look(self) -> None:
+        self._run = None
+        if self._failed is not None:
+            raise self._failed
 
 
 def _write(writing: Writing, pieces: list[bytes]) -> None:
     for piece in pieces:
         writing.write(piece)
-
-
-def _heard(run: asyncio.Future[None]) -> None:
-    """An instance abandoned before its run was looked at leaves no unheard error."""
-    if not run.cancelled():
-        run.exception()
