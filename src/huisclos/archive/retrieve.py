@@ -27,6 +27,7 @@ from huisclos.dicom.values import swapped
 from huisclos.dicom.walk import ReadAt
 from huisclos.errors import (
     InstanceNotFound,
+    Locked,
     NoIdentityMatch,
     NotFound,
     NotGranted,
@@ -57,6 +58,7 @@ class OpenStudy:
         self._store = store
         self.identity = X25519Identity.parse(identity)
         self._until = float("inf")
+        self._ended = False
         self._timestamp: Callable[[], float] = clock.timestamp
         self.manifest = _read_manifest(store, self.identity, state, verify_key)
         self._by_uid = {
@@ -155,7 +157,7 @@ class OpenStudy:
         """The sealed metadata of a series; None if there is none, or it tells of other instances."""
         place = metadata_place(self.manifest.study_id, series.series_id)
         try:
-            sealed = open_at(_AtPlace(self._store, place), [self.identity])
+            sealed = open_at(_AtPlace(self._store, place, self._check_alive), [self.identity])
             return open_metadata(sealed.payload, self.identity, self.manifest, series)
         except (NotFound, SealError, Unreadable):
             return None  # derived: what is missing, stale or altered is made again from the objects
@@ -182,20 +184,37 @@ class OpenStudy:
         if kept is not None:
             return kept
         return self._opened.put(
-            entry.instance_id, open_entry(self._store, self.manifest.study_id, entry, self.identity)
+            entry.instance_id,
+            open_entry(self._store, self.manifest.study_id, entry, self.identity, self._check_alive),
         )
+
+    def end(self) -> None:
+        """The archive was locked: nothing more is read, by a reading that has begun either."""
+        self._ended = True
+        self._opened.clear()
+        self._frames.clear()
+
+    def _check_alive(self) -> None:
+        if self._ended:
+            raise Locked("the archive was locked meanwhile", hint="unlock it, then open the study again")
 
     def _check_time(self) -> None:
         if self._timestamp() > self._until:
             raise NotGranted("the grant is over", hint="open the study again")
 
 
-def open_entry(store: ObjectStore, study_id: str, entry: ManifestEntry, identity: X25519Identity) -> Sealed:
-    """Open the sealed object of an entry, and only that one.
+def open_entry(
+    store: ObjectStore,
+    study_id: str,
+    entry: ManifestEntry,
+    identity: X25519Identity,
+    check: Callable[[], None] = lambda: None,
+) -> Sealed:
+    """Open the sealed object of an entry, and only that one. `check` is called before each read of it.
 
     Raises `WrongObject` if another lies in its place or nothing does, `Tampered` if it was changed.
     """
-    source = _AtPlace(store, instance_place(study_id, entry.instance_id))
+    source = _AtPlace(store, instance_place(study_id, entry.instance_id), check)
     try:
         sealed = open_at(source, [identity])
     except NoIdentityMatch:
@@ -271,14 +290,16 @@ class BulkValue:
 class _AtPlace:
     """Reads a place by range and holds no file open in between."""
 
-    def __init__(self, store: ObjectStore, place: str) -> None:
+    def __init__(self, store: ObjectStore, place: str, check: Callable[[], None]) -> None:
         self._store = store
         self._place = place
+        self._check = check
         with store.open(place) as sealed:
             self.size = sealed.size
 
     def read_at(self, offset: int, length: int) -> bytes | memoryview:
         """See `ReadAt`."""
+        self._check()
         with self._store.open(self._place) as sealed:
             return sealed.read_at(offset, length)
 

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeVar
+from weakref import WeakSet
 
 from starlette.concurrency import run_in_threadpool
 
@@ -19,7 +20,7 @@ from huisclos.archive.nouns import StudyState
 from huisclos.archive.ports import StudyKey
 from huisclos.archive.retrieve import OpenStudy
 from huisclos.clock import steady, timestamp
-from huisclos.errors import WrongObject
+from huisclos.errors import Locked, WrongObject
 from huisclos.web.site import Site
 
 FRESH_SECONDS: Final = 5.0
@@ -48,8 +49,16 @@ class Reading:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._kept: OrderedDict[tuple[bytes, str], Opened] = OrderedDict()
-        self._grants: OrderedDict[tuple[bytes, Right], tuple[Grant, float]] = OrderedDict()
+        self._kept: OrderedDict[tuple[bytes, str, str], Opened] = OrderedDict()
+        self._grants: OrderedDict[tuple[bytes, Right, str], tuple[Grant, float]] = OrderedDict()
+        self._being_read: WeakSet[OpenStudy] = WeakSet()
+        self._locked_times = 0
+        site.locked.append(self.forget_all)
+
+    @property
+    def held(self) -> int:
+        """How many studies are kept open."""
+        return len(self._kept)
 
     async def grant(self, proof: Proof, right: Right, purpose: str) -> Grant:
         """A list grant, the same one for a minute. Raises as `Keeper.grant`.
@@ -58,7 +67,7 @@ class Reading:
         at once.
         """
         await self._site.keeper.actor(proof)
-        key = (_fingerprint(proof), right)
+        key = (_fingerprint(proof), right, purpose)
         kept = self._grants.get(key)
         if kept is not None and steady() - kept[1] < GRANT_SECONDS and timestamp() < kept[0].until:
             return kept[0]
@@ -71,11 +80,12 @@ class Reading:
 
         Raises `NotAdmitted`, `NotGranted`, `StudyNotFound`, `Locked`, `SealError`.
         """
-        key = (_fingerprint(proof), study)
+        key = (_fingerprint(proof), study, purpose)
         kept = self._kept.get(key)
         if not fresh and kept is not None and steady() - kept.checked < FRESH_SECONDS:
             self._kept.move_to_end(key)
             return kept
+        locked_times = self._locked_times
         grant = await self.grant(proof, Right.LIST, purpose)
         study_uid = study
         if "." not in study:
@@ -91,16 +101,36 @@ class Reading:
             # a study that still grows may have got a newer manifest in between; what is wrong stays wrong
             state = await self._site.catalog.state_of(grant, study_uid)
             opened = await self._opened(given, state)
+        if self._locked_times != locked_times:
+            opened.study.end()
+            raise Locked("the archive was locked meanwhile", hint="unlock it, then open the study again")
         _keep(self._kept, key, opened)
+        left = max(0.0, given.grant.until - timestamp())
+        asyncio.get_running_loop().call_later(left, self._drop, key, given.grant.id)
         return opened
 
     async def _opened(self, given: StudyKey, state: StudyState) -> Opened:
         found = await run_in_threadpool(OpenStudy.under, self._site.store, given, state, self._site.attester)
+        self._being_read.add(found)
         return Opened(found, state, given, steady())
 
     def tally(self, opened: Opened) -> Tally:
         """Counts what is read under the study's grant."""
         return Tally(self._site, opened.key.grant.id)
+
+    def forget_all(self) -> None:
+        """The archive was locked: close everything, also what is being read."""
+        self._locked_times += 1
+        for study in self._being_read:
+            study.end()
+        self._kept.clear()
+        self._grants.clear()
+
+    def _drop(self, key: tuple[bytes, str, str], grant_id: str) -> None:
+        """A grant is over: this process keeps the study's key no longer."""
+        kept = self._kept.get(key)
+        if kept is not None and kept.key.grant.id == grant_id:
+            del self._kept[key]
 
     def forget(self, proof: Proof) -> None:
         """Close what this proof has open."""

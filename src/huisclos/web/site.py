@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, cast
@@ -57,6 +58,8 @@ class Site:
     viewer: Path | None = None
     """Folder of the built viewer; None while it is not installed."""
     clock: Clock = now
+    locked: list[Callable[[], None]] = field(default_factory=list)
+    """What is called once the archive was locked: nobody keeps what was opened before."""
 
 
 def site_of(request: Request) -> Site:

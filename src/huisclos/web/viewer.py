@@ -84,6 +84,7 @@ class Viewer:
         self._built = built
         self._router = Router(reading_routes())
         self._fresh: OrderedDict[str, tuple[Viewing, float]] = OrderedDict()
+        site.locked.append(self._fresh.clear)
 
     def routes(self) -> list[BaseRoute]:
         """All of them."""

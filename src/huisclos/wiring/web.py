@@ -95,11 +95,17 @@ async def web_main(child: Child, bound: tuple[Bound, ...], viewer: Path | None) 
         origins=origins_of(bound),
         viewer=viewer,
     )
+    child.on_locked = lambda: _lock(site)
     listeners = child.post.listeners
     apps = {"http": make_app(site), "viewer": make_viewer_app(site)}
     await _serve(child, {name: (app, listeners.get(name, ())) for name, app in apps.items()})
     with contextlib.suppress(HuisclosError):
         await receiver.deposits.close()
+
+
+def _lock(site: Site) -> None:
+    for forget in site.locked:
+        forget()
 
 
 async def gate_main(child: Child, bound: tuple[Bound, ...]) -> None:
