@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from huisclos.access.addresses import Network
     from huisclos.doors.assemble import Audit
     from huisclos.doors.mandate import Right
+    from huisclos.doors.observation import Seen
+    from huisclos.doors.rest.audit import Walk
     from huisclos.doors.runner import Manners
     from huisclos.doors.target import Target
 
@@ -175,6 +177,86 @@ def config(
     code = finish(audit, options)
     _show_paths(places.shown if show_paths else {})
     return code
+
+
+@app.command("rest")
+@own_codes
+def rest(
+    paths: Paths,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Processes that read. [2]")] = 2,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Kept while it runs, to go on after a stop.")
+    ] = None,
+    show_paths: ShowPaths = False,
+    json: JsonFile = None,
+    html: HtmlFile = None,
+    pdf: PdfFile = None,
+    sarif: SarifFile = None,
+    csv: CsvFile = None,
+    lang: Lang = "",
+    mutes: Mutes = None,
+    baseline: Baseline = None,
+    fail_on: FailOn = "low",
+    site: Site = "",
+) -> int:
+    """Find images, indexes and dumps that lie in clear, in archives too; count persons, keep no name.
+
+    Folders' names hold names as well: the report gives the root that you named, and counts for each
+    sub-tree under a token that only this run can make.
+
+    \b
+    Example:
+      huisclos doors rest /srv/images --workers 4 --html report.html
+    """
+    from huisclos.doors.disk import probe_disk
+    from huisclos.doors.rest.audit import Walk, forget, trees
+
+    options = Options(json, html, pdf, sarif, csv, lang, mutes, baseline, fail_on, site)
+    audit = begin("rest", options)
+    walk = Walk(keep_paths=show_paths, resume=resume)
+    there, absent = trees(paths)
+    for root in there:
+        take(audit, [*_walk(root, walk, workers, show=show_paths), probe_disk(root)])
+    take(audit, [_absent(root) for root in absent])
+    code = finish(audit, options)
+    forget(walk)
+    return code
+
+
+def _walk(root: Path, walk: Walk, workers: int, *, show: bool) -> list[Seen]:
+    from concurrent.futures import ProcessPoolExecutor
+    from contextlib import nullcontext
+    from multiprocessing import get_context
+
+    from huisclos.doors.rest.audit import audit, observe
+
+    alone = workers == 1 or root.is_file()
+    pool = nullcontext() if alone else ProcessPoolExecutor(workers, mp_context=get_context("fork"))
+    with pool as executor, output.progress("reading") as step:
+        tally = audit(root, walk, executor, lambda done: step(done, 0))
+    output.say(f"{output.number(tally.files, 'file')} looked at below {root}")
+    if show:
+        for kind, path in tally.paths:
+            output.data(f"{kind:10} {os_name(path)}")
+        _show_paths(walk.shown)
+    return observe(root, tally)
+
+
+def os_name(path: str) -> str:
+    """A path as one line, whatever characters are in it."""
+    return (
+        path.encode("utf-8", "surrogateescape")
+        .decode("utf-8", "backslashreplace")
+        .encode("unicode_escape" if not path.isprintable() else "utf-8", "backslashreplace")
+        .decode("utf-8", "replace")
+    )
+
+
+def _absent(root: Path) -> Seen:
+    from huisclos.doors.observation import Miss
+    from huisclos.findings.nouns import Reason
+
+    return Miss(("*",), str(root), Reason.UNREADABLE)
 
 
 def _show_paths(shown: dict[str, str]) -> None:

@@ -185,7 +185,7 @@ def show(report: Report) -> None:
 
 def _show_door(one: Finding, say: Callable[[str], str]) -> None:
     output.data(f"{one.id:4} {say(one.severity.value)}  {one.check}  {one.target}")
-    output.data(f"     {one.title}.")
+    output.data(f"     {one.title if one.is_.startswith(one.title) else f'{one.title}: {one.is_}'}.")
     output.data(f"     {say('proof')}: {say(one.verdict.value)}, {one.seen_at}")
     output.data(f"     {say('fix')}: {one.fix}.")
 

@@ -12,7 +12,7 @@ import msgspec
 
 from huisclos import __version__
 from huisclos.doors.catalogue import catalogue
-from huisclos.doors.observation import Miss, Observation, Seen
+from huisclos.doors.observation import Miss, Observation, Seen, What
 from huisclos.doors.rules import RULES, Judgement, judge
 from huisclos.errors import BadSetting, Unreadable
 from huisclos.findings.evidence import Fact, Key
@@ -106,7 +106,7 @@ class Audit:
             severity=severity_at(check.severity, seen.reach),
             reach=seen.reach,
             title=check.title.in_(self.language),
-            is_=_is(check.title.in_(self.language), seen.facts),
+            is_=_is(check.title.in_(self.language), seen, self.language),
             should_be=check.should.in_(self.language),
             fix=check.fix.in_(self.language),
             frameworks=cited(check.id, check.areas, self.language),
@@ -170,8 +170,19 @@ def muted_by(mutes: Sequence[Mute], check: str, target: str, today: date) -> Mut
     return None
 
 
-def _is(title: str, found: tuple[Fact, ...]) -> str:
-    shown = ", ".join(shown_fact(one) for one in found[:MAX_FACTS] if one.key is not Key.PLACE)
+def _is(title: str, seen: Observation, language: Language) -> str:
+    images, persons = seen.number(Key.IMAGES), seen.number(Key.PERSONS)
+    if seen.what is What.FILES and images > 0:
+        years = sorted({seen.number(Key.YEAR_FROM), seen.number(Key.YEAR_TO)} - {-1})
+        span = f", {'-'.join(str(year) for year in years)}" if years else ""
+        whose = (
+            (" of ", " persons", ", in clear")
+            if language is Language.EN
+            else (" de ", " personnes", ", en clair")
+        )
+        people = f"{whose[0]}{persons:,}{whose[1]}" if persons > 0 else ""
+        return f"{images:,} images{people}{span}{whose[2]}"
+    shown = ", ".join(shown_fact(one) for one in seen.facts[:MAX_FACTS] if one.key is not Key.PLACE)
     return f"{title} ({shown})" if shown else title
 
 

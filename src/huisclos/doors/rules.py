@@ -201,4 +201,36 @@ CONFIG: Final = tuple(
     for name, check in _SETTINGS.items()
 )
 
-ALL: Final = DICOM + WEB + CONFIG
+_FILES: Final = {
+    "clear": "RST-001",
+    "headerless": "RST-002",
+    "media": "RST-003",
+    "zip": "RST-004",
+    "tar": "RST-004",
+    "gz": "RST-004",
+    "xz": "RST-004",
+    "bz2": "RST-004",
+    "iso": "RST-004",
+    "zip-cipher": "RST-005",
+    "clear-names": "RST-005",
+    "rows": "RST-006",
+    "dump": "RST-007",
+    "named": "RST-010",
+    "backup": "RST-011",
+    "cloud": "RST-013",
+    "readable": "RST-014",
+    "hl7": "RST-021",
+}
+"""Kinds of things at rest, and their checks."""
+
+
+def _lies(seen: Observation) -> bool:
+    return max(seen.number(Key.IMAGES), seen.number(Key.COUNT), seen.number(Key.ROWS)) > 0
+
+
+REST: Final = (
+    *(Rule(What.FILES, check, _P, _lies, _says(Key.CLASS, kind)) for kind, check in _FILES.items()),
+    Rule(What.DISK, "RST-015", _P, _says(Key.VALUE, "plain")),
+)
+
+ALL: Final = DICOM + WEB + CONFIG + REST

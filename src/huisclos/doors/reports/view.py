@@ -78,7 +78,7 @@ def _finding(one: Finding, say: Callable[[str], str]) -> dict[str, Any]:
         "severity_word": say(one.severity.value),
         "verdict": say(one.verdict.value),
         "reach": say(one.reach.value),
-        "title": one.title,
+        "title": one.title if one.is_.startswith(one.title) else f"{one.title}: {one.is_}",
         "should": one.should_be,
         "fix": one.fix,
         "seen": _moment(one.seen_at) + since,

@@ -1,0 +1,237 @@
+"""Archives, compressed files and disk images, read as streams within a budget of bytes, members and depth."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO, Final
+
+from huisclos.doors.rest.heads import HEAD, MORE, is_headerless, is_part10
+
+MAX_DEPTH: Final = 4
+MAX_MEMBERS: Final = 200_000
+MAX_OCTETS: Final = 8 * 1024**3
+"""bytes unpacked from one outermost file"""
+MAX_NESTED: Final = 64 * 1024 * 1024
+"""bytes of a zip inside something, which has to be held to be read"""
+_MEMORY: Final = 128 * 1024 * 1024
+"""bytes an xz stream may ask for"""
+_BLOCK: Final = 1024 * 1024
+_SECTOR: Final = 512
+_PREAMBLE: Final = 128
+_ENCRYPTED: Final = 0x1
+_AES: Final = 99
+"""compression method that stands for WinZip's AES"""
+
+Found = Callable[[bytes, int, bool, str], None]
+"""Told of each image inside: its head, its size, whether it has the usual mark, and its name inside."""
+
+
+class TooMuch(Exception):
+    """The budget is spent: what is left was not looked at."""
+
+
+@dataclass(slots=True)
+class Budget:
+    """What one outermost file may cost."""
+
+    octets: int = MAX_OCTETS
+    members: int = MAX_MEMBERS
+
+    def spend(self, octets: int, members: int = 0) -> None:
+        """Raises `TooMuch`."""
+        self.octets -= octets
+        self.members -= members
+        if self.octets < 0 or self.members < 0:
+            raise TooMuch
+
+
+def kind_of(head: bytes) -> str | None:
+    """Which container begins like this."""
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return "zip"
+    for magic, kind in (
+        (b"\x1f\x8b\x08", "gz"),
+        (b"\xfd7zXZ\0", "xz"),
+        (b"BZh", "bz2"),
+        (b"7z\xbc\xaf\x27\x1c", "7z"),
+    ):
+        if head.startswith(magic):
+            return kind
+    return "tar" if head[257:262] == b"ustar" else None
+
+
+def look_into(
+    file: IO[bytes], kind: str, found: Found, notes: Callable[[str], None], budget: Budget, depth: int = 0
+) -> None:
+    """Tell of every image in a container. `notes` hears `encrypted`, `zip-cipher`, `clear-names`.
+
+    Raises `TooMuch` when the budget is spent, `OSError` or `EOFError` when the container is broken.
+    """
+    if depth > MAX_DEPTH:
+        raise TooMuch
+    try:
+        if kind == "zip":
+            _zip(file, found, notes, budget, depth)
+        elif kind == "tar":
+            _tar(file, found, notes, budget, depth)
+        elif kind in ("gz", "bz2", "xz"):
+            stream = _Metered(_open(file, kind), budget)
+            _member(stream, "", None, found, notes, budget, depth)
+        else:
+            notes("unread")
+    except (
+        zipfile.BadZipFile,
+        tarfile.TarError,
+        lzma.LZMAError,
+        zlib.error,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+    ) as error:
+        raise OSError("a broken container") from error
+
+
+def _open(file: IO[bytes], kind: str) -> IO[bytes]:
+    if kind == "gz":
+        return gzip.GzipFile(fileobj=file)  # type: ignore[return-value]
+    return bz2.BZ2File(file) if kind == "bz2" else io.BufferedReader(_Xz(file))
+
+
+class _Xz(io.RawIOBase):
+    """xz with a bound on its memory, which the library's own reader does not have."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._state = lzma.LZMADecompressor(memlimit=_MEMORY)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(buffer)  # type: ignore[arg-type]
+        while not self._state.eof:
+            raw = self._file.read(64 * 1024) if self._state.needs_input else b""
+            made = self._state.decompress(raw, len(view))
+            if made:
+                view[: len(made)] = made
+                return len(made)
+            if not raw and self._state.needs_input:
+                raise EOFError
+        return 0
+
+
+class _Metered(io.RawIOBase):
+    """A stream whose every byte is paid for."""
+
+    def __init__(self, file: IO[bytes], budget: Budget) -> None:
+        self._file = file
+        self._budget = budget
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        raw = self._file.read(size if size >= 0 else _BLOCK)
+        self._budget.spend(len(raw))
+        return raw
+
+
+def _zip(file: IO[bytes], found: Found, notes: Callable[[str], None], budget: Budget, depth: int) -> None:
+    if not file.seekable():
+        raw = file.read(MAX_NESTED + 1)
+        if len(raw) > MAX_NESTED:
+            raise TooMuch
+        file = io.BytesIO(raw)
+    with zipfile.ZipFile(file) as archive:
+        for member in archive.infolist():
+            budget.spend(0, 1)
+            if member.is_dir():
+                continue
+            if member.flag_bits & _ENCRYPTED:
+                notes("clear-names" if member.compress_type == _AES else "zip-cipher")
+                continue
+            with archive.open(member) as stream:
+                _member(
+                    _Metered(stream, budget), member.filename, member.file_size, found, notes, budget, depth
+                )
+
+
+def _tar(file: IO[bytes], found: Found, notes: Callable[[str], None], budget: Budget, depth: int) -> None:
+    with tarfile.open(fileobj=file, mode="r|") as archive:
+        for member in archive:
+            budget.spend(0, 1)
+            stream = archive.extractfile(member) if member.isreg() else None
+            if stream is not None:
+                _member(stream, member.name, member.size, found, notes, budget, depth)
+
+
+def _member(
+    stream: IO[bytes] | io.RawIOBase,
+    name: str,
+    size: int | None,
+    found: Found,
+    notes: Callable[[str], None],
+    budget: Budget,
+    depth: int,
+) -> None:
+    head = _take(stream, HEAD)
+    part10 = is_part10(head)
+    if part10 or is_headerless(head):
+        head += _take(stream, MORE)
+        found(head, size if size is not None else len(head), part10, name)
+        return
+    inner = kind_of(head)
+    if inner is not None:
+        look_into(_Rest(head, stream), inner, found, notes, budget, depth + 1)  # type: ignore[arg-type]
+
+
+def _take(stream: IO[bytes] | io.RawIOBase, size: int) -> bytes:
+    made = b""
+    while len(made) < size and (raw := stream.read(size - len(made))):
+        made += raw
+    return made
+
+
+class _Rest(io.RawIOBase):
+    """A stream with its first bytes put back."""
+
+    def __init__(self, head: bytes, stream: IO[bytes] | io.RawIOBase) -> None:
+        self._head = head
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        if self._head:
+            cut = len(self._head) if size < 0 else size
+            made, self._head = self._head[:cut], self._head[cut:]
+            return made
+        return self._stream.read(size if size >= 0 else _BLOCK) or b""
+
+
+def scan_image(file: IO[bytes], budget: Budget) -> Iterator[bytes]:
+    """The head of each image that lies on a sector of a disk image, whatever its file system."""
+    held, more = b"", True
+    while more:
+        raw = file.read(_BLOCK)
+        more = bool(raw)
+        budget.spend(len(raw))
+        held += raw
+        # What begins near the end is left for the next read, which has its whole head.
+        until = max((len(held) - MORE) // _SECTOR * _SECTOR, 0) if more else len(held)
+        at = held.find(b"DICM")
+        while at >= 0:
+            start = at - _PREAMBLE
+            if 0 <= start < until and start % _SECTOR == 0 and held[at + 4 : at + 6] == b"\x02\x00":
+                yield held[start : start + MORE]
+            at = held.find(b"DICM", at + 4)
+        held = held[until:]

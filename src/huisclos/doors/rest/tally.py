@@ -1,0 +1,83 @@
+"""What was counted: numbers, and digests that die with their key."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from huisclos.doors.rest.heads import Known
+
+
+@dataclass(slots=True)
+class Heap:
+    """Images of one kind."""
+
+    images: int = 0
+    octets: int = 0
+    persons: set[bytes] = field(default_factory=set)
+    studies: set[bytes] = field(default_factory=set)
+    series: set[bytes] = field(default_factory=set)
+    year_from: int | None = None
+    year_to: int | None = None
+
+    def add(self, known: Known | None, octets: int) -> None:
+        """One image more."""
+        self.images += 1
+        self.octets += octets
+        if known is None:
+            return
+        for digest, kept in (
+            (known.person, self.persons),
+            (known.study, self.studies),
+            (known.series, self.series),
+        ):
+            if digest is not None:
+                kept.add(digest)
+        if known.year is not None:
+            self.year_from = min(known.year, self.year_from or known.year)
+            self.year_to = max(known.year, self.year_to or known.year)
+
+    def join(self, other: Heap) -> None:
+        """Another worker's share."""
+        self.images += other.images
+        self.octets += other.octets
+        self.persons |= other.persons
+        self.studies |= other.studies
+        self.series |= other.series
+        years = [year for year in (self.year_from, other.year_from) if year is not None]
+        self.year_from = min(years) if years else None
+        years = [year for year in (self.year_to, other.year_to) if year is not None]
+        self.year_to = max(years) if years else None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one share of the work came to."""
+
+    files: int = 0
+    heaps: dict[str, Heap] = field(default_factory=dict)
+    """by kind: clear, headerless, media, container..."""
+    counts: Counter[str] = field(default_factory=Counter)
+    places: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """images by kind and sub-tree"""
+    misses: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """what could not be looked into: reason and container"""
+    rows: Counter[str] = field(default_factory=Counter)
+    """rows of index databases, by program"""
+    paths: list[tuple[str, str]] = field(default_factory=list)
+    """kind and path, kept only for the terminal"""
+
+    def heap(self, kind: str) -> Heap:
+        """The heap of a kind."""
+        return self.heaps.setdefault(kind, Heap())
+
+    def join(self, other: Tally) -> None:
+        """Another share."""
+        self.files += other.files
+        for kind, heap in other.heaps.items():
+            self.heap(kind).join(heap)
+        self.counts += other.counts
+        self.places += other.places
+        self.misses += other.misses
+        self.rows += other.rows
+        self.paths += other.paths
