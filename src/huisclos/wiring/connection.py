@@ -33,7 +33,7 @@ from huisclos.errors import HuisclosError, Locked, Unreachable
 from huisclos.finder.client import FinderClient
 from huisclos.vault.console import Console
 from huisclos.wiring.places import Archive, lock_archive
-from huisclos.wiring.secrets import read_secret
+from huisclos.wiring.secrets import read_secret, take_variable, wipe
 
 CONSOLE_PROOF = Proof(ProofKind.CONSOLE)
 Result = TypeVar("Result")
@@ -110,7 +110,7 @@ def in_house(
     control = _reach(archive)
     started = -1
     if control is None:
-        control, started = _start(archive, private)
+        control, started = _start(archive, private, unlock_with)
     try:
         return asyncio.run(
             _within(archive, control, work, unlock_with, unlocked=unlocked, private=started >= 0)
@@ -182,7 +182,9 @@ def _ask_for(control: socket.socket, role: str) -> socket.socket | None:
     return sockets[0] if message.word == "sibling" and sockets else None
 
 
-def _start(archive: Archive, private: Callable[[Archive, int, int], int]) -> tuple[socket.socket, int]:
+def _start(
+    archive: Archive, private: Callable[[Archive, int, int], int], unlock_with: str | None
+) -> tuple[socket.socket, int]:
     descriptor = lock_archive(archive)
     reading, writing = os.pipe()
     owner = os.getpid()
@@ -190,6 +192,8 @@ def _start(archive: Archive, private: Callable[[Archive, int, int], int]) -> tup
     if pid == 0:
         os.close(reading)
         os.setsid()
+        # the secret stays with the command: nothing in the house it starts inherits it
+        wipe(take_variable(unlock_with) or b"")
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         _be_private(private, archive, owner, writing)

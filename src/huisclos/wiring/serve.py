@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from huisclos.wiring import roles
 from huisclos.wiring.child import Child, Post
 from huisclos.wiring.listeners import Bound, Wanted, bind_all, ready_document
 from huisclos.wiring.places import Archive, lock_archive
-from huisclos.wiring.secrets import read_secret
+from huisclos.wiring.secrets import first_line, names_secret, read_secret, take_variable, wipe
 from huisclos.wiring.separation import prepare_folders
 from huisclos.wiring.supervisor import Main, Plan, Supervisor
 
@@ -65,7 +66,8 @@ def serve_archive(archive: Archive, options: ServeOptions) -> int:
             "finder": roles.run_finder,
             "scribe": roles.run_scribe,
         }
-        if _wants_unlocking(options, archive):
+        if names_secret(options.unlock_with, archive.root):
+            sockets["unlock"] = _hand_over(options.unlock_with)
             mains["unlock"] = lambda post: _run_unlock(post, options)
         count = options.workers
         workers = {"vault": 1, "gate": 1, "cage": count, "web": count, "reception": count}
@@ -100,16 +102,29 @@ def _wake(ready: int) -> None:
     os.close(ready)
 
 
-def _wants_unlocking(options: ServeOptions, archive: Archive) -> bool:
-    # asked here as well, so that a loose or missing secret is told before anything starts
-    if options.unlock_with == "tty":
-        return True
-    return read_secret(options.unlock_with, archive.root) is not None
+def _hand_over(unlock_with: str | None) -> dict[str, tuple[socket.socket, ...]]:
+    """A secret that came in the environment, out of it and where the unlocker alone reads it, once.
+
+    Every process forked from here would inherit it else, those that parse the wire among them.
+    """
+    secret = take_variable(unlock_with)
+    if secret is None:
+        return {}
+    ours, theirs = socket.socketpair()
+    with ours:
+        ours.sendall(secret)
+    wipe(secret)
+    return {"secret": (theirs,)}
 
 
 def _run_unlock(post: Post, options: ServeOptions) -> int:
-    secret = read_secret(options.unlock_with, post.archive.root)
-    if secret is None:
+    handed = post.listeners.get("secret", ())
+    if handed:
+        with handed[0], handed[0].makefile("rb") as reading:
+            secret: str | None = first_line(reading.read())
+    else:
+        secret = read_secret(options.unlock_with, post.archive.root)
+    if not secret:
         raise NoSecret("nothing names the passphrase any more")
     return asyncio.run(_unlock(post, secret))
 
