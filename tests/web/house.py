@@ -344,6 +344,8 @@ class TheSetUp:
 
     async def suggest(self, ticket: str) -> str:
         """See the port."""
+        if ticket != "ticket":
+            raise NotAdmitted("begun elsewhere")
         return PASSPHRASE
 
     async def finish_owner(self, ticket: str, passphrase: str) -> Login:

@@ -199,7 +199,12 @@ async def test_unconfirmed_recovery_is_on_every_page(browser: Browser, world: Wo
     for path in PAGES:
         assert "The recovery key is not confirmed" in (await browser.see(path)).text
     wrong = await browser.submit("/recovery", {"typed": "abeille bateau"})
-    assert "not the recovery key" in wrong.text
+    assert "Word 1 was misread" in wrong.text
+    assert "abeille bateau</textarea>" in wrong.text  # 25 words are not typed twice for one slip
+    short = await browser.submit("/recovery", {"typed": "badir vopip"})
+    assert "The card has 25 words, and 2 were typed" in short.text
+    line = await browser.submit("/recovery", {"typed": "AGE-SECRET-KEY-1QQQ"})
+    assert "not the recovery key" in line.text
     shown = await browser.submit("/recovery/new")
     assert "<svg" in shown.text
     assert "AGE-SECRET-KEY-1" in shown.text

@@ -51,6 +51,15 @@ async def test_five_steps(browser: Browser, world: World) -> None:
     assert house.stage is Stage.DONE
 
 
+async def test_a_ticket_of_before_a_restart_gives_way(browser: Browser, world: World) -> None:
+    """A browser that keeps an old ticket comes back to the start, where a fresh link is spent."""
+    world.house.stage = Stage.WHO
+    browser.headers["Cookie"] = f"{SET_UP_COOKIE}=old"
+    page = await browser.see("/set-up")
+    assert page.headers["location"] == "/set-up"
+    assert cookie(page, SET_UP_COOKIE) == '""'
+
+
 async def test_a_console_code_is_asked_for(browser: Browser, world: World) -> None:
     """Not from loopback: the code at the machine as well."""
     world.house.stage, world.set_up.code = Stage.WHO, True

@@ -61,6 +61,7 @@ def test_no_sentence_escapes_translation() -> None:
         "huisclos",
         "SHA-256",
         "huisclos viewer install",
+        "huisclos serve … --lan",
         "·",
         "–",
         "/",

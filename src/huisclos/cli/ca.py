@@ -36,14 +36,26 @@ def export(
       huisclos ca export /srv/images --to huisclos-ca.pem
     """
     from huisclos.certificates import fingerprint, fingerprint_text
-    from huisclos.cli.files import read_public, write_new
-    from huisclos.seal import words_of
+    from huisclos.cli.files import write_new
     from huisclos.wiring.places import find_archive
 
     root = find_archive(archive).root
-    pem = read_public(root / "tls" / "ca.pem", "the certificate of the authority")
-    digest = fingerprint(pem)
+    pem = _authority(root)
     write_new(to, pem, mode=0o644)
-    output.data(fingerprint_text(digest))
-    output.data(words_of(digest[:_WORDED]))
+    output.data(fingerprint_text(fingerprint(pem)))
+    output.data(said_words(root))
     output.say(f"Written to {to}.")
+
+
+def said_words(root: Path) -> str:
+    """The words by which the page about trust is known to be this archive's, in `root`."""
+    from huisclos.certificates import fingerprint
+    from huisclos.seal import words_of
+
+    return words_of(fingerprint(_authority(root))[:_WORDED])
+
+
+def _authority(root: Path) -> bytes:
+    from huisclos.cli.files import read_public
+
+    return read_public(root / "tls" / "ca.pem", "the certificate of the authority")

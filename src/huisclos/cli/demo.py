@@ -124,10 +124,12 @@ def _filler(filling: Filling, archive: Archive) -> Callable[[str], None]:
 
 
 def _guide(where: dict[str, str], root: Path, filling: Filling | None) -> None:
-    from huisclos.cli.first import program, send_to
+    from huisclos.cli.ca import said_words
+    from huisclos.cli.first import send_to
     from huisclos.cli.serve import address_of
 
-    lines = [address_of(where["http"]), ""]
+    pages = address_of(where["http"])
+    lines = [pages, ""]
     if filling is not None:
         lines += [
             "Shown once:",
@@ -151,8 +153,8 @@ def _guide(where: dict[str, str], root: Path, filling: Filling | None) -> None:
         "  2. open a study in the viewer",
         '  3. see under "to decide" what was not stored silently',
         "",
-        "The browser does not know the house yet and warns: compare the fingerprint with",
-        f"  {program()} ca export {root} --to ca.pem",
+        f"The browser does not know the house yet, and warns. At {pages}trust it must show these words:",
+        f"  {said_words(root)}",
         "Ctrl-C ends it; the archive is then locked.",
     ]
     output.data("\n".join(lines))

@@ -75,13 +75,14 @@ def _archive(root: Path) -> tuple[Archive, str]:
     else:
         if not was_never_set_up(found):
             return found, ""
-        output.say("This archive was never set up: it is made anew, with a fresh link.")
+        output.say("This archive was never set up: it is made anew, with a fresh link and a new certificate.")
         forget_archive(found)
     link = secrets.token_urlsafe(_LINK_BYTES)
     return found_archive(root, Opener(link, "set-up link", HolderKind.SET_UP)), link
 
 
 def _guide(bound: tuple[Bound, ...], root: Path, link: str) -> None:
+    from huisclos.cli.ca import said_words
     from huisclos.cli.first import program, send_to
     from huisclos.cli.serve import address_of
 
@@ -92,8 +93,8 @@ def _guide(bound: tuple[Bound, ...], root: Path, link: str) -> None:
         lines += [
             "The first time, open this link on this machine, within 15 minutes; it works once:",
             f"  {pages}set-up#{link}",
-            "The browser does not know the house yet and warns: compare the fingerprint with",
-            f"  {program()} ca export {root} --to ca.pem",
+            f"The browser does not know the house yet, and warns. At {pages}trust it must show these words:",
+            f"  {said_words(root)}",
         ]
     else:
         lines += ["The archive is locked: it receives, and shows nothing. Unlock it here:", f"  {gate}"]
@@ -103,7 +104,7 @@ def _guide(bound: tuple[Bound, ...], root: Path, link: str) -> None:
         "",
         "Three things to try next:",
         f"  1. {'set up the archive with the link above' if link else 'unlock it, then log in'}",
-        "  2. drop a folder of DICOM files on the page Upload",
+        "  2. drop a folder of DICOM files on the page Add",
         f"  3. admit a modality on the page Peers, or: {program()} peer add {root} CT01 --address 127.0.0.1",
         "",
         "Ctrl-C ends it; the archive is then locked.",

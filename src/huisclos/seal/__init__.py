@@ -24,7 +24,7 @@ from huisclos.seal.payload import Memory, Payload, ReadAt
 from huisclos.seal.records import MAX_RECORD, TOKEN, RecordKey
 from huisclos.seal.scrypt import MAX_WORK_FACTOR, WORK_FACTOR, ScryptIdentity, ScryptRecipient
 from huisclos.seal.sealer import Sealer
-from huisclos.seal.words import WORDS, bytes_of, words_of
+from huisclos.seal.words import WORDS, bytes_of, is_word, split_words, words_of
 from huisclos.seal.x25519 import X25519_HEADER_LENGTH, X25519_OVERHEAD, X25519Identity, X25519Recipient
 
 __all__ = [
@@ -63,6 +63,7 @@ __all__ = [
     "generate_passphrase",
     "header_end",
     "header_facts",
+    "is_word",
     "make_header",
     "open_at",
     "open_with",
@@ -71,6 +72,7 @@ __all__ = [
     "seal",
     "seal_stream",
     "sealed_size",
+    "split_words",
     "tidy_passphrase",
     "unseal",
     "unseal_stream",

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from huisclos.access.accounts import PeerRight
+from huisclos.access.gate import Stage
 from huisclos.access.nouns import Right
 from huisclos.access.peers import EchoOutcome, EchoResult, Knock, KnockReason, PeerAsked
 from huisclos.clock import timestamp
@@ -170,10 +171,13 @@ def _echoed(result: EchoResult, words: Words) -> str:
 async def admit(visit: Visit) -> Response:
     """Admit who knocked; with a port of its own, a test echo goes back."""
     words = words_of(visit.request, visit.session.actor.language)
+    first = (await visit.site.set_up.state()).stage is Stage.MODALITY
     try:
         peer = await visit.site.peers.admit(visit.proof, visit.id("knock"))
     except HuisclosError as error:
         return await _show(visit, refused(error, words), "bad")
+    if first:  # the set-up goes on where it was
+        return see("/set-up")
     told = words.gettext("%(title)s is admitted: it may test and store.") % {"title": peer.title}
     if peer.port:
         told += " " + _echoed(await visit.site.peers.echo(visit.proof, peer.id), words)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -12,15 +10,26 @@ from huisclos.access.gate import Stage
 from huisclos.access.nouns import Right
 from huisclos.clock import timestamp
 from huisclos.errors import HuisclosError, NotAdmitted, TooManyAttempts, Usage, WrongPassphrase
+from huisclos.seal import is_word, split_words
 from huisclos.web.bodies import read_form
 from huisclos.web.pages.account import faults, qr
 from huisclos.web.pages.peers import refused, told_knocks
 from huisclos.web.pages.person import Visit, keep_session, person, see
 from huisclos.web.site import SET_UP_COOKIE, address_of, site_of
 from huisclos.web.templating import page
-from huisclos.web.words import words_of
+from huisclos.web.words import Words, words_of
 
 TICKET_SECONDS = 15 * 60
+CARD_WORDS = 25
+"""32 bytes and a checksum, 11 bits a word."""
+LEAVING = """\
+umask 077
+for h in keys/holders/*.age; do age -d -i /dev/shm/recovery.txt $h; done 2>/dev/null \\
+  | grep -o 'AGE-SECRET-KEY-1[0-9A-Z]*' > /dev/shm/archive.txt
+age -d -i /dev/shm/archive.txt keyring/ab/STUDY.age > /dev/shm/study.txt
+age -d -i /dev/shm/study.txt objects/ab/STUDY/IMAGE.dcm.age > image.dcm
+rm /dev/shm/recovery.txt /dev/shm/archive.txt /dev/shm/study.txt"""
+"""What the printed card says to somebody who has the folder and the stock `age` program alone."""
 
 
 async def set_up(request: Request) -> Response:
@@ -35,13 +44,11 @@ async def set_up(request: Request) -> Response:
 
 
 async def _step(request: Request, stage: Stage, ticket: str, fault: str = "", name: str = "") -> Response:
-    values: dict[str, Any] = {"name": name, "suggested": "", "fault": fault}
-    if stage is Stage.PASSPHRASE:
-        try:
-            values["suggested"] = await site_of(request).set_up.suggest(ticket)
-        except NotAdmitted:
-            return _over(see("/set-up"))
-    return await page(request, "set_up.html", stage=stage.value, **values)
+    try:  # at the first step too: a ticket of before a restart must not stand in the way of a fresh link
+        suggested = await site_of(request).set_up.suggest(ticket)
+    except NotAdmitted:
+        return _over(see("/set-up"))
+    return await page(request, "set_up.html", stage=stage.value, name=name, suggested=suggested, fault=fault)
 
 
 def _over(response: Response) -> Response:
@@ -56,6 +63,7 @@ async def _inside(visit: Visit) -> Response:
     state = await site.set_up.state()
     words = words_of(visit.request, visit.session.actor.language)
     knocks = told_knocks(await site.peers.knocks(visit.proof), words) if state.stage is Stage.MODALITY else []
+    peers = await site.peers.peers(visit.proof) if state.stage is Stage.DONE else ()
     return await page(
         visit.request,
         "set_up.html",
@@ -63,6 +71,7 @@ async def _inside(visit: Visit) -> Response:
         stage=state.stage.value,
         listening=await site.peers.listening(),
         knocks=knocks,
+        peers=peers,
         fault="",
     )
 
@@ -137,10 +146,26 @@ async def recovery_page(visit: Visit) -> Response:
     return await _recovery(visit, "")
 
 
-async def _recovery(visit: Visit, fault: str) -> Response:
+async def _recovery(visit: Visit, fault: str, typed: str = "") -> Response:
     state = await visit.site.set_up.state()
     stage = "recovery" if state.stage is Stage.RECOVERY else ""
-    return await page(visit.request, "recovery.html", visit.session, key=None, stage=stage, fault=fault)
+    return await page(
+        visit.request, "recovery.html", visit.session, key=None, stage=stage, fault=fault, typed=typed
+    )
+
+
+def _misread(typed: str, words: Words) -> str:
+    """Where to look in what was typed back from the card."""
+    if not typed.upper().startswith("AGE-SECRET-KEY"):
+        parts = split_words(typed)
+        strange = [place for place, part in enumerate(parts, 1) if not is_word(part)]
+        if strange:
+            told = words.gettext("Word %(number)d was misread: no card has such a word.")
+            return told % {"number": strange[0]}
+        if len(parts) != CARD_WORDS:
+            told = words.gettext("The card has %(due)d words, and %(typed)d were typed.")
+            return told % {"due": CARD_WORDS, "typed": len(parts)}
+    return words.gettext("This is not the recovery key. Look for a word misread or left out.")
 
 
 @person(Right.PEOPLE)
@@ -149,8 +174,9 @@ async def recovery_new(visit: Visit) -> Response:
     words = words_of(visit.request, visit.session.actor.language)
     key = await visit.site.set_up.recovery(visit.proof)
     return await page(
-        visit.request, "recovery.html", visit.session, key=key, qr=qr(key.line, words), stage="", fault=""
-    )
+        visit.request, "recovery.html", visit.session,
+        key=key, qr=qr(key.line, words), now=timestamp(), commands=LEAVING, stage="", fault="",
+    )  # fmt: skip
 
 
 @person(Right.PEOPLE)
@@ -158,14 +184,13 @@ async def recovery(visit: Visit) -> Response:
     """What was typed back."""
     form = await read_form(visit.request)
     words = words_of(visit.request, visit.session.actor.language)
+    typed = form.get("typed", "").strip()
     try:
-        await visit.site.set_up.confirm_recovery(visit.proof, form.get("typed", "").strip())
+        await visit.site.set_up.confirm_recovery(visit.proof, typed)
     except WrongPassphrase:
-        return await _recovery(
-            visit, words.gettext("This is not the recovery key. Look for a word misread or left out.")
-        )
+        return await _recovery(visit, _misread(typed, words), typed)
     except HuisclosError as error:
-        return await _recovery(visit, refused(error, words))
+        return await _recovery(visit, refused(error, words), typed)
     state = await visit.site.set_up.state()
     return see("/set-up" if state.stage is Stage.MODALITY else "/state")
 
