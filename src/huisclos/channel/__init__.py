@@ -1,7 +1,7 @@
 """Messages between the house's own processes: framed msgpack calls over unix stream sockets."""
 
 from huisclos.channel.calls import Channel, Methods, Sibling, locked_when_away
-from huisclos.channel.handover import Message, receive_message, send_message
+from huisclos.channel.handover import Message, receive_message, receive_word, send_message
 from huisclos.channel.remote import remote, serve
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Sibling",
     "locked_when_away",
     "receive_message",
+    "receive_word",
     "remote",
     "send_message",
     "serve",

@@ -1,7 +1,8 @@
 """A channel: two processes of the house calling each other's methods.
 
 Both ends may call. A `HuisclosError` of the callee is raised again, as the same class, at the
-caller; anything else the callee raises is its bug and ends the process, as it should.
+caller; anything else the callee raises is its bug: the caller learns that there was one, and the
+log learns of what kind, never what it said, which may be what a patient is called.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar, cast
+from functools import partial
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
@@ -22,6 +25,7 @@ from huisclos.errors import HuisclosError, Locked, Unreachable, Unreadable
 Request = TypeVar("Request", bound=msgspec.Struct)
 Reply = TypeVar("Reply")
 
+_LOG: Final = logging.getLogger(__name__)
 _packer = msgspec.msgpack.Encoder()
 _FAULTS: dict[str, type[HuisclosError]] = {
     cls.__name__: cls
@@ -146,7 +150,7 @@ class Channel(asyncio.Protocol):
             if frame.kind == CALL:
                 task = self._loop.create_task(self._answer(frame))
                 self._answering.add(task)
-                task.add_done_callback(self._answering.discard)
+                task.add_done_callback(partial(self._answered, frame))
             else:
                 waiting = self._waiting.get(frame.number)
                 if waiting is not None and not waiting.done():
@@ -163,6 +167,16 @@ class Channel(asyncio.Protocol):
         await self._room.wait()
         if self.alive and self._transport is not None:
             self._transport.write(packed)
+
+    def _answered(self, frame: Frame, task: asyncio.Task[None]) -> None:
+        self._answering.discard(task)
+        bug = None if task.cancelled() else task.exception()
+        if bug is None:
+            return
+        _LOG.error("%s failed: %s", frame.name[:64], type(bug).__name__)
+        if self.alive and self._transport is not None:
+            told = _packer.encode(["something went wrong in the house", "try again"])
+            self._transport.write(encode_frame(Frame(FAULT, frame.number, "HuisclosError", told)))
 
     def pause_writing(self) -> None:
         """The other end is slow: hold further frames back."""

@@ -6,6 +6,7 @@ Used on control sockets only (SOCK_SEQPACKET, so that a message and its descript
 from __future__ import annotations
 
 import array
+import os
 import socket
 from typing import Final
 
@@ -49,7 +50,7 @@ def receive_message(sock: socket.socket) -> tuple[Message, list[socket.socket]] 
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             numbers = array.array("i")
             numbers.frombytes(data[: len(data) - len(data) % numbers.itemsize])
-            sockets += [socket.socket(fileno=number) for number in numbers]
+            sockets += [found for number in numbers if (found := _socket(number)) is not None]
     if not received:
         for handed in sockets:
             handed.close()
@@ -62,3 +63,22 @@ def receive_message(sock: socket.socket) -> tuple[Message, list[socket.socket]] 
         for handed in sockets:
             handed.close()
         raise Unreadable("a control message does not decode") from error
+
+
+def receive_word(sock: socket.socket) -> Message | None:
+    """As `receive_message`, for who is handed nothing: what came with the message is closed."""
+    heard = receive_message(sock)
+    if heard is None:
+        return None
+    for handed in heard[1]:
+        handed.close()
+    return heard[0]
+
+
+def _socket(number: int) -> socket.socket | None:
+    """The socket of a descriptor; anything else that was handed over is closed, and none is left lying."""
+    try:
+        return socket.socket(fileno=number)
+    except OSError:
+        os.close(number)
+        return None

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
-from huisclos.channel import Message, receive_message, send_message
+from huisclos.channel import Message, receive_word, send_message
 from huisclos.clock import steady
 from huisclos.errors import Conflict, HuisclosError, Unreachable
 from huisclos.wiring.child import Post
@@ -258,14 +258,14 @@ class Supervisor:
 
     def _hear(self, process: _Process) -> None:
         try:
-            heard = receive_message(process.control)
+            heard = receive_word(process.control)
         except (BlockingIOError, HuisclosError, OSError):
             return
         if heard is None:
             # a program that replaced a child (the cage) has no control socket; its end is told by its pidfd
             self._deaf(process)
             return
-        word = heard[0].word
+        word = heard.word
         if word == "ready":
             process.ready = True
             self._when_ready(process)
@@ -368,7 +368,7 @@ class Supervisor:
 
     def _asked(self, caller: socket.socket) -> None:
         try:
-            heard = receive_message(caller)
+            heard = receive_word(caller)
         except BlockingIOError:
             return
         except (HuisclosError, OSError):
@@ -378,7 +378,7 @@ class Supervisor:
             self._callers.discard(caller)
             caller.close()
             return
-        word = heard[0].word
+        word = heard.word
         if word == "stop":
             self.stop(0)
             return
