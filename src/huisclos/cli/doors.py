@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from huisclos.cli import output
+from huisclos.cli import doors_mandate, doors_more, output
 from huisclos.cli.doors_report import (
     Baseline,
     CsvFile,
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from huisclos.doors.target import Target
 
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(doors_mandate.app, name="mandate", help="The written, signed, dated right to probe.")
+app.command("round")(doors_more.round_)
+app.command("rescue")(doors_more.rescue)
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH", help="Files and folders.")]
 
 
@@ -208,7 +211,6 @@ def rest(
     Example:
       huisclos doors rest /srv/images --workers 4 --html report.html
     """
-    from huisclos.doors.disk import probe_disk
     from huisclos.doors.rest.audit import Walk, forget, trees
 
     options = Options(json, html, pdf, sarif, csv, lang, mutes, baseline, fail_on, site)
@@ -216,7 +218,7 @@ def rest(
     walk = Walk(keep_paths=show_paths, resume=resume)
     there, absent = trees(paths)
     for root in there:
-        take(audit, [*_walk(root, walk, workers, show=show_paths), probe_disk(root)])
+        take(audit, _walk(root, walk, workers, show=show_paths))
     take(audit, [_absent(root) for root in absent])
     code = finish(audit, options)
     forget(walk)
@@ -228,6 +230,7 @@ def _walk(root: Path, walk: Walk, workers: int, *, show: bool) -> list[Seen]:
     from contextlib import nullcontext
     from multiprocessing import get_context
 
+    from huisclos.doors.disk import probe_disk
     from huisclos.doors.rest.audit import audit, observe
 
     alone = workers == 1 or root.is_file()
@@ -239,7 +242,8 @@ def _walk(root: Path, walk: Walk, workers: int, *, show: bool) -> list[Seen]:
         for kind, path in tally.paths:
             output.data(f"{kind:10} {os_name(path)}")
         _show_paths(walk.shown)
-    return observe(root, tally)
+    # What the disk is matters where something lies on it.
+    return observe(root, tally) + ([probe_disk(root)] if tally.heaps or tally.rows else [])
 
 
 def os_name(path: str) -> str:

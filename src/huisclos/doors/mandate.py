@@ -92,7 +92,7 @@ class Right:
 
 def sign(mandate: Mandate, key: Ed25519PrivateKey) -> bytes:
     """The signed document. Raises `Unreadable` for a mandate that cannot stand."""
-    _check(mandate)
+    check(mandate)
     text = msgspec.json.encode(mandate)
     signed = Signed(
         mandate=text.decode(),
@@ -121,7 +121,7 @@ def read(raw: bytes, *, trusted: Iterable[str] = ()) -> Right:
         raise Unreadable(
             "this is not a signed mandate", hint="make one with `huisclos doors mandate`"
         ) from None
-    _check(mandate)
+    check(mandate)
     mark = fingerprint(key)
     if trusted and mark not in set(trusted):
         raise OutsideMandate("the mandate is signed by a key that was not named")
@@ -175,7 +175,8 @@ def _names(entry: str, target: Target) -> bool:
         return entry.casefold() == target.host.casefold()
 
 
-def _check(mandate: Mandate) -> None:
+def check(mandate: Mandate) -> None:
+    """Raises `Unreadable` for a mandate that cannot stand."""
     if mandate.format != FORMAT or not mandate.scope.targets:
         raise Unreadable("a mandate names at least one target")
     if mandate.since.tzinfo is None or mandate.until.tzinfo is None or mandate.since >= mandate.until:
