@@ -95,3 +95,14 @@ async def test_no_third_party(browser: Browser, world: World) -> None:
         text = (await browser.see(path)).text
         for start in ('src="http', 'href="http'):
             assert start not in text.replace('href="https://localhost:', ""), path
+
+
+async def test_a_form_may_end_at_the_gate(browser: Browser, world: World) -> None:
+    """Locking posts to a page and ends at the gate: a browser stops a form whose end the policy does not name."""
+    browser.be("Camille Exemple")
+    shown = await browser.see("/lock")
+    form_action = shown.headers["content-security-policy"].split("form-action ")[1].split(";")[0]
+    locked = await browser.submit("/lock")
+    assert world.house.is_locked
+    end = locked.headers["location"].removesuffix("/")
+    assert end in form_action.split()

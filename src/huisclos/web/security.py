@@ -24,9 +24,10 @@ TAKEN: Final = SAFE | {"POST"}
 
 PAGES_CSP: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'; form-action 'self' {viewer}; base-uri 'none'; frame-ancestors 'none'"
+    "connect-src 'self'; form-action 'self' {viewer} {gate}; base-uri 'none'; frame-ancestors 'none'"
 )
-"""No script and no style but our own files; opening a study posts here and is sent on to the viewer."""
+"""No script and no style but our own files. Opening a study posts here and is sent on to the viewer, locking
+to the gate: a browser holds `form-action` against where a form ends."""
 VIEWER_CSP: Final = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; font-src 'self' data:; "
@@ -121,8 +122,11 @@ class Guard:
             response["Cross-Origin-Embedder-Policy"] = "require-corp"
         host = request.get("host", "")
         name, _ = _split(host)
-        viewer = f"https://{f'[{name}]' if ':' in name else name}:{self._origins.viewer}" if name else ""
-        response.setdefault("Content-Security-Policy", self._csp.replace("{viewer}", viewer))
+        base = f"https://{f'[{name}]' if ':' in name else name}:"
+        policy = self._csp
+        for place, port in (("{viewer}", self._origins.viewer), ("{gate}", self._origins.gate)):
+            policy = policy.replace(place, f"{base}{port}" if name else "")
+        response.setdefault("Content-Security-Policy", policy)
         # our addresses hold random ids only, and a form posted under `no-referrer` hides its origin from us
         response.setdefault("Referrer-Policy", "same-origin")
         response.setdefault("Cache-Control", "no-store")

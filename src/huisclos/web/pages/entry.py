@@ -53,18 +53,18 @@ def home_of(session: Session) -> str:
 
 async def login_page(request: Request) -> Response:
     """The log in page."""
-    return await page(request, "login.html", fault="")
+    return await page(request, "login.html", fault="", name="")
 
 
 async def login(request: Request) -> Response:
     """Name and password; a code may be asked for next."""
     site, form = site_of(request), await read_form(request)
+    name = form.get("name", "").strip()
     try:
-        done = await site.door.login(
-            form.get("name", "").strip(), form.get("password", ""), address_of(request)
-        )
+        done = await site.door.login(name, form.get("password", ""), address_of(request))
     except (NotAdmitted, TooManyAttempts) as error:
-        return await page(request, "login.html", fault=_fault(request, error, code=False), status=401)
+        fault = _fault(request, error, code=False)
+        return await page(request, "login.html", fault=fault, name=name, status=401)
     if done.session is None:
         return await page(request, "code.html", ticket=done.ticket, fault="")
     return _in(done.session)
