@@ -98,7 +98,7 @@ async def test_no_third_party(browser: Browser, world: World) -> None:
 
 
 async def test_a_form_may_end_at_the_gate(browser: Browser, world: World) -> None:
-    """Locking posts to a page and ends at the gate: a browser stops a form whose end the policy does not name."""
+    """Locking ends at the gate: a browser stops a form whose end the policy does not name."""
     browser.be("Camille Exemple")
     shown = await browser.see("/lock")
     form_action = shown.headers["content-security-policy"].split("form-action ")[1].split(";")[0]
