@@ -102,6 +102,10 @@ def web_server(respond: Respond) -> Iterator[tuple[int, list[str]]]:
             self.end_headers()
             self.wfile.write(body)
 
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            self.do_GET()
+
         do_OPTIONS = do_GET
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name

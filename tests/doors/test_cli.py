@@ -157,7 +157,7 @@ def test_every_face_of_a_report(tmp_path: Path, clear: Path) -> None:
 
 
 def _check_sarif(log: dict[str, Any], checks: list[str]) -> None:
-    """The parts that SARIF 2.1.0 requires (sections 3.13, 3.14, 3.27), and that indexes lead to their rules."""
+    """The parts that SARIF 2.1.0 requires (sections 3.13, 3.14, 3.27); indexes lead to their rules."""
     assert "2.1.0" == log["version"]
     assert log["$schema"].endswith("sarif-2.1.0.json")
     (run,) = log["runs"]

@@ -182,6 +182,56 @@ def config(
     return code
 
 
+@app.command("box")
+@own_codes
+def box(
+    address: Annotated[str, typer.Option(metavar="HOST", help="The box. [this machine's gateway]")] = "",
+    kind: Annotated[str, typer.Option(metavar="auto|upnp", help="How it is asked.")] = "auto",
+    json: JsonFile = None,
+    html: HtmlFile = None,
+    pdf: PdfFile = None,
+    sarif: SarifFile = None,
+    csv: CsvFile = None,
+    lang: Lang = "",
+    mutes: Mutes = None,
+    baseline: Baseline = None,
+    fail_on: FailOn = "low",
+    site: Site = "",
+) -> int:
+    """Read the Internet box: what it passes on from the Internet, whether programs may open it further.
+
+    It is asked by UPnP IGD and NAT-PMP; nothing is changed. A box that does not answer is not called closed.
+
+    \b
+    Example:
+      huisclos doors box
+    """
+    options = Options(json, html, pdf, sarif, csv, lang, mutes, baseline, fail_on, site)
+    if kind not in ("auto", "upnp"):
+        raise BadSetting("--kind is auto or upnp")
+    audit = begin("box", options)
+    take(audit, _box(address))
+    return finish(audit, options)
+
+
+def _box(text: str) -> list[Seen]:
+    import asyncio
+
+    from huisclos.access.addresses import is_private
+    from huisclos.doors.box import gateway, probe_box
+    from huisclos.doors.mandate import OutsideMandate
+    from huisclos.doors.observation import Miss
+    from huisclos.doors.target import parse_target
+    from huisclos.findings.nouns import Reason
+
+    address = parse_target(text).address if text else gateway()
+    if address is None:
+        return [Miss(("BOX-001", "BOX-002"), "gateway", Reason.ABSENT)]
+    if not is_private(address):
+        raise OutsideMandate("a box is asked from inside, at its private address")
+    return asyncio.run(probe_box(address))
+
+
 @app.command("rest")
 @own_codes
 def rest(

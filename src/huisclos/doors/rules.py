@@ -233,4 +233,30 @@ REST: Final = (
     Rule(What.DISK, "RST-015", _P, _says(Key.VALUE, "plain")),
 )
 
-ALL: Final = DICOM + WEB + CONFIG + REST
+_BOX: Final = {
+    "igd": "BOX-001",
+    "imaging": "BOX-002",
+    "endless": "BOX-003",
+    "nat-pmp": "BOX-004",
+    "nat-pmp-silent": "BOX-004",
+    "ipv6-off": "BOX-009",
+    "ipv6-on": "BOX-009",
+    "outside-shared": "BOX-018",
+    "outside-public": "BOX-018",
+}
+"""What a box says, and the checks it answers."""
+_FINE: Final = frozenset({"nat-pmp-silent", "ipv6-on", "outside-public"})
+
+
+def _lets_in(seen: Observation) -> bool:
+    word = seen.get(Key.CLASS)
+    if word == "imaging":
+        return seen.number(Key.PORT) >= 0
+    return word not in _FINE and seen.number(Key.COUNT) != 0
+
+
+BOX: Final = tuple(
+    Rule(What.BOX, check, _P, _lets_in, _says(Key.CLASS, word)) for word, check in _BOX.items()
+)
+
+ALL: Final = BOX + CONFIG + DICOM + REST + WEB

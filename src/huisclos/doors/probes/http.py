@@ -60,17 +60,17 @@ class Web:
         return found
 
     async def get(
-        self, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None
+        self, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> Answer:
         """The answer at `path`. Raises `NotHttp`, `PeerUnreachable`, `PeerTooSlow`, `OutOfBudget`."""
         fresh = self._state is None
         try:
-            return await self._exchange(path, method, headers or {})
+            return await self._exchange(path, method, headers or {}, body)
         except NotHttp:
             if fresh:
                 raise
             # A server may end a connection it kept, at any moment: once more on a new one.
-            return await self._exchange(path, method, headers or {})
+            return await self._exchange(path, method, headers or {}, body)
 
     async def close(self) -> None:
         """End the connection."""
@@ -81,12 +81,12 @@ class Web:
                     await self._writer.wait_closed()
         self._reader = self._writer = self._state = None
 
-    async def _exchange(self, path: str, method: str, headers: Mapping[str, str]) -> Answer:
+    async def _exchange(self, path: str, method: str, headers: Mapping[str, str], body: bytes) -> Answer:
         try:
             async with asyncio.timeout(self._host.seconds):
                 if self._state is None:
                     await self._connect()
-                return await self._ask(path, method, headers)
+                return await self._ask(path, method, headers, body)
         except TimeoutError:
             self._host.timeouts += 1
             await self.close()
@@ -118,13 +118,17 @@ class Web:
             raise PeerUnreachable(f"no connection: {error.strerror or type(error).__name__}") from None
         self._state = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD)
 
-    async def _ask(self, path: str, method: str, headers: Mapping[str, str]) -> Answer:
+    async def _ask(self, path: str, method: str, headers: Mapping[str, str], body: bytes) -> Answer:
         state, writer = self._state, self._writer
         assert state is not None and writer is not None  # noqa: S101, PT018 - connected above
         host = self._host.target.name
         fields = {"Host": host, "User-Agent": AGENT, "Accept-Encoding": "identity", "Accept": "*/*"}
+        if body:
+            fields["Content-Length"] = str(len(body))
         request = h11.Request(method=method, target=path, headers=list({**fields, **headers}.items()))
         writer.write(state.send(request) or b"")
+        if body:
+            writer.write(state.send(h11.Data(data=body)) or b"")
         writer.write(state.send(h11.EndOfMessage()) or b"")
         await writer.drain()
         return await self._answer()
