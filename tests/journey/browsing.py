@@ -1,4 +1,4 @@
-"""Debian's chromium, driven like a physician's: it trusts the house's authority, and never ignores an error."""
+"""Debian's chromium as a physician's: it trusts the house's authority, and never ignores an error."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def browser(house: Living, folder: Path) -> Iterator[BrowserContext]:
             executable_path=program("chromium"),
             # the tests run as root in a container, where chromium's own sandbox does not start
             args=["--no-sandbox", "--disable-gpu", "--no-first-run"],
-            env={name: value for name, value in environment.items()},
+            env=dict(environment),
             locale="en-GB",
             viewport={"width": 1280, "height": 900},
         )

@@ -65,6 +65,11 @@ class Living:
         return f"file:{self.folder / 'secrets' / 'passphrase'}"
 
     @property
+    def recovery(self) -> str:
+        """The recovery key, for `--unlock-with`: it opens without the second that a passphrase costs."""
+        return f"file:{self.folder / 'secrets' / 'recovery'}"
+
+    @property
     def environment(self) -> dict[str, str]:
         """What the house sees: folders of its own, and nothing of the machine's."""
         return {

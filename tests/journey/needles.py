@@ -95,7 +95,8 @@ class Needles:
         places = np.flatnonzero(self._table[pairs[:-2]])
         quads = pairs[places].astype(np.uint32) << 16 | pairs[places + 2]
         found = set()
-        for place, quad in zip(places[np.isin(quads, self._starts)].tolist(), quads[np.isin(quads, self._starts)].tolist(), strict=True):
+        known = np.isin(quads, self._starts)
+        for place, quad in zip(places[known].tolist(), quads[known].tolist(), strict=True):
             for shape, value in self._by_start[quad]:
                 if data.startswith(shape, place):
                     found.add(value)
@@ -120,9 +121,9 @@ def _shapes(text: str, codec: str) -> Iterator[bytes]:
     """The bytes that `text` may be: encoded, and those bytes escaped."""
     raw = {text.encode(wide) for wide in _WIDE}
     narrow = {text.encode("utf-8")}
-    for one in (codec, "latin-1", "iso2022_jp", "shift_jis", "euc_jp", "iso8859_5", "cp1251", "koi8_r"):
+    for name in (codec, "latin-1", "iso2022_jp", "shift_jis", "euc_jp", "iso8859_5", "cp1251", "koi8_r"):
         try:
-            narrow.add(_core(text.encode(one)))
+            narrow.add(_core(text.encode(name)))
         except UnicodeEncodeError:
             continue
     yield from raw

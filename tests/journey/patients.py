@@ -46,7 +46,7 @@ class Patient:
     @property
     def study_uid(self) -> str:
         """A UID as some modalities make it: with the day of birth and the day of the study inside."""
-        return f"{ROOT}.{self.birth}.{self.study_date}.{self.patient_id.translate(_DIGITS)}"
+        return f"{ROOT}.{self.birth}.{self.study_date}.1{self.patient_id.translate(_DIGITS)}"
 
     @property
     def series_uid(self) -> str:
@@ -128,9 +128,9 @@ ZEPHYRINE: Final = Patient(
     "ACCQ77120-K", "Mammographie côté Quillevéré", "Trébuchet^Hyacinthe", "Ruelle du Câprier 19 Locquirec",
 )  # fmt: skip
 TSUBOMI: Final = Patient(
-    "Yamazakura^Tsubomi=山桜原^蕾美子=やまざくら^つぼみこ", "\\ISO 2022 IR 87", "iso2022_jp", "JPX-90817-TS", "19580623",
-    "19931019", "ACCQ88231-T", "Toubu tanjun satsuei Kagurazaka", "Mikazuki^Harunobu", "Kagurazaka 4 Kitamachi",
-    modality="MR",
+    "Yamazakura^Tsubomi=山桜原^蕾美子=やまざくら^つぼみこ", "\\ISO 2022 IR 87", "iso2022_jp", "JPX-90817-TS",
+    "19580623", "19931019", "ACCQ88231-T", "Toubu tanjun satsuei Kagurazaka", "Mikazuki^Harunobu",
+    "Kagurazaka 4 Kitamachi", modality="MR",
 )  # fmt: skip
 GLAFIRA: Final = Patient(
     "Шелковникова^Глафира", "ISO_IR 144", "iso8859_5", "RUX-33019-GL", "19440302", "19940811",

@@ -1,4 +1,4 @@
-"""The whole journey of promise P1, in a place where nothing can be written unseen; prints what it found as JSON.
+"""The whole journey of promise P1, where nothing can be written unseen; prints what it found as JSON.
 
 Run as a program, in a mount namespace of its own (`unshare --mount`), it makes every file system read-only
 but for fresh ones in memory, so that whatever is written lies below /tmp; run where that is not allowed
@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -24,13 +23,13 @@ from playwright.sync_api import BrowserContext, Page
 
 from tests.journey import living
 from tests.journey.browsing import browser, log_in
-from tests.journey.living import PASSWORD, PEOPLE, Living, until
+from tests.journey.living import PASSWORD, PEOPLE, until
 from tests.journey.needles import Needles
 from tests.journey.patients import BETKA, EVERYBODY, GLAFIRA, TSUBOMI, WILHELMA, ZEPHYRINE
 from tests.peers.orthanc import orthanc
 from tests.tools import PROJECT
 
-_WRITABLE: Final = ("/tmp", "/var/tmp", "/dev/shm")
+_WRITABLE: Final = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - in memory, and ours alone
 _NOT_DISKS: Final = frozenset(
     {"proc", "sysfs", "devtmpfs", "devpts", "cgroup", "cgroup2", "tmpfs", "mqueue", "securityfs", "bpf"}
 )
@@ -98,7 +97,7 @@ class Walk:
         """Files that a process holds open although their names are gone; memory shared by name is not one."""
         for link in Path(f"/proc/{pid}/fd").glob("*"):
             with suppress(OSError):
-                target = os.readlink(link)
+                target = str(link.readlink())
                 if target.endswith("(deleted)") and not target.startswith(("/memfd:", "/dev/shm/")):  # noqa: S108
                     self._note(stage, f"{pid} {target}", self.needles.found_in(link.read_bytes()))
 
@@ -229,7 +228,9 @@ class Walk:
         self.facts["control missed"] = sorted(self.needles.values - found)
 
 
-_PICTURES: Final = "[...document.querySelectorAll('.series img')].some(one => one.complete && one.naturalWidth > 0)"
+_PICTURES: Final = (
+    "[...document.querySelectorAll('.series img')].some(one => one.complete && one.naturalWidth > 0)"
+)
 
 
 def _free() -> int:
@@ -247,11 +248,11 @@ def main(argument: str) -> int:
     ground.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.environ["TMPDIR"] = str(ground / "house" / "tmp")
     walk = Walk(ground, alone=alone)
-    ending: Callable[[], Any] = lambda: walk.house.stop() if walk.house.process else None
     try:
         walk.go()
     finally:
-        ending()
+        if walk.house.process is not None:
+            walk.house.stop()
         print(json.dumps({"leaks": walk.leaks, "facts": walk.facts}))
         if not alone:
             shutil.rmtree(ground, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""A sender that knows what was acknowledged: pynetdicom, one instance after the other, undaunted by a crash."""
+"""A sender that knows what was acknowledged: one instance after the other, undaunted by a crash."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
@@ -80,7 +81,7 @@ def test_the_supervisor_dies_and_the_house_is_served_again_at_once(house: Living
     load.end(30, give_up=True)
     house.serve()
     assert time.monotonic() - began < 30
-    assert not any(os.path.exists(f"/proc/{pid}") for pid in children.values())
+    assert not any(Path(f"/proc/{pid}").exists() for pid in children.values())
     until(lambda: house.status()["contents"] is not None, 10)
     with house.client("physician") as client:
         until(lambda: _answers(client, patient, len(load.acknowledged)), 20, "all are found")

@@ -1,7 +1,9 @@
-"""Promise P5: a locked archive goes on receiving, shows nothing, and everything is there once it is unlocked."""
+"""Promise P5: a locked archive goes on receiving, shows nothing, and has it all once it is unlocked."""
 
 from __future__ import annotations
 
+import datetime as dt
+import io
 import re
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.journey import wado
-from tests.journey.living import PASSWORD, PEOPLE, UNTIL, Living, copy, stopping, stow, until
+from tests.journey.living import PASSWORD, PEOPLE, UNTIL, Living, Person, copy, stopping, stow, until
 from tests.journey.patients import BETKA, GLAFIRA, WILHELMA, ZEPHYRINE, data_set_of, read
 from tests.tools import need
 
@@ -33,8 +35,6 @@ def _changed(number: int) -> bytes:
     """Another image under the UID of an instance of `ZEPHYRINE`."""
     dataset = read(ZEPHYRINE.file(number))
     dataset.ImageComments = "corrected"
-    import io
-
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
@@ -95,8 +95,6 @@ def test_a_wrong_token_is_not_told_that_it_is_locked(night: Living) -> None:
 
 def test_nobody_logs_in(night: Living) -> None:
     """The pages lead to the gate."""
-    from tests.journey.living import Person
-
     answer = Person(night).get("/")
     assert answer.status_code == 303
     assert answer.headers["location"].startswith(night.url("gate"))
@@ -117,9 +115,7 @@ def test_a_peer_added_in_the_dark_is_kept_apart(night: Living) -> None:
 
 
 def _soon() -> str:
-    import datetime
-
-    return str(datetime.date.today() + datetime.timedelta(days=30))
+    return str(dt.datetime.now(dt.UTC).date() + dt.timedelta(days=30))
 
 
 def test_people_asked_for_in_the_dark_wait(night: Living) -> None:
@@ -184,10 +180,7 @@ def test_the_quarantine_waits_for_an_owner(night: Living) -> None:
     assert {one["title"]: one["approved"] for one in night.json("peer", "list", str(night.archive))}[NEW_PEER]
 
 
-def _approve(page: str, owner: object, subject: str) -> None:
-    from tests.journey.living import Person
-
-    assert isinstance(owner, Person)
+def _approve(page: str, owner: Person, subject: str) -> None:
     for piece in page.split("<li>"):
         found = re.search(r'action="(/people/pending/[0-9a-f]+/approve)"', piece)
         if found and subject in piece:
@@ -202,8 +195,6 @@ def test_people_are_approved(night: Living) -> None:
     owner = night.person("owner")
     _approve(owner.get("/people").text, owner, "Nina Night")
     _approve(owner.get("/people").text, owner, PEOPLE["secretary"])
-    from tests.journey.living import Person
-
     Person(night).login("Nina Night", PASSWORD)
     with night.client("dark") as client:
         assert stow(client, [BETKA.file(8)]).status_code == 200

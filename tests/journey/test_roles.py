@@ -1,4 +1,4 @@
-"""Who may do what: every role against every action, tokens, and changes that take effect without a restart."""
+"""Who may do what: every role against every action, tokens, changes without a restart, holders."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def _dicomweb(path: str, accept: str = "application/json") -> Callable[[Person, 
 
 
 _OCTETS: Final = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
-_INSTANCE: Final = wado.instance_path(ZEPHYRINE.study_uid, ZEPHYRINE.series_uid, ZEPHYRINE.instance_uid(1))[11:]
+_INSTANCE: Final = wado.instance_path(ZEPHYRINE.study_uid, ZEPHYRINE.series_uid, ZEPHYRINE.instance_uid(1))[
+    11:
+]
 ACTIONS: Final[dict[str, tuple[frozenset[str], Callable[[Person, str], httpx.Response]]]] = {
     "list": (frozenset({"owner", "physician", "secretary"}), lambda person, _: person.get("/studies")),
     "study page": (frozenset({"owner", "physician", "secretary"}), lambda person, study: person.get(study)),
@@ -229,7 +231,6 @@ def test_the_recovery_key_opens_what_a_lost_passphrase_cannot(fresh: Living) -> 
     fresh.serve(locked=True)
     with fresh.client("physician") as client:
         assert client.get("/dicom-web/studies").status_code == 503
-    recovery = f"file:{fresh.folder / 'secrets' / 'recovery'}"
-    fresh.run("unlock", str(fresh.archive), "--unlock-with", recovery)
+    fresh.run("unlock", str(fresh.archive), "--unlock-with", fresh.recovery)
     with fresh.client("physician") as client:
         assert len(wado.query(client, "studies")) == 1

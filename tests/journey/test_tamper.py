@@ -1,7 +1,8 @@
-"""Whoever can write the disk can spoil an archive, and not lie with it: `verify` and `journal verify` name it."""
+"""Whoever writes the disk can spoil an archive, and not lie with it: the two verifications name it."""
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
@@ -72,10 +73,9 @@ def _send(house: Living, patient: Patient, numbers: range) -> None:
 def _identity(house: Living, study_id: str) -> X25519Identity:
     """The study's identity, as whoever holds the recovery key gets it."""
     recovery = X25519Identity.parse((house.folder / "secrets" / "recovery").read_text().strip())
-    for holder in (house.archive / "keys" / "holders").glob("*.age"):
-        if holder.name.count(".") == 1 and b"-> X25519" in holder.read_bytes():
-            secret = json.loads(unseal(holder.read_bytes(), [recovery]))
-            archive = X25519Identity.parse(secret["identity"])
+    holders = (house.archive / "keys" / "holders").glob("*.age")
+    own = next(one for one in holders if one.name.count(".") == 1 and b"-> X25519" in one.read_bytes())
+    archive = X25519Identity.parse(json.loads(unseal(own.read_bytes(), [recovery]))["identity"])
     key = house.archive / "keyring" / study_id[:2] / f"{study_id}.age"
     return X25519Identity.parse(unseal(key.read_bytes(), [archive]).decode().strip())
 
@@ -84,7 +84,7 @@ def _folder(house: Living, patient: Patient) -> Path:
     """The folder of a patient's study, told by what opens there."""
     for folder in (house.archive / "objects").glob("*/*"):
         identity = _identity(house, folder.name)
-        first = sorted(folder.glob("*.dcm.age"))[0]
+        first = min(folder.glob("*.dcm.age"))
         if str(read(unseal(first.read_bytes(), [identity])).StudyInstanceUID) == patient.study_uid:
             return folder
     raise LookupError(patient.study_uid)
@@ -101,7 +101,7 @@ def _objects(house: Living, patient: Patient) -> dict[int, Path]:
 
 
 def _verify(house: Living, code: int = SEAL_ERROR) -> list[dict[str, str]]:
-    unlock = ("--unlock-with", house.passphrase)
+    unlock = ("--unlock-with", house.recovery)
     problems: list[dict[str, str]] = house.json("verify", str(house.archive), *unlock, code=code)["problems"]
     return problems
 
@@ -151,8 +151,6 @@ def test_an_object_replaced_by_another_sealed_to_the_same_key(spoiled: Living) -
 
 
 def _encoded(dataset: Any) -> bytes:
-    import io
-
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
@@ -204,30 +202,17 @@ def test_a_flipped_byte_in_a_manifest(spoiled: Living) -> None:
 
 def test_a_deleted_key_and_foreign_files(spoiled: Living) -> None:
     """A study without its key, a file that the archive did not put there, an object nobody accepted."""
-    folder = _folder(spoiled, GLAFIRA)
-    (spoiled.archive / "keyring" / folder.name[:2] / f"{folder.name}.age").unlink()
-    here = _objects_folder_stray(spoiled)
+    z, g = _folder(spoiled, ZEPHYRINE), _folder(spoiled, GLAFIRA)
+    stray = z / f"{'ab' * 16}.dcm.age"
+    recipient = _identity(spoiled, z.name).recipient
+    spoiled.serve()
+    (spoiled.archive / "keyring" / g.name[:2] / f"{g.name}.age").unlink()
+    (z / "notes.txt").write_text("left here by a person")
+    stray.write_bytes(seal(ZEPHYRINE.file(9), [recipient]))
     problems = _verify(spoiled)
-    assert {"kind": "missing-key", "study_id": folder.name} in [
-        {"kind": one["kind"], "study_id": one["study_id"]} for one in problems
-    ]
-    assert "foreign" in {one["kind"] for one in problems}
-    assert {one["instance_id"]: one["kind"] for one in problems}[here] == "unattested"
-
-
-def _objects_folder_stray(house: Living) -> str:
-    folder = _folder_of_other(house)
-    (folder / "notes.txt").write_text("left here by a person")
-    stray = folder / f"{'ab' * 16}.dcm.age"
-    stray.write_bytes(sorted(folder.glob("*.dcm.age"))[0].read_bytes())
-    return _id(stray)
-
-
-def _folder_of_other(house: Living) -> Path:
-    for folder in (house.archive / "objects").glob("*/*"):
-        if (house.archive / "keyring" / folder.name[:2] / f"{folder.name}.age").exists():
-            return folder
-    raise LookupError("a study with its key")
+    assert [one["study_id"] for one in problems if one["kind"] == "missing-key"] == [g.name]
+    assert [one["kind"] for one in problems if one["place"]] == ["foreign"]
+    assert _kinds(problems)[_id(stray)] == "unattested"
 
 
 def test_none_of_it_is_served_as_what_it_is_not(spoiled: Living) -> None:
@@ -313,11 +298,11 @@ def test_a_spoiled_journal(
 def _journal(house: Living, head: Path | None) -> subprocess.CompletedProcess[str]:
     against = ("--head", str(head)) if head is not None else ()
     archive = str(house.archive)
-    return house.try_("journal", "verify", archive, *against, "--unlock-with", house.passphrase, "--json")
+    return house.try_("journal", "verify", archive, *against, "--unlock-with", house.recovery, "--json")
 
 
 def test_a_journal_rolled_back_as_a_whole(spoiled: Living, base: Known, tmp_path: Path) -> None:
-    """The folder as it was is consistent in itself; a later head kept outside tells that it is not the one."""
+    """The folder as it was is consistent in itself; a later head kept outside tells it apart."""
     later = tmp_path / "later.json"
     shutil.copytree(spoiled.archive, tmp_path / "before")
     assert _journal(spoiled, later).returncode == 0
@@ -335,7 +320,7 @@ def test_a_head_of_its_own_holds(spoiled: Living, base: Known) -> None:
 
 
 def test_a_spoiled_journal_is_told_while_the_house_lives(spoiled: Living) -> None:
-    """A log changed under a living house is seen by the next check, and by the state of the house."""
+    """A log changed under a living house is seen by the next check, and by the house's state."""
     spoiled.serve()
     log = spoiled.archive / "journal" / "entries.log"
     content = bytearray(log.read_bytes())
