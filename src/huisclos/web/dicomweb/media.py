@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -18,8 +17,8 @@ JSON: Final = "application/dicom+json"
 OCTETS: Final = "application/octet-stream"
 ANY_SYNTAX: Final = "*"
 MAX_RANGES: Final = 64
-
-_SPLIT: Final = re.compile(r',(?=(?:[^"]*"[^"]*")*[^"]*$)')
+MAX_ACCEPT: Final = 4096
+"""Characters of an Accept header: this is read before anybody has shown who they are."""
 
 
 class Wish(Struct, frozen=True):
@@ -36,11 +35,24 @@ class Wish(Struct, frozen=True):
 def wishes(request: Request) -> list[Wish]:
     """What the client takes, best first; the query parameter `accept` counts as the header does."""
     named = request.query_params.get("accept") or request.headers.get("accept") or "*/*"
-    ranges = _SPLIT.split(named)
-    if len(ranges) > MAX_RANGES:
+    ranges = _ranges(named) if len(named) <= MAX_ACCEPT else []
+    if not 0 < len(ranges) <= MAX_RANGES:
         raise BadQuery("Accept names too many media types")
     found = [_wish(text.strip()) for text in ranges if text.strip()]
     return sorted((wish for wish in found if wish.weight > 0), key=lambda wish: -wish.weight)
+
+
+def _ranges(text: str) -> list[str]:
+    """The media ranges of `text`, cut at the commas outside quotes, in time that grows as its length does."""
+    ranges = [""]
+    for number, piece in enumerate(text.split('"')):
+        if number % 2:
+            ranges[-1] += f'"{piece}"'
+        else:
+            first, *others = piece.split(",")
+            ranges[-1] += first
+            ranges += others
+    return ranges
 
 
 def _wish(text: str) -> Wish:
