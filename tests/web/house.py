@@ -451,7 +451,7 @@ class ThePeople:
 
     async def add_holder(self, proof: Proof, passphrase: str) -> tuple[PasswordFault, ...]:
         """See the port."""
-        return ()
+        return (PasswordFault.TOO_SHORT,) if len(passphrase) < 12 else ()
 
     async def remove_holder(self, proof: Proof, holder_id: str) -> None:
         """See the port."""

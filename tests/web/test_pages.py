@@ -13,7 +13,7 @@ from tests import corpus
 from tests.archive.samples import data_set, names
 from tests.archive.world import MODALITY
 from tests.web.browser import Browser
-from tests.web.house import WORDS
+from tests.web.house import PASSPHRASE, PASSWORD, WORDS
 from tests.web.world import World
 
 PAGES = {
@@ -241,3 +241,16 @@ def test_every_noun_has_a_word(language: str) -> None:
     assert set(role_names(words)) == set(role_sentences(words)) == set(Role)
     assert set(_titles(words)) == set(_explained(words)) == set(DoubtKind)
     assert len(_choices(words)) == 6
+
+
+async def test_an_owner_becomes_a_holder(browser: Browser) -> None:
+    """Their passphrase opens the archive; the password they have now is asked for, and owners alone may."""
+    browser.be("Camille Exemple")
+    wrong = await browser.submit("/account/holder", {"old": "no", "passphrase": "seven words"})
+    assert "is another one" in wrong.text
+    weak = await browser.submit("/account/holder", {"old": PASSWORD, "passphrase": "short"})
+    assert "too short" in weak.text
+    done = await browser.submit("/account/holder", {"old": PASSWORD, "passphrase": PASSPHRASE})
+    assert "opens the archive at the gate" in done.text
+    browser.be("Dr Martin")
+    assert (await browser.submit("/account/holder", {"old": PASSWORD})).status_code == 403

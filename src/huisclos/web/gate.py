@@ -59,7 +59,7 @@ async def _show(
 
 
 async def unlock(request: Request) -> Response:
-    """Try a passphrase; with a name, its person is logged in as well."""
+    """Try a passphrase; whose password it is, is logged in as well."""
     form, words = await read_form(request), words_of(request)
     _ = words.gettext
     try:

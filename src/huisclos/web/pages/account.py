@@ -7,6 +7,7 @@ from markupsafe import Markup
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from huisclos.access.nouns import Right
 from huisclos.access.sessions import PasswordFault
 from huisclos.errors import NotAdmitted, TooManyAttempts
 from huisclos.web.bodies import read_form
@@ -71,6 +72,21 @@ async def password(visit: Visit) -> Response:
     return await _show(visit, words.gettext("The password is changed. Your other sessions are ended."))
 
 
+@person(Right.PEOPLE)
+async def holder(visit: Visit) -> Response:
+    """This person's password opens the archive from now on: a way in beside the passphrase of the house."""
+    form, words = await read_form(visit.request), _words(visit)
+    try:
+        await visit.site.door.confirm(visit.proof, form.get("old", ""))
+    except (NotAdmitted, TooManyAttempts):
+        return await _show(visit, words.gettext("The password you have now is another one."), "bad")
+    found = await visit.site.people.add_holder(visit.proof, form.get("passphrase", ""))
+    if found:
+        return await _show(visit, faults(found, words), "bad")
+    visit.session = await visit.site.door.session(visit.proof, active=True)
+    return await _show(visit, words.gettext("It opens the archive at the gate, and logs you in."))
+
+
 @person()
 async def begin_totp(visit: Visit) -> Response:
     """A fresh secret, as a picture for the telephone."""
@@ -129,6 +145,7 @@ def routes() -> list[BaseRoute]:
     return [
         Route("/account", account_page, methods=["GET"]),
         Route("/account/password", password, methods=["POST"]),
+        Route("/account/holder", holder, methods=["POST"]),
         Route("/account/totp", begin_totp, methods=["POST"]),
         Route("/account/totp/confirm", confirm_totp, methods=["POST"]),
         Route("/account/totp/drop", drop_totp, methods=["POST"]),
