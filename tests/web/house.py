@@ -38,6 +38,7 @@ from huisclos.errors import (
     Locked,
     NotAdmitted,
     NotGranted,
+    PasswordDue,
     WeakPassword,
     WrongPassphrase,
 )
@@ -200,6 +201,8 @@ class House:
     async def account(self, proof: Proof) -> Account:
         """See the port."""
         session = self.sessions[proof.secret]
+        if session.must_change_password:
+            raise PasswordDue("seen by somebody else")
         user = self.user_list[session.actor.id]
         return Account(
             user.id,

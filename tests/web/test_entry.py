@@ -67,6 +67,9 @@ async def test_a_first_password_must_be_changed(browser: Browser, world: World) 
     assert "Premier-Mot-De-Passe-42" in made.text
     browser.be("Nina Nouvelle")
     assert (await browser.see("/studies")).headers["location"] == "/account"
+    asked = await browser.see("/account")
+    assert asked.status_code == 200
+    assert "Choose a password of your own" in asked.text
     short = await browser.submit("/account/password", {"old": PASSWORD, "new": "short"})
     assert "too short" in short.text
     done = await browser.submit("/account/password", {"old": PASSWORD, "new": "Quite-Another-One-9"})

@@ -24,15 +24,18 @@ async def account_page(visit: Visit) -> Response:
 
 
 async def _show(visit: Visit, told: str = "", kind: str = "good") -> Response:
-    words = _words(visit)
-    account = await visit.site.door.account(visit.proof)
+    words, actor = _words(visit), visit.session.actor
+    # nothing is told to whoever came with a password that somebody else has seen
+    due = visit.session.must_change_password
+    account = None if due else await visit.site.door.account(visit.proof)
     return await page(
         visit.request,
         "account.html",
         visit.session,
         account=account,
-        role_word=role_names(words)[account.role].capitalize(),
-        role_may=role_sentences(words)[account.role],
+        name=actor.name,
+        role_word=role_names(words)[actor.role].capitalize() if actor.role else "",
+        role_may=role_sentences(words)[actor.role] if actor.role else "",
         told=told,
         told_kind=kind,
         status=200,
@@ -74,7 +77,7 @@ async def password(visit: Visit) -> Response:
 
 @person(Right.PEOPLE)
 async def holder(visit: Visit) -> Response:
-    """This person's password opens the archive from now on: a way in beside the passphrase of the house."""
+    """Let this person's password open the archive from now on, beside what opens it already."""
     form, words = await read_form(visit.request), _words(visit)
     try:
         await visit.site.door.confirm(visit.proof, form.get("old", ""))

@@ -45,6 +45,10 @@ def _said(error: HuisclosError, words: Words) -> tuple[str, str]:
             _("It receives, and shows nothing until somebody types the passphrase at the gate."),
         ),
         "not-admitted": (_("Please log in"), _("Your session has ended, or never began.")),
+        "password-due": (
+            _("Choose a password of your own."),
+            _("Somebody else has seen the one you were given."),
+        ),
         "not-granted": (
             _("Your role does not allow this"),
             _("The journal has noted that it was tried. An owner of the archive can change your role."),
