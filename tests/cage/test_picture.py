@@ -283,3 +283,20 @@ def test_a_frame_that_is_not_there() -> None:
         with pytest.raises(Failed) as failed:
             answer(Job("picture", frame), _made(RAMP))
         assert failed.value.outcome is Outcome.NO_FRAME
+
+
+def test_regions() -> None:
+    """A part of the image, turned round where it is negative, as much of it as there is."""
+    image = np.arange(40 * 60, dtype=np.uint16).reshape(40, 60) % 256
+    part10 = _made(image.astype(np.uint8))
+    whole = _picture(part10)
+    assert (_picture(part10, region=(10, 5, 20, 30)) == whole[5:35, 10:30]).all()
+    assert (_picture(part10, region=(10, 5, -20, 30)) == whole[5:35, 10:30][:, ::-1]).all()
+    assert (_picture(part10, region=(10, 5, 20, -30)) == whole[5:35, 10:30][::-1]).all()
+    assert (_picture(part10, region=(0, 0, -(2.0**20), 2.0**20)) == whole[:, ::-1]).all()
+    assert _picture(part10, region=(50, 30, 100, 100), size=(20, 20)).shape == (20, 20)
+    with pytest.raises(Failed) as failed:
+        _picture(part10, region=(60, 0, 5, 5))
+    assert failed.value.outcome is Outcome.NO_REGION
+    colour = _made(np.stack([whole] * 3, axis=-1), "RGB")
+    assert (_picture(colour, region=(1, 2, -3, 4)) == _picture(colour)[2:6, 1:4][:, ::-1]).all()

@@ -157,10 +157,10 @@ async def test_retrieving_what_was_stored(program: httpx.AsyncClient, world: Wor
 
 
 async def test_what_cannot_be_given(program: httpx.AsyncClient, world: World) -> None:
-    """Another transfer syntax, another media type, another series."""
+    """A transfer syntax that is not made, another media type, another series."""
     stored = await put(world, "JPEG2000.dcm")
     headers = bearer(world)
-    other = {"Accept": "application/dicom; transfer-syntax=1.2.840.10008.1.2.1"}
+    other = {"Accept": "application/dicom; transfer-syntax=1.2.840.10008.1.2.4.50"}
     assert (await program.get(url(stored), headers=headers | other)).status_code == 406
     assert (await program.get(url(stored), headers=headers | {"Accept": "text/html"})).status_code == 406
     xml = {"Accept": 'multipart/related; type="application/dicom+xml"'}
@@ -228,6 +228,15 @@ async def test_rendered(program: httpx.AsyncClient, world: World) -> None:
     )
     assert picture.headers["content-type"] == "image/jpeg"
     assert world.picture.asked[-1] == (6, (300, 200))
+    assert world.picture.regions[-1] is None
+    for query, region in (
+        ("viewport=300,200,10,20,-30,40.5", (10.0, 20.0, -30.0, 40.5)),
+        ("viewport=300,200,,,-30,", (0.0, 0.0, -30.0, 2.0**20)),
+        ("viewport=300,200,5", (5.0, 0.0, 2.0**20, 2.0**20)),
+        ("viewport=300,200,,,,", None),
+    ):
+        await program.get(f"{url(stored)}/rendered?{query}", headers=headers)
+        assert world.picture.regions[-1] == region, query
     png = await program.get(
         url(stored) + "/rendered?window=40,400,linear", headers=headers | {"Accept": "image/png"}
     )
@@ -245,6 +254,10 @@ async def test_rendered(program: httpx.AsyncClient, world: World) -> None:
         "window=1,0",
         "viewport=0,5",
         "viewport=9",
+        "viewport=9,9,-1,0,5,5",
+        "viewport=9,9,0,0,0,5",
+        "viewport=9,9,a",
+        "viewport=9,9,0,0,5,5,5",
         "quality=0",
         "window=nan,1",
     ):
@@ -322,7 +335,8 @@ async def test_every_public_file_goes_round(program: httpx.AsyncClient, world: W
             continue
         taken += 1
         address = answer.json()["00081199"]["Value"][0]["00081190"]["Value"][0]
-        back = await program.get(address, headers=headers | {"Accept": "application/dicom"})
+        as_stored = {"Accept": "application/dicom; transfer-syntax=*"}
+        back = await program.get(address, headers=headers | as_stored)
         if back.status_code == 404:
             # the same instance is known in another study, and that one answers
             continue

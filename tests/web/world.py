@@ -45,6 +45,9 @@ from huisclos.archive.nouns import (
 )
 from huisclos.archive.ports import StudyKey
 from huisclos.archive.receive import Receiver
+from huisclos.cage.jobs import Failed, failure
+from huisclos.cage.jobs import Outcome as JobOutcome
+from huisclos.cage.transcode import transcoded
 from huisclos.errors import (
     BadQuery,
     NotFound,
@@ -289,10 +292,12 @@ def _fits(row: dict[str, object], match: dict[str, str]) -> bool:
 
 
 class Picture:
-    """A `Renderer` that hands back one invented picture and the octets of a frame."""
+    """A `Renderer` that hands back one invented picture and the octets of a frame; it does transcode."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[int, tuple[int, int] | None]] = []
+        self.regions: list[tuple[float, float, float, float] | None] = []
+        self.transcoded = 0
 
     async def render(
         self,
@@ -303,9 +308,11 @@ class Picture:
         size: tuple[int, int] | None,
         media: str,
         quality: int,
+        region: tuple[float, float, float, float] | None = None,
     ) -> bytes:
         """See the port."""
         self.asked.append((frame, size))
+        self.regions.append(region)
         made = io.BytesIO()
         Image.new("L", (8, 8), 90).save(made, "JPEG" if media == "image/jpeg" else "PNG")
         return made.getvalue()
@@ -313,6 +320,16 @@ class Picture:
     async def decode_frame(self, part10: bytes, *, frame: int) -> bytes:
         """See the port."""
         return b"samples" + bytes([frame])
+
+    async def transcode(self, part10: bytes, *, transfer_syntax: str) -> bytes:
+        """See the port; what ends a cage is told as broken."""
+        self.transcoded += 1
+        try:
+            return b"".join(transcoded(part10, transfer_syntax))
+        except Failed as failed:
+            raise failure(failed.outcome) from None
+        except RuntimeError:
+            raise failure(JobOutcome.BROKEN) from None
 
 
 class World:

@@ -268,8 +268,27 @@ class Renderer(Protocol):
         size: tuple[int, int] | None,
         media: str,
         quality: int,
+        region: tuple[float, float, float, float] | None = None,
     ) -> bytes:
-        """A JPEG or PNG of one frame (0-based); `size` bounds width and height, aspect kept."""
+        """A JPEG or PNG of one frame (0-based); `size` bounds width and height, aspect kept.
+
+        `region` is the part of the image to show, in its pixels: left, top, width, height; a negative
+        width or height turns it round. What lies beyond the image is left out; raises `BadQuery`
+        when nothing remains.
+        """
 
     async def decode_frame(self, part10: bytes, *, frame: int) -> bytes:
         """One frame decoded to native little-endian samples."""
+
+    async def transcode(self, part10: bytes, *, transfer_syntax: str) -> bytes:
+        """The whole Part 10 file in another transfer syntax: Explicit VR Little Endian, for now.
+
+        Pixel data is decoded to native, all frames, and what describes it is made true: its colour
+        model (YBR becomes RGB unless it was coded without loss), planes, loss, no offset tables. The
+        file meta is the archive's, the preamble empty. All other values stay as they are, byte for
+        byte but for the order of bytes in numbers; private ones become UN where their VR was not
+        said. The same file gives the same bytes. An instance without pixel data is transcoded too.
+
+        In and out at most 512 MiB, held whole. Raises `UnknownTransferSyntax` for another target and
+        for pixel data that nobody here decodes, another `Unreadable` for what is broken, `TooLarge`.
+        """

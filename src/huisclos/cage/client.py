@@ -24,6 +24,7 @@ from huisclos.cage.jobs import (
     Outcome,
     failure,
 )
+from huisclos.dicom.native import MAX_WHOLE
 from huisclos.errors import TooLarge, Unreachable, Usage
 
 AT_ONCE: Final = 4
@@ -38,6 +39,8 @@ _PIECE: Final = 1024**2
 _RETRY: Final = 0.01
 _MAX_DESCRIPTION: Final = 4096
 _BEGINS: Final = {JPEG: b"\xff\xd8\xff", PNG: b"\x89PNG\r\n\x1a\n"}
+_FILE: Final = bytes(128) + b"DICM"
+"""A transcoded file's beginning: an empty preamble, so that nothing made in the cage runs elsewhere."""
 _ENVIRONMENT: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 """All there is in the zygote's environment: no thread may run beside the fork."""
 
@@ -72,7 +75,7 @@ def become_zygote(control: socket.socket) -> NoReturn:
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)
-    os.closerange(_CONTROL + 1, os.sysconf("SC_OPEN_MAX") if os.sysconf("SC_OPEN_MAX") < _MANY else _MANY)
+    os.closerange(_CONTROL + 1, min(os.sysconf("SC_OPEN_MAX"), _MANY))
     os.execve(sys.executable, _program(), _ENVIRONMENT)  # noqa: S606 - our own interpreter, an empty environment
 
 
@@ -104,15 +107,16 @@ class Cage:
         size: tuple[int, int] | None = None,
         media: str = JPEG,
         quality: int = 90,
+        region: tuple[float, float, float, float] | None = None,
     ) -> bytes:
         """A JPEG or PNG of one frame, from 0, of a whole object or of a frame cut out of one.
 
         `window` is centre and width, by default what the image says; `size` the width and height
-        to fit into.
+        to fit into; `region` left, top, width and height of the part shown, in the image's pixels.
         """
         if media not in _BEGINS:
             raise Usage(f"pictures are {' or '.join(_BEGINS)}")
-        return await self._picture(Job("picture", frame, window, size, media, quality), part10)
+        return await self._picture(Job("picture", frame, window, size, media, quality, region), part10)
 
     async def thumbnail(
         self, part10: bytes, *, frame: int = MIDDLE, size: tuple[int, int] = THUMBNAIL, quality: int = 80
@@ -123,6 +127,15 @@ class Cage:
     async def decode_frame(self, part10: bytes, *, frame: int = 0) -> bytes:
         """The samples of one frame, little endian: grey as stored, colour as RGB, samples together."""
         return await self._ask(Job("samples", frame), part10, MAX_SAMPLES)
+
+    async def transcode(self, part10: bytes, *, transfer_syntax: str) -> bytes:
+        """See `archive.ports.Renderer`."""
+        if len(part10) > MAX_WHOLE:
+            raise failure(Outcome.TOO_LARGE)
+        file = await self._ask(Job("transcode", 0, syntax=transfer_syntax), part10, MAX_WHOLE)
+        if not file.startswith(_FILE):
+            raise failure(Outcome.BROKEN)
+        return file
 
     async def describe(self) -> dict[str, bool]:
         """Which mechanisms keep a job apart, as a child found them (`confine.separation` sums them up)."""

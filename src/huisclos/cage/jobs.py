@@ -1,7 +1,7 @@
 """What is asked of the cage and what it answers, as bytes over one socket.
 
 Asked: a length, the job as JSON, then the object until the asker stops sending. Answered: the
-byte `BEGUN` once the cage is there, a byte of `Outcome`, then the picture until the cage is gone.
+byte `BEGUN` once the cage is there, a byte of `Outcome`, then what was asked until the cage is gone.
 The answer comes from a process that may have been taken over by what it decoded, so it says
 nothing but a number from a list, and bytes that are checked: the sentences are ours.
 """
@@ -15,6 +15,7 @@ from struct import Struct
 from typing import Final
 
 from huisclos.errors import (
+    BadQuery,
     HuisclosError,
     InstanceNotFound,
     NotDicom,
@@ -44,10 +45,10 @@ MIDDLE: Final = -1
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One object in, one picture, or the samples of one frame, out."""
+    """One object in; out comes a picture, the samples of one frame, or the object in another syntax."""
 
     kind: str
-    """ "picture", "thumbnail" or "samples"."""
+    """ "picture", "thumbnail", "samples" or "transcode"."""
     frame: int
     window: tuple[float, float] | None = None
     """Centre and width in the units the image is measured in (after the modality LUT)."""
@@ -55,6 +56,10 @@ class Job:
     """The box to fit into, width and height in pixels, the picture's shape kept."""
     media: str = JPEG
     quality: int = 90
+    region: tuple[float, float, float, float] | None = None
+    """Of the source, in its pixels: left, top, width, height; a negative width or height turns it round."""
+    syntax: str = ""
+    """The transfer syntax to transcode to."""
 
     def encoded(self) -> bytes:
         """The job as it is sent."""
@@ -65,8 +70,8 @@ class Job:
     def decoded(cls, content: bytes) -> Job:
         """The job in `content`, which the house itself wrote."""
         fields = json.loads(content)
-        for pair in ("window", "size"):
-            fields[pair] = tuple(fields[pair]) if fields[pair] is not None else None
+        for name in ("window", "size", "region"):
+            fields[name] = tuple(fields[name]) if fields[name] is not None else None
         return cls(**fields)
 
 
@@ -80,6 +85,7 @@ class Outcome(IntEnum):
     TOO_LARGE = 4
     UNKNOWN_SYNTAX = 5
     BROKEN = 6
+    NO_REGION = 7
 
 
 _SAID: Final[dict[Outcome, HuisclosError]] = {
@@ -88,6 +94,7 @@ _SAID: Final[dict[Outcome, HuisclosError]] = {
     Outcome.NO_FRAME: InstanceNotFound("the instance has no such frame"),
     Outcome.TOO_LARGE: TooLarge("the picture is larger than the cage takes"),
     Outcome.UNKNOWN_SYNTAX: UnknownTransferSyntax("no decoder for the instance's transfer syntax"),
+    Outcome.NO_REGION: BadQuery("the region lies outside the image"),
     Outcome.BROKEN: Unreadable("the picture cannot be decoded"),
 }
 

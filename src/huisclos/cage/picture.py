@@ -47,6 +47,8 @@ def answer(job: Job, part10: bytes) -> bytes:
     if job.kind == "samples":
         return _samples(pixels, dataset)
     shown = _shown(pixels, photometric, dataset, frame, job.window)
+    if job.region is not None:
+        shown = _part(shown, *job.region)
     picture = _fitted(Image.fromarray(shown), _stretch(dataset, frame), job)
     out = BytesIO()
     if job.media == JPEG:
@@ -206,6 +208,22 @@ def _from_range(values: Array, dataset: Dataset, stored: Array) -> Array:
         255 / (high - low) if high > low else 0
     )
     return np.nan_to_num(level.clip(0, 255) + np.float32(0.5)).astype(np.uint8)
+
+
+def _part(shown: Array, left: float, top: float, width: float, height: float) -> Array:
+    """The region of the source, as much of it as there is, turned round where it is negative.
+
+    PS3.18 section 8.3.5.1.3: left and top are those of the region itself, turned or not.
+    """
+    rows, columns = shown.shape[:2]
+    edges = (left, left + abs(width), columns), (top, top + abs(height), rows)
+    (x, right), (y, bottom) = (
+        (min(max(round(begin), 0), most), min(max(round(end), 0), most)) for begin, end, most in edges
+    )
+    if x >= right or y >= bottom:
+        raise Failed(Outcome.NO_REGION)
+    part = shown[y:bottom, x:right][:: -1 if height < 0 else 1, :: -1 if width < 0 else 1]
+    return np.ascontiguousarray(part)
 
 
 def _stretch(dataset: Dataset, frame: int) -> float:

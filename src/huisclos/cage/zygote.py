@@ -15,6 +15,7 @@ import select
 import signal
 import socket
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -38,6 +39,8 @@ from pydicom.uid import (
 from huisclos import confine
 from huisclos.cage.jobs import BEGUN, JPEG, LENGTH, MAX_JOB, MAX_OBJECT, PNG, Failed, Job, Outcome
 from huisclos.cage.picture import Array, answer
+from huisclos.cage.rewrite import Piece
+from huisclos.cage.transcode import transcoded
 from huisclos.clock import steady
 
 CONTROL: Final = 3
@@ -98,6 +101,7 @@ def _try(part10: bytes) -> None:
         answer(Job("picture", 0, (2000.0, 4000.0), (16, 16), media), part10)
     answer(Job("thumbnail", 0), part10)
     answer(Job("samples", 0), part10)
+    transcoded(part10, ExplicitVRLittleEndian)
 
 
 def _sample(pixels: Array, photometric: str, syntax: UID) -> bytes:
@@ -202,24 +206,28 @@ def _be_the_cage(line: int, memory: int) -> NoReturn:
         mechanisms = confine.describe()
         mechanisms["seccomp"] = confine.seccomp_allow(confine.COMPUTE)
         _write(line, BEGUN)
-        outcome, picture = _done(line, mechanisms)
+        outcome, pieces = _done(line, mechanisms)
         _write(line, bytes([outcome]))
-        _write(line, picture)
+        for piece in pieces:
+            _write(line, piece)
     finally:
         os._exit(0)
 
 
-def _done(line: int, mechanisms: dict[str, bool]) -> tuple[Outcome, bytes]:
+def _done(line: int, mechanisms: dict[str, bool]) -> tuple[Outcome, Sequence[Piece]]:
     try:
         (length,) = LENGTH.unpack(_read(line, LENGTH.size))
         job = Job.decoded(_read(line, min(length, MAX_JOB)))
         if job.kind == "describe":
-            return Outcome.DONE, json.dumps(mechanisms).encode()
-        return Outcome.DONE, answer(job, _read(line, MAX_OBJECT))
+            return Outcome.DONE, [json.dumps(mechanisms).encode()]
+        content = _read(line, MAX_OBJECT)
+        if job.kind == "transcode":
+            return Outcome.DONE, transcoded(content, job.syntax)
+        return Outcome.DONE, [answer(job, content)]
     except Failed as failed:
-        return failed.outcome, b""
+        return failed.outcome, ()
     except MemoryError:
-        return Outcome.TOO_LARGE, b""
+        return Outcome.TOO_LARGE, ()
 
 
 def _read(line: int, most: int) -> bytes:
@@ -234,7 +242,7 @@ def _read(line: int, most: int) -> bytes:
     return b"".join(pieces)
 
 
-def _write(line: int, content: bytes) -> None:
+def _write(line: int, content: Piece) -> None:
     view = memoryview(content)
     while view:
         view = view[os.write(line, view[:_CHUNK]) :]

@@ -49,6 +49,8 @@ class Reading:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self.whole = asyncio.Semaphore(1)
+        """Held while a whole instance is in memory to be handed over: one at a time."""
         self._kept: OrderedDict[tuple[bytes, str, str], Opened] = OrderedDict()
         self._grants: OrderedDict[tuple[bytes, Right, str], tuple[Grant, float]] = OrderedDict()
         self._being_read: WeakSet[OpenStudy] = WeakSet()

@@ -53,15 +53,20 @@ class Caged:
         size: tuple[int, int] | None,
         media: str,
         quality: int,
+        region: tuple[float, float, float, float] | None = None,
     ) -> bytes:
         """See `Renderer`."""
         return await self._here().render(
-            part10, frame=frame, window=window, size=size, media=media, quality=quality
+            part10, frame=frame, window=window, size=size, media=media, quality=quality, region=region
         )
 
     async def decode_frame(self, part10: bytes, *, frame: int) -> bytes:
         """See `Renderer`."""
         return await self._here().decode_frame(part10, frame=frame)
+
+    async def transcode(self, part10: bytes, *, transfer_syntax: str) -> bytes:
+        """See `Renderer`."""
+        return await self._here().transcode(part10, transfer_syntax=transfer_syntax)
 
     def _here(self) -> Cage:
         if self._cage is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Final, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,7 +24,18 @@ QUALITY: Final = 90
 THUMBNAIL: Final = 256
 MAX_SIDE: Final = 8192
 """Pixels of a side that a picture may be asked for."""
+_BEYOND: Final = 2**20
+"""Pixels from the corner of a region to beyond any image: as far as it goes."""
 _THUMBNAIL_QUALITY: Final = 80
+
+
+class Viewport(NamedTuple):
+    """What of an image is shown, and in what box."""
+
+    size: tuple[int, int]
+    """Width and height to fit into."""
+    region: tuple[float, float, float, float] | None = None
+    """Left, top, width, height in the image's pixels; turned round where width or height is negative."""
 
 
 async def rendered(request: Request) -> Response:
@@ -39,10 +50,10 @@ async def thumbnail(request: Request) -> Response:
 
 async def _picture(request: Request, size: tuple[int, int] | None) -> Response:
     media = pick(request, (JPEG, PNG))
-    size = _viewport(request.query_params.get("viewport", "")) or size
+    viewport = _viewport(request.query_params.get("viewport", "")) or (size and Viewport(size))
     window = _window(request.query_params.get("window", ""))
     quality = _quality(
-        request.query_params.get("quality", ""), QUALITY if size is None else _THUMBNAIL_QUALITY
+        request.query_params.get("quality", ""), QUALITY if viewport is None else _THUMBNAIL_QUALITY
     )
     numbers = frame_numbers(request.path_params.get("frames", "1"))
     if len(numbers) > 1:
@@ -55,7 +66,7 @@ async def _picture(request: Request, size: tuple[int, int] | None) -> Response:
         entry,
         numbers[0],
         window=window,
-        size=size,
+        viewport=viewport,
         media=media,
         quality=quality,
     )
@@ -77,26 +88,39 @@ async def picture(
     frame: int,
     *,
     window: tuple[float, float] | None = None,
-    size: tuple[int, int] | None = None,
+    viewport: Viewport | None = None,
     media: str = JPEG,
     quality: int = QUALITY,
 ) -> bytes:
     """One frame as a picture: the cage is handed that frame alone. Raises as `Renderer.render`."""
     cut = await in_thread(lambda: opened.study.cut_frame(entry, frame))
+    size, region = viewport or (None, None)
     return await site.renderer.render(
-        cut, frame=frame, window=window, size=size, media=media, quality=quality
+        cut, frame=frame, window=window, size=size, media=media, quality=quality, region=region
     )
 
 
-def _viewport(text: str) -> tuple[int, int] | None:
-    """`vw,vh`; the source region that may follow is the whole picture here."""
+def _viewport(text: str) -> Viewport | None:
+    """`vw,vh[,sx,sy,sw,sh]`: the box to fit into, and what of the image to show in it.
+
+    A value of the region may be left empty or out: it then begins at the upper left corner, or
+    goes to the lower right one (PS3.18 section 8.3.5.1.3).
+    """
     if not text:
         return None
     words = text.split(",")
     sides = [_finite(word) for word in words[:2]]
-    if len(words) not in (2, 6) or not all(1 <= side <= MAX_SIDE for side in sides):
-        raise BadQuery("a viewport is width,height")
-    return int(sides[0]), int(sides[1])
+    if not 2 <= len(words) <= 6 or len(sides) < 2 or not all(1 <= side <= MAX_SIDE for side in sides):  # noqa: PLR2004
+        raise BadQuery("a viewport is width,height, or width,height,left,top,width,height")
+    box = int(sides[0]), int(sides[1])
+    if not any(words[2:]):
+        return Viewport(box)
+    wanted = [*words[2:], "", "", "", ""]
+    left, top = (_finite(word or "0") for word in wanted[:2])
+    width, height = (_finite(word or str(_BEYOND)) for word in wanted[2:4])
+    if left < 0 or top < 0 or not width or not height:
+        raise BadQuery("a region begins inside the image and is not empty")
+    return Viewport(box, (left, top, width, height))
 
 
 def _window(text: str) -> tuple[float, float] | None:

@@ -1,4 +1,4 @@
-"""WADO-RS: studies, series, instances and their metadata (PS3.18 section 10.4)."""
+"""WADO-RS: what of a study is asked for, and its metadata (PS3.18 section 10.4)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from huisclos.archive.nouns import ManifestEntry
-from huisclos.dicom.uids import EXPLICIT_LE
-from huisclos.errors import InstanceNotFound, UnknownTransferSyntax
+from huisclos.errors import InstanceNotFound
 from huisclos.web.dicomweb.caller import Caller, caller_of, reading_of
-from huisclos.web.dicomweb.media import ANY_SYNTAX, DICOM, Wish, json_media, takes, wishes
-from huisclos.web.dicomweb.parts import Part, multipart
-from huisclos.web.problems import NotAcceptable
+from huisclos.web.dicomweb.media import json_media
 from huisclos.web.reading import Opened, Tally, in_thread, pieces
 
 BOM = b"\xef\xbb\xbf"
@@ -73,87 +70,6 @@ def _meant(opened: Opened, path: Mapping[str, str]) -> list[ManifestEntry]:
     if not entries:
         raise InstanceNotFound("nothing of this can be retrieved")
     return entries
-
-
-async def retrieve(request: Request) -> Response:
-    """Instances as Part 10 files: one as it is or in parts, several in parts."""
-    asked = await find(request)
-    single = "instance" in request.path_params
-    for wish in wishes(request):
-        if not takes(wish, DICOM):
-            continue
-        # a bare `*/*` of a browser or curl for one instance gets the file; the Standard's default is parts
-        if single and not wish.multipart and wish.media == DICOM:
-            _check_syntax(wish, asked.entries)
-            return await _file(asked)
-        if wish.multipart or wish.media == "*/*":
-            _check_syntax(wish, asked.entries)
-            return await _files(asked)
-    raise NotAcceptable(
-        "instances are given as DICOM files", hint='multipart/related; type="application/dicom"'
-    )
-
-
-def _check_syntax(wish: Wish, entries: list[ManifestEntry]) -> None:
-    """Instances are given as they were sent: what asks for another transfer syntax is told so.
-
-    Without a transfer-syntax parameter an instance comes as it is stored, in the syntax its part
-    names (section 8.7.3.5.2 lets an origin server keep what it cannot change without loss).
-    """
-    if wish.syntax in ("", ANY_SYNTAX):
-        return
-    if any(entry.transfer_syntax != wish.syntax for entry in entries):
-        raise UnknownTransferSyntax(
-            "these instances are not held in that transfer syntax",
-            hint=f"ask for transfer-syntax=*, or for frames in {EXPLICIT_LE}",
-        )
-
-
-@dataclass(frozen=True)
-class _FilePart:
-    """One Part 10 file."""
-
-    asked: Asked
-    entry: ManifestEntry
-
-    @property
-    def media(self) -> str:
-        """With the transfer syntax it is in."""
-        return f"{DICOM};transfer-syntax={self.entry.transfer_syntax}"
-
-    @property
-    def location(self) -> str:
-        """The instance's own URL."""
-        return self.asked.url(self.entry)
-
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """The file, unsealed piece by piece."""
-        tally = self.asked.tally
-        await tally.add(0, 1)
-        opened = await in_thread(lambda: self.asked.opened.study.read_part10(self.entry))
-        async for piece in pieces(opened):
-            yield piece
-            await tally.add(len(piece))
-
-
-async def _file(asked: Asked) -> Response:
-    part = _FilePart(asked, asked.entries[0])
-    # opened here once more, so that what is wrong with it is an error and not a broken body
-    await in_thread(lambda: asked.opened.study.read_part10(part.entry))
-    headers = {"Content-Type": part.media, "Content-Length": str(part.entry.length)}
-    return StreamingResponse(told(part.pieces(), asked.tally), headers=headers)
-
-
-async def _files(asked: Asked) -> Response:
-    await in_thread(lambda: asked.opened.study.read_part10(asked.entries[0]))
-
-    async def parts() -> AsyncIterator[Part]:
-        for entry in asked.entries:
-            yield _FilePart(asked, entry)
-
-    response = multipart(parts(), DICOM)
-    response.body_iterator = told(response.body_iterator, asked.tally)
-    return response
 
 
 async def told(body: object, tally: Tally) -> AsyncIterator[bytes]:

@@ -9,9 +9,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from huisclos.web.dicomweb.frames import bulk, frames
+from huisclos.web.dicomweb.instances import retrieve
 from huisclos.web.dicomweb.query import search
 from huisclos.web.dicomweb.rendered import rendered, thumbnail
-from huisclos.web.dicomweb.retrieve import metadata, retrieve
+from huisclos.web.dicomweb.retrieve import metadata
 from huisclos.web.dicomweb.store import store
 
 Endpoint = Callable[[Request], Awaitable[Response]]

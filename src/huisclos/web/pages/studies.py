@@ -13,7 +13,7 @@ from huisclos.archive.nouns import Level, Query, StudyPage
 from huisclos.dicom.charsets import display_name
 from huisclos.errors import HuisclosError, InstanceNotFound
 from huisclos.web.bodies import read_form
-from huisclos.web.dicomweb.rendered import THUMBNAIL, picture
+from huisclos.web.dicomweb.rendered import THUMBNAIL, Viewport, picture
 from huisclos.web.pages.person import Visit, person
 from huisclos.web.pages.sentences import told_lines
 from huisclos.web.site import origin_of
@@ -133,7 +133,12 @@ async def thumbnail(visit: Visit) -> Response:
     if not pictured:
         raise InstanceNotFound("the series has no picture")
     content = await picture(
-        visit.site, opened, pictured[len(pictured) // 2], 0, size=(THUMBNAIL, THUMBNAIL), quality=80
+        visit.site,
+        opened,
+        pictured[len(pictured) // 2],
+        0,
+        viewport=Viewport((THUMBNAIL, THUMBNAIL)),
+        quality=80,
     )
     tally = visit.reading.tally(opened)
     await tally.add(len(content), 1)
