@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -214,11 +215,11 @@ def test_a_wrong_passphrase_is_told_apart_from_a_damaged_file(fresh: Living) -> 
     assert "holder" in ran.stderr
 
 
-def _passphrase_holder(house: Living) -> Any:
-    for holder in (house.archive / "keys" / "holders").glob("*.age"):
-        if b"-> scrypt" in holder.read_bytes():
-            return holder
-    raise LookupError("a holder with a passphrase")
+def _passphrase_holder(house: Living, *, oldest: bool = False) -> Path:
+    """The holder's file of a passphrase; the one that `init` made, or any."""
+    holders = (house.archive / "keys" / "holders").glob("*.age")
+    found = [path for path in holders if b"-> scrypt" in path.read_bytes()]
+    return min(found, key=lambda path: path.stat().st_ctime_ns) if oldest else found[0]
 
 
 def test_the_recovery_key_opens_what_a_lost_passphrase_cannot(fresh: Living) -> None:
@@ -234,3 +235,29 @@ def test_the_recovery_key_opens_what_a_lost_passphrase_cannot(fresh: Living) -> 
     fresh.run("unlock", str(fresh.archive), "--unlock-with", fresh.recovery)
     with fresh.client("physician") as client:
         assert len(wado.query(client, "studies")) == 1
+
+
+def test_a_user_becomes_a_holder(fresh: Living) -> None:
+    """With the first passphrase gone, the owner's own opens the archive at the gate, and logs them in."""
+    passphrase = "copper-meadow-violin-harbor-69"
+    fresh.serve()
+    with fresh.client("physician") as client:
+        assert stow(client, [ZEPHYRINE.file(1)]).status_code == 200
+    owner = fresh.person("owner")
+    answer = owner.post("/account/holder", {"old": PASSWORD, "passphrase": passphrase})
+    assert answer.status_code == 200
+    assert fresh.status()["holders"] == 3
+    fresh.stop()
+    first = _passphrase_holder(fresh, oldest=True)
+    first.write_bytes(first.read_bytes()[:-1])
+    fresh.serve(locked=True)
+    gate = Person(fresh, "gate")
+    assert gate.post("/unlock", {"passphrase": "nine-wrong-words-here-44"}).status_code in {403, 500}
+    assert fresh.status()["locked"]
+    opened = gate.post("/unlock", {"passphrase": passphrase, "name": PEOPLE["owner"]})
+    assert opened.status_code == 200, opened.text
+    assert not fresh.status()["locked"]
+    here = Person(fresh)
+    here.cookies = gate.cookies
+    assert "Kerguélen" in here.get("/studies").text
+    assert Person(fresh).post("/login", {"name": PEOPLE["owner"], "password": PASSWORD}).status_code == 401

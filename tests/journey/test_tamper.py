@@ -204,11 +204,10 @@ def test_a_deleted_key_and_foreign_files(spoiled: Living) -> None:
     """A study without its key, a file that the archive did not put there, an object nobody accepted."""
     z, g = _folder(spoiled, ZEPHYRINE), _folder(spoiled, GLAFIRA)
     stray = z / f"{'ab' * 16}.dcm.age"
-    recipient = _identity(spoiled, z.name).recipient
     spoiled.serve()
     (spoiled.archive / "keyring" / g.name[:2] / f"{g.name}.age").unlink()
     (z / "notes.txt").write_text("left here by a person")
-    stray.write_bytes(seal(ZEPHYRINE.file(9), [recipient]))
+    stray.write_bytes(seal(ZEPHYRINE.file(9), [X25519Identity.generate().recipient]))
     problems = _verify(spoiled)
     assert [one["study_id"] for one in problems if one["kind"] == "missing-key"] == [g.name]
     assert [one["kind"] for one in problems if one["place"]] == ["foreign"]
