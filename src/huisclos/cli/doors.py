@@ -232,6 +232,100 @@ def _box(text: str) -> list[Seen]:
     return asyncio.run(probe_box(address))
 
 
+@app.command("logs")
+@own_codes
+def logs(
+    paths: Paths,
+    json: JsonFile = None,
+    html: HtmlFile = None,
+    pdf: PdfFile = None,
+    sarif: SarifFile = None,
+    csv: CsvFile = None,
+    lang: Lang = "",
+    mutes: Mutes = None,
+    baseline: Baseline = None,
+    fail_on: FailOn = "low",
+    site: Site = "",
+) -> int:
+    """Read logs: do they name patients, and did strangers from the Internet already come in.
+
+    Lines are counted by day; no line, name or address is kept.
+
+    \b
+    Example:
+      huisclos doors logs /var/log/orthanc /var/log/nginx
+    """
+    from huisclos.doors.logs import read_logs
+
+    options = Options(json, html, pdf, sarif, csv, lang, mutes, baseline, fail_on, site)
+    audit = begin("logs", options)
+    take(audit, read_logs(paths))
+    return finish(audit, options)
+
+
+@app.command("check")
+@own_codes
+def check(
+    archive: Annotated[
+        Path | None, typer.Argument(metavar="ARCHIVE", help="An archive of huisclos, if there is one.")
+    ] = None,
+    no_box: Annotated[bool, typer.Option("--no-box", help="Ask nothing outside this machine.")] = False,
+    json: JsonFile = None,
+    html: HtmlFile = None,
+    pdf: PdfFile = None,
+    sarif: SarifFile = None,
+    csv: CsvFile = None,
+    lang: Lang = "",
+    mutes: Mutes = None,
+    baseline: Baseline = None,
+    fail_on: FailOn = "low",
+    site: Site = "",
+) -> int:
+    """Look at this machine: who listens, imaging software, disks, files in the usual places, and the box.
+
+    \b
+    Example:
+      huisclos doors check --html report.html
+    """
+    import os
+
+    from huisclos.doors.config.files import Places, read_configs
+    from huisclos.doors.disk import probe_disk
+    from huisclos.doors.machine import places
+    from huisclos.doors.rest.audit import Walk
+
+    options = Options(json, html, pdf, sarif, csv, lang, mutes, baseline, fail_on, site)
+    audit = begin("check", options)
+    configs, trees = places(Path.home())
+    _listeners(audit)
+    take(audit, read_configs(configs, Places(), os.environ))
+    walk = Walk()
+    for root in (*trees, *((archive,) if archive is not None else ())):
+        take(audit, _walk(root, walk, 1, show=False))
+    take(audit, [probe_disk(archive or Path.home())])
+    if not no_box:
+        take(audit, _box(""))
+    return finish(audit, options)
+
+
+def _listeners(audit: Audit) -> None:
+    """Who listens on this machine, and what each that may be imaging lets a stranger do."""
+    import asyncio
+
+    from huisclos.doors.machine import imaging, listeners, observe_listeners, reached
+    from huisclos.doors.runner import Manners, run
+
+    found = listeners()
+    take(audit, observe_listeners(found))
+    reach = {one.target.name: one.reach for one in imaging(found)}
+
+    async def work() -> None:
+        async for target, seen in run([one.target for one in imaging(found)], Manners()):
+            take(audit, reached(seen, reach[target.name]))
+
+    asyncio.run(work())
+
+
 @app.command("rest")
 @own_codes
 def rest(

@@ -259,4 +259,24 @@ BOX: Final = tuple(
     Rule(What.BOX, check, _P, _lets_in, _says(Key.CLASS, word)) for word, check in _BOX.items()
 )
 
-ALL: Final = BOX + CONFIG + DICOM + REST + WEB
+_LOGS: Final = {
+    "values": "LOG-001",
+    "parameters": "LOG-002",
+    "loose": "LOG-004",
+    "strangers": "LOG-005",
+}
+"""What logs show, and the checks it answers."""
+
+LOGS: Final = tuple(
+    Rule(What.LOG, check, _P, lambda seen: seen.number(Key.COUNT) > 0, _says(Key.CLASS, word))
+    for word, check in _LOGS.items()
+)
+
+_PORTS: Final = {"database": "WEB-027", "odd-port": "DCM-028", "administrator": "CFG-017"}
+"""What this machine's listeners show, and the checks it answers."""
+
+PORTS: Final = tuple(
+    Rule(What.OPEN_PORT, check, _P, _stands_open, _says(Key.CLASS, word)) for word, check in _PORTS.items()
+)
+
+ALL: Final = BOX + PORTS + LOGS + CONFIG + DICOM + REST + WEB

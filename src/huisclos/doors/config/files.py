@@ -66,7 +66,7 @@ def _root(root: Path, places: Places, environment: Mapping[str, str]) -> Iterato
         yield from _seen(root, product, settings, path, places)
     for folder, parts in documents.items():
         merged = orthanc.merge((part for _, part in sorted(parts, key=lambda one: one[0])), environment)
-        secret = [path for path, part in parts if part.get("RegisteredUsers") or part.get("SslCertificate")]
+        secret = [path for path, part in parts if part.get("RegisteredUsers")]
         loose = any(path.stat().st_mode & _OTHERS for path in secret)
         settings = orthanc.judge_settings(merged, secret_is_loose=loose)
         place = parts[0][0] if len(parts) == 1 else folder

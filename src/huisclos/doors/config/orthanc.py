@@ -104,7 +104,7 @@ def judge_settings(read: Mapping[str, Any], *, secret_is_loose: bool | None = No
         ]
     public = sum(_is_public(host) for host in _hosts(read))
     made.append(Setting("public-peer", public > 0, Reach.INTERNET if public else Reach.LAN, public))
-    if secret_is_loose is not None and (users or read.get("SslCertificate")):
+    if secret_is_loose is not None and users:
         made.append(Setting("loose-secret", secret_is_loose))
     return made
 

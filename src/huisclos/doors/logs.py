@@ -1,0 +1,180 @@
+"""Logs: do they name patients, did strangers already come in. Lines are counted, nothing of them is kept."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import IO, Final
+
+from huisclos.access.addresses import is_private, parse_address
+from huisclos.doors.observation import Miss, Observation, Seen, What
+from huisclos.errors import BadSetting
+from huisclos.findings.evidence import facts
+from huisclos.findings.nouns import Reach, Reason
+
+MAX_OCTETS: Final = 2 * 1024**3
+"""bytes of one log that are read, unpacked"""
+MAX_LINE: Final = 16 * 1024
+MAX_FILES: Final = 10_000
+MAX_DAYS: Final = 8
+"""days that a finding names"""
+_LOGS: Final = (".log", ".txt", ".gz", ".1", "access_log", "error_log")
+
+_VALUE: Final = re.compile(
+    rb"\(0010,(?:0010|0020|0030|0040|1000|1040|2154)\)\s+(?:[A-Z]{2}\s+)?[\[=][^\]\s]"
+    rb"|Patient'?s?\s?(?:Name|ID|BirthDate|Birth Date)\"?\s*[:=]\s*[\"\[]?[^\s\"\[,}]",
+    re.IGNORECASE,
+)
+_PARAMETER: Final = re.compile(
+    rb"[?&](?:PatientName|PatientID|PatientBirthDate|00100010|00100020|00100030|AccessionNumber)=[^&\s]",
+    re.IGNORECASE,
+)
+_WEB: Final = re.compile(
+    rb'^(\S{2,45}) \S+ \S+ \[(\d\d)/(\w{3})/(\d{4})[^\]]*\] "[A-Z]{3,8} (\S*)[^"]*" (\d{3})'
+)
+_IMAGING: Final = re.compile(
+    rb"/(?:dicom-web|wado|rs/studies|studies|instances|patients|series"
+    rb"|app/explorer|dcm4chee-arc|tools/find|ohif|viewer|system)\b",
+    re.IGNORECASE,
+)
+_ASSOCIATION: Final = re.compile(
+    rb"(?:association (?:received|acknowledged|accepted)|incoming association|peer application"
+    rb"|from (?:host|ip|aet)).{0,200}?"
+    rb"(\d{1,3}(?:\.\d{1,3}){3})",
+    re.IGNORECASE,
+)
+_DAY: Final = re.compile(rb"(20\d\d)-?(\d\d)-?(\d\d)")
+_MONTHS: Final = (
+    b"Jan",
+    b"Feb",
+    b"Mar",
+    b"Apr",
+    b"May",
+    b"Jun",
+    b"Jul",
+    b"Aug",
+    b"Sep",
+    b"Oct",
+    b"Nov",
+    b"Dec",
+)
+_SERVED: Final = (200, 206)
+
+
+@dataclass(slots=True)
+class _Counts:
+    values: int = 0
+    parameters: int = 0
+    strangers: Counter[str] = field(default_factory=Counter)
+    """by day"""
+    loose: int = 0
+    files: int = 0
+
+
+def read_logs(roots: Iterable[Path]) -> Iterator[Seen]:
+    """What the logs at or below `roots` show, one set of observations a root."""
+    for root in roots:
+        counts = _Counts()
+        for path in _files(root):
+            try:
+                if path.stat().st_mode & stat.S_IROTH:
+                    counts.loose += 1
+                counts.files += 1
+                if not _read(path, counts):
+                    yield Miss(("LOG-005",), str(root), Reason.TOO_LARGE)
+            except (OSError, EOFError):
+                yield Miss(("LOG-001", "LOG-005"), str(root), Reason.UNREADABLE)
+        if not counts.files:
+            yield Miss(("*",), str(root), Reason.UNREADABLE if not root.exists() else Reason.NOT_IDENTIFIED)
+            continue
+        yield from _seen(root, counts)
+
+
+def _seen(root: Path, counts: _Counts) -> Iterator[Seen]:
+    telling = counts.values + counts.parameters + sum(counts.strangers.values())
+    for word, count in (
+        ("values", counts.values),
+        ("parameters", counts.parameters),
+        ("loose", counts.loose if telling else 0),
+    ):
+        yield Observation(What.LOG, str(root), Reach.LAN, facts(class_=word, count=count))
+    found = facts(class_="strangers", count=sum(counts.strangers.values()))
+    for day, count in sorted(counts.strangers.items())[:MAX_DAYS]:
+        found += facts(day=day, rows=count)
+    reach = Reach.INTERNET if counts.strangers else Reach.LAN
+    yield Observation(What.LOG, str(root), reach, found)
+
+
+def _files(root: Path) -> Iterator[Path]:
+    if root.is_file():
+        yield root
+        return
+    count = 0
+    for folder, _, names in os.walk(root):
+        for name in sorted(names):
+            path = Path(folder, name)
+            if name.lower().endswith(_LOGS) and path.is_file() and not path.is_symlink():
+                count += 1
+                if count > MAX_FILES:
+                    return
+                yield path
+
+
+def _read(path: Path, counts: _Counts) -> bool:
+    """Count one log's lines; False when it was left at its bound."""
+    with path.open("rb") as raw:
+        packed = raw.read(3) == b"\x1f\x8b\x08"
+        raw.seek(0)
+        lines: IO[bytes] = gzip.GzipFile(fileobj=raw) if packed else raw  # type: ignore[assignment]
+        left = MAX_OCTETS
+        while line := lines.readline(MAX_LINE):
+            left -= len(line)
+            if left < 0:
+                return False
+            _count(line, counts)
+    return True
+
+
+def _count(line: bytes, counts: _Counts) -> None:
+    match = _WEB.match(line)
+    if match is not None:
+        counts.parameters += bool(_PARAMETER.search(match[5]))
+        if int(match[6]) in _SERVED and _IMAGING.search(match[5]) and _is_public(match[1]):
+            counts.strangers[_web_day(match)] += 1
+        return
+    counts.values += bool(_VALUE.search(line))
+    came = _ASSOCIATION.search(line)
+    if came is not None and _is_public(came[1]):
+        day = _DAY.search(line)
+        counts.strangers[_day(*(int(part) for part in day.groups())) if day else _UNKNOWN] += 1
+
+
+_UNKNOWN: Final = "2020-01-01"
+"""for a line without a day of its own"""
+
+
+def _web_day(match: re.Match[bytes]) -> str:
+    month = _MONTHS.index(match[3]) + 1 if match[3] in _MONTHS else 1
+    return _day(int(match[4]), month, int(match[2]))
+
+
+def _day(year: int, month: int, day: int) -> str:
+    try:
+        made = date(year, month, day)
+    except ValueError:
+        return _UNKNOWN
+    return made.isoformat() if made.year >= 2020 else _UNKNOWN  # noqa: PLR2004 - the first day that evidence takes
+
+
+def _is_public(text: bytes) -> bool:
+    try:
+        return not is_private(parse_address(text.decode("ascii")))
+    except (BadSetting, UnicodeDecodeError):
+        return False

@@ -1,0 +1,151 @@
+"""A machine from inside: who listens, on which address, under which account; where imaging leaves things."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from huisclos.access.addresses import Address, is_loopback, is_private, parse_address
+from huisclos.doors.observation import Observation, Seen, What
+from huisclos.doors.runner import USUAL_PORTS
+from huisclos.doors.target import Target
+from huisclos.findings.evidence import facts
+from huisclos.findings.nouns import Reach
+
+PROGRAMS: Final = {
+    "orthanc": "orthanc",
+    "storescp": "dcmtk",
+    "dcmqrscp": "dcmtk",
+    "dcmrecv": "dcmtk",
+    "wlmscpfs": "dcmtk",
+    "dgate": "conquest",
+    "horos": "horos",
+    "osirix": "osirix-horos",
+    "huisclos": "huisclos",
+}
+"""Programs of imaging, by the beginning of their name."""
+DATABASES: Final = {
+    5432: "postgres", 3306: "mysql", 1433: "mssql", 1521: "oracle", 27017: "mongodb", 9200: "elasticsearch",
+    6379: "redis", 389: "ldap",
+}  # fmt: skip
+CONFIGS: Final = ("/etc/orthanc", "/etc/nginx", "/etc/apache2", "/etc/caddy", "/etc/dcm4chee")
+TREES: Final = ("/var/lib/orthanc", "/var/lib/dcmtk", "/srv/dicom")
+HOME_CONFIGS: Final = (
+    "Library/Preferences/com.horosproject.horos.plist",
+    "Library/Preferences/com.rossetantoine.osirix.plist",
+)
+HOME_TREES: Final = (
+    "Downloads",
+    "Téléchargements",
+    "Desktop",
+    "Bureau",
+    "Documents/Horos Data",
+    "Documents/OsiriX Data",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A TCP port of this machine that somebody answers."""
+
+    address: Address
+    port: int
+    program: str | None
+    """a word of ours; None for one that we do not know"""
+    administrator: bool
+
+    @property
+    def reach(self) -> Reach:
+        """From where it can be reached, as far as the address it is bound to says."""
+        if is_loopback(self.address):
+            return Reach.LOOPBACK
+        shared = self.address.is_unspecified or is_private(self.address)
+        return Reach.LAN if shared else Reach.INTERNET
+
+    @property
+    def target(self) -> Target:
+        """Where to ask it: on this machine, by loopback when it listens everywhere."""
+        here = self.address
+        if here.is_unspecified:
+            here = parse_address("127.0.0.1" if here.version == 4 else "::1")  # noqa: PLR2004 - IPv4
+        return Target(str(here), here, self.port)
+
+
+def listeners() -> list[Listener]:
+    """Every listener that this account may see, each port once, by its widest address."""
+    found: dict[int, Listener] = {}
+    for one in psutil.net_connections("tcp"):
+        if one.status != psutil.CONN_LISTEN or not one.laddr:
+            continue
+        program, administrator = _program(one.pid)
+        address = parse_address(one.laddr.ip)
+        if one.family == socket.AF_INET6 and address.is_unspecified:
+            address = parse_address("0.0.0.0")  # noqa: S104 - both families at once, asked by the plainer one
+        made = Listener(address, one.laddr.port, program, administrator)
+        known = found.get(made.port)
+        if known is None or _RANK[made.reach] < _RANK[known.reach]:
+            found[made.port] = made
+    return [found[port] for port in sorted(found)]
+
+
+_RANK: Final = {Reach.INTERNET: 0, Reach.LAN: 1, Reach.LOOPBACK: 2}
+
+
+def imaging(all_of_them: Iterable[Listener]) -> list[Listener]:
+    """Those that may speak imaging: a program that we know, or a usual port."""
+    return [one for one in all_of_them if one.program is not None or one.port in USUAL_PORTS]
+
+
+def observe_listeners(all_of_them: Iterable[Listener]) -> Iterator[Seen]:
+    """Databases on the network, imaging on odd ports or as administrator."""
+    for one in all_of_them:
+        name = f"{one.target.host}:{one.port}"
+        if one.port in DATABASES:
+            wide = one.reach is not Reach.LOOPBACK
+            found = facts(class_="database", product=DATABASES[one.port], port=one.port, value=_word(wide))
+            yield Observation(What.OPEN_PORT, name, one.reach, found)
+        if one.program is None:
+            continue
+        odd = one.port not in USUAL_PORTS and one.program != "huisclos"
+        for word, is_open in (
+            ("odd-port", odd),
+            ("administrator", one.administrator and one.program != "huisclos"),
+        ):
+            found = facts(class_=word, product=one.program, port=one.port, value=_word(is_open))
+            yield Observation(What.OPEN_PORT, name, one.reach, found)
+
+
+def reached(seen: Iterable[Seen], reach: Reach) -> list[Seen]:
+    """What was asked over loopback, as it is for whoever reaches the address it is bound to."""
+    return [
+        Observation(one.what, one.target, reach, one.facts) if isinstance(one, Observation) else one
+        for one in seen
+    ]
+
+
+def places(home: Path) -> tuple[list[Path], list[Path]]:
+    """Configurations and trees of files in the usual places, those that are there."""
+    configs = [Path(one) for one in CONFIGS] + [home / one for one in HOME_CONFIGS]
+    trees = [Path(one) for one in TREES] + [home / one for one in HOME_TREES]
+    return [one for one in configs if one.exists()], [one for one in trees if one.exists()]
+
+
+def _word(is_open: bool) -> str:  # noqa: FBT001 - a flag as a word
+    return "open" if is_open else "closed"
+
+
+def _program(pid: int | None) -> tuple[str | None, bool]:
+    if pid is None:
+        return None, False
+    try:
+        process = psutil.Process(pid)
+        name = process.name().lower()
+        known = next((word for start, word in PROGRAMS.items() if name.startswith(start)), None)
+        return known, process.uids().real == 0
+    except psutil.Error:
+        return None, False

@@ -1,0 +1,109 @@
+"""A real miniupnpd in network namespaces that the test makes: nothing leaves them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.peers.house import program as huisclos
+from tests.tools import need
+
+BOX, LAN = "hcbox-test", "hclan-test"
+INSIDE, OUTSIDE = "192.168.77.1", "203.0.113.1"
+TABLES = "".join(
+    f"table inet {name} {{\nchain forward {{ type filter hook forward priority 0; jump miniupnpd; }}\n"
+    "chain miniupnpd { }\nchain prerouting_miniupnpd { }\nchain postrouting_miniupnpd { }\n"
+    "chain prerouting { type nat hook prerouting priority -100; jump prerouting_miniupnpd; }\n"
+    "chain postrouting { type nat hook postrouting priority 100; jump postrouting_miniupnpd; }\n}\n"
+    for name in ("filter", "miniupnpd")
+)
+
+
+def _run(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+
+
+def _inside(name: str, *command: str) -> list[str]:
+    return ["ip", "netns", "exec", name, *command]
+
+
+@pytest.fixture
+def lan(tmp_path: Path) -> Iterator[str]:
+    """A LAN with a box on its edge; the name of the namespace of the machine in it."""
+    need("ip", "nft", "miniupnpd", "upnpc")
+    if os.geteuid() != 0:
+        pytest.skip("namespaces need root")
+    for name in (BOX, LAN):
+        subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+    try:
+        _run("ip", "netns", "add", BOX)
+        _run("ip", "netns", "add", LAN)
+    except subprocess.CalledProcessError:
+        pytest.skip("this machine makes no namespaces")
+    try:
+        for line in (
+            f"link add hcl0 netns {BOX} type veth peer name hcl1 netns {LAN}",
+            f"-n {BOX} link add hcw0 type veth peer name hcw1",
+            f"-n {BOX} addr add {INSIDE}/24 dev hcl0",
+            f"-n {BOX} addr add {OUTSIDE}/24 dev hcw0",
+            f"-n {LAN} addr add 192.168.77.2/24 dev hcl1",
+            *(f"-n {BOX} link set {one} up" for one in ("lo", "hcl0", "hcw0", "hcw1")),
+            *(f"-n {LAN} link set {one} up" for one in ("lo", "hcl1")),
+            f"-n {LAN} route add default via {INSIDE}",
+        ):
+            _run("ip", *line.split())
+        (tmp_path / "tables").write_text(TABLES)
+        _run(*_inside(BOX, "nft", "-f", str(tmp_path / "tables")))
+        yield LAN
+    finally:
+        for name in (BOX, LAN):
+            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+
+
+def _box(tmp_path: Path) -> subprocess.Popen[bytes]:
+    # The outside address is only said: the daemon refuses one that is reserved, and no packet goes there.
+    (tmp_path / "box.conf").write_text(
+        "ext_ifname=hcw0\nlistening_ip=hcl0\nport=5555\nenable_natpmp=yes\nenable_upnp=yes\nsecure_mode=no\n"
+        "ext_ip=9.9.9.9\nuuid=00000000-0000-0000-0000-000000000001\n"
+        "allow 1024-65535 0.0.0.0/0 1024-65535\n"
+    )
+    command = _inside(BOX, "miniupnpd", "-d", "-P", str(tmp_path / "pid"), "-f", str(tmp_path / "box.conf"))
+    with (tmp_path / "box.log").open("wb") as log:
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+
+
+def _doors(name: str, tmp_path: Path) -> dict[str, dict[str, Any]]:
+    report = tmp_path / "report.json"
+    command = _inside(name, huisclos(), "doors", "box", "--json", str(report))
+    subprocess.run(command, check=False, capture_output=True, timeout=60)
+    return {one["check"]: one for one in json.loads(report.read_text())["findings"]}
+
+
+def test_a_real_box_both_ways(lan: str, tmp_path: Path) -> None:
+    """The gateway is found; a mapping to an imaging port is found while it is there, and only then."""
+    box = _box(tmp_path)
+    try:
+        time.sleep(1.5)
+        before = _doors(lan, tmp_path)
+        assert {"BOX-001", "BOX-004"} <= set(before)
+        assert "BOX-002" not in before
+        description = f"http://{INSIDE}:5555/rootDesc.xml"
+        _run(*_inside(lan, "upnpc", "-u", description, "-a", "192.168.77.2", "11112", "11112", "tcp"))
+        found = _doors(lan, tmp_path)["BOX-002"]
+        assert ("proved", "critical", "internet") == tuple(
+            found[key] for key in ("verdict", "severity", "reach")
+        )
+        listed = _run(*_inside(lan, "upnpc", "-u", description, "-l"))
+        assert "11112->192.168.77.2:11112" in listed, "the list is as it was"
+        _run(*_inside(lan, "upnpc", "-u", description, "-d", "11112", "tcp"))
+        assert "BOX-002" not in _doors(lan, tmp_path)
+    finally:
+        box.terminate()
+        box.wait(10)

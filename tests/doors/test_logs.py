@@ -1,0 +1,82 @@
+"""Logs: values of patients and strangers who came in are counted, by day, and nothing of a line is kept."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from huisclos.clock import now
+from huisclos.doors import logs
+from huisclos.doors.assemble import Audit
+from huisclos.findings.evidence import Key
+from huisclos.findings.nouns import Language, Reason, Severity
+from huisclos.findings.report import Report
+from tests.doors.auditing import closed_doors, open_doors, untested
+
+STRANGER = (
+    '8.8.4.4 - - [23/Nov/2026:18:31:00 +0000] "GET /dicom-web/studies?PatientName=MARTIN HTTP/1.1" 200 12\n'
+)
+NEIGHBOUR = '192.168.1.7 - - [23/Nov/2026:18:31:00 +0000] "GET /dicom-web/studies HTTP/1.1" 200 12\n'
+REFUSED = '8.8.4.4 - - [23/Nov/2026:18:31:00 +0000] "GET /dicom-web/studies HTTP/1.1" 401 12\n'
+PAGE = '8.8.4.4 - - [23/Nov/2026:18:31:00 +0000] "GET /index.html HTTP/1.1" 200 12\n'
+ORTHANC = "I1123 18:31:00 2026-11-23 Association Received from AET X on IP 8.8.4.4\n"
+DUMP = "D: (0010,0010) PN [MARTIN^LEA]          #  10, 1 PatientName\n"
+
+
+def read(path: Path) -> Report:
+    """The report on logs."""
+    made = Audit("logs", Language.EN, now())
+    made.take(logs.read_logs([path]), now())
+    return made.report()
+
+
+def test_strangers_are_counted_by_day(tmp_path: Path) -> None:
+    """Two answered requests from a public address are one critical finding; no name or address is in it."""
+    (tmp_path / "access.log").write_text(STRANGER + NEIGHBOUR + STRANGER)
+    (tmp_path / "access.log").chmod(0o600)
+    report = read(tmp_path)
+    (one,) = [one for one in report.findings if one.check == "LOG-005"]
+    assert Severity.CRITICAL is one.severity
+    assert {(Key.COUNT, 2), (Key.DAY, "2026-11-23")} <= {(fact.key, fact.value) for fact in one.evidence}
+    assert {"LOG-002", "LOG-005"} == set(open_doors(report))
+    assert "MARTIN" not in str(report)
+    assert "8.8.4.4" not in str(report)
+
+
+@pytest.mark.parametrize("line", [NEIGHBOUR, REFUSED, PAGE])
+def test_others_are_not_strangers_who_came_in(tmp_path: Path, line: str) -> None:
+    """A neighbour, a refusal and an ordinary page are not."""
+    (tmp_path / "access.log").write_text(line)
+    assert {} == open_doors(read(tmp_path))
+    assert "LOG-005" in closed_doors(read(tmp_path))
+
+
+def test_associations_and_values(tmp_path: Path) -> None:
+    """An association from a public address, and a dump of elements, in a packed log that all may read."""
+    (tmp_path / "o.log.gz").write_bytes(gzip.compress((ORTHANC + DUMP).encode()))
+    (tmp_path / "o.log.gz").chmod(0o644)
+    report = read(tmp_path)
+    assert {"LOG-001", "LOG-004", "LOG-005"} == set(open_doors(report))
+    assert "MARTIN" not in str(report)
+
+
+def test_a_bomb_and_a_broken_log_are_untested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log over its bound, and one that breaks off, are not called clean."""
+    monkeypatch.setattr(logs, "MAX_OCTETS", 1000)
+    (tmp_path / "a.log").write_bytes(b"x" * 5000)
+    assert Reason.TOO_LARGE is untested(read(tmp_path))["LOG-005"]
+    (tmp_path / "a.log").write_bytes(gzip.compress(b"x" * 5000)[:30])
+    assert Reason.UNREADABLE is untested(read(tmp_path))["LOG-005"]
+    assert "*" in untested(read(tmp_path / "absent"))
+
+
+@given(st.binary(max_size=300))
+def test_any_line_is_counted(line: bytes) -> None:
+    """No line makes the counter stumble."""
+    counts = logs._Counts()
+    logs._count(line, counts)
+    logs._count(b"Association Received 8.8.8.8 " + line, counts)

@@ -1,0 +1,64 @@
+"""A machine's listeners: by address and program, asked over loopback, judged by what they are bound to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from huisclos.access.addresses import parse_address
+from huisclos.clock import now
+from huisclos.doors.assemble import Audit
+from huisclos.doors.machine import Listener, imaging, listeners, observe_listeners
+from huisclos.findings.nouns import Language, Reach
+from tests.doors.auditing import started
+from tests.doors.test_cli import doors
+from tests.tools import program
+
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - what we look for
+
+
+def listener(address: str, port: int, name: str | None = None, *, administrator: bool = False) -> Listener:
+    """An invented listener."""
+    return Listener(parse_address(address), port, name, administrator)
+
+
+def opened(*all_of_them: Listener) -> set[str]:
+    """The checks that listeners open by themselves."""
+    made = Audit("check", Language.EN, now())
+    made.take(observe_listeners(all_of_them), now())
+    return {one.check for one in made.report().findings}
+
+
+def test_databases_and_programs_both_ways() -> None:
+    """A database on the network, an imaging program on an odd port or as administrator; and none of it."""
+    assert {"WEB-027"} == opened(listener(EVERYWHERE, 5432))
+    assert set() == opened(listener("127.0.0.1", 5432))
+    assert {"DCM-028"} == opened(listener("127.0.0.1", 9999, "orthanc"))
+    assert set() == opened(listener("127.0.0.1", 4242, "orthanc"))
+    assert {"CFG-017"} == opened(listener("127.0.0.1", 4242, "orthanc", administrator=True))
+
+
+def test_reach_is_that_of_the_address() -> None:
+    """Everywhere and private are the network, loopback is the machine, public is the Internet."""
+    reaches = [listener(one, 104).reach for one in (EVERYWHERE, "10.0.0.1", "127.0.0.1", "8.8.8.8")]
+    assert [Reach.LAN, Reach.LAN, Reach.LOOPBACK, Reach.INTERNET] == reaches
+    assert "127.0.0.1:104" == listener(EVERYWHERE, 104).target.name
+
+
+def test_a_server_of_this_machine_is_found(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """Storescp listens everywhere: its program is known, it is asked here, and judged as on the network."""
+    port = free_port()
+    report = tmp_path / "report.json"
+    with started([program("storescp"), "--ignore", str(port)], port, tmp_path):
+        (found,) = [one for one in imaging(listeners()) if one.port == port]
+        code, _, _ = doors("check", "--no-box", "--json", str(report))
+    assert ("dcmtk", Reach.LAN) == (found.program, found.reach)
+    assert 1 == code
+    named = {
+        one["check"]: one["reach"]
+        for one in json.loads(report.read_text())["findings"]
+        if one["target"] == f"127.0.0.1:{port}"
+    }
+    assert {"DCM-001", "DCM-003", "DCM-015", "DCM-028"} <= set(named)
+    assert {"lan"} == set(named.values())
