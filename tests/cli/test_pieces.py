@@ -72,3 +72,5 @@ def test_a_demonstration_has_enough_to_show() -> None:
     assert len({sample.heading.modality for sample in found} - {""}) >= MODALITIES
     assert any((sample.heading.number_of_frames or 1) > 1 for sample in found)
     assert any(ord(char) > 0x2FF for sample in found for char in sample.heading.patient_name)
+    newest = max(found, key=lambda sample: sample.heading.study_date)
+    assert (newest.heading.rows or 0) > 100  # the first one that is opened shows a picture

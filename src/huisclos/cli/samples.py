@@ -31,6 +31,12 @@ _BROKEN: Final = re.compile(
 """Names of files that are there to be wrong."""
 _TWICE: Final = frozenset({"MR_small_RLE.dcm", "SC_rgb_16bit.dcm"})
 """Sent although their UID was sent: one becomes an alternative, the other is listed under "to decide"."""
+_UNPICTURED: Final = frozenset({"SR", "RTPLAN", "ECG"})
+"""Modalities that say or trace something, and show no picture."""
+_PIXELS: Final = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
+"""The tag (7FE0,0010), in either byte order."""
+_SMALLEST: Final = 16
+"""Rows below which a picture shows nothing."""
 _PLAIN: Final = "1.2.840.10008.1.2.1"
 
 
@@ -93,9 +99,16 @@ def _read(path: Path) -> Sample | None:
     start = read_part10(content[:_BEGINNING])
     reader = HeadingReader(start.syntax)
     heading = reader.feed(content[start.data_offset :]) or reader.finish()
-    if not start.stated or heading.sop_class_uid not in STORAGE:
+    if not start.stated or heading.sop_class_uid not in STORAGE or not _shows(heading, content):
         return None
     return Sample(path, start.data_offset, start.syntax.uid, heading)
+
+
+def _shows(heading: Heading, content: bytes) -> bool:
+    """Whether there is something to see: files that were stripped of their pixels make a poor first sight."""
+    if heading.modality in _UNPICTURED:
+        return True
+    return (heading.rows or 0) >= _SMALLEST and any(tag in content for tag in _PIXELS)
 
 
 def _preference(sample: Sample) -> tuple[bool, int, str]:
