@@ -110,6 +110,21 @@ def test_items_outside_sequences_are_refused(element: int) -> None:
         walk(pack("<HHI", 0xFFFE, element, 0), LITTLE)
 
 
+@pytest.mark.parametrize("vr", ["DA", "OB", "UN", "SQ", "ZZ"])
+@pytest.mark.parametrize("more", [0, 8 << 16])
+def test_lengths_of_items_that_spell_a_vr(vr: str, more: int) -> None:
+    """The first bytes of a fragment's or an item's length may be those of a VR; they are a length."""
+    length = int.from_bytes(vr.encode(), "little") + more
+    fragment = pack("<HHI", 0xFFFE, 0xE000, length) + bytes(length)
+    end = pack("<HHI", 0xFFFE, 0xE0DD, 0)
+    pixels = pack("<HH2sHI", 0x7FE0, 0x10, b"OB", 0, 0xFFFFFFFF) + fragment * 2 + end
+    found = walk(pixels, LITTLE)
+    assert [element.length for element in found[1:]] == [length, length]
+    value = pack("<HH2sHI", 0x40, 0x1000, b"UT", 0, length - 12) + bytes(length - 12)
+    items = pack("<HH2sHI", 0x40, 0x275, b"SQ", 0, 0xFFFFFFFF) + (fragment[:8] + value) * 2 + end
+    assert [element.length for element in walk(items, LITTLE) if element.depth == 1] == [length, length]
+
+
 def test_zeros_at_the_end_are_padding() -> None:
     """Media pad files with zeros; anything else after them is refused."""
     data = explicit((0x00080060, "CS", b"CT"))

@@ -115,7 +115,8 @@ def _explicit_reader(form: _Form) -> _ReadHeader:
         if limit - position < _HEADER:
             return None
         group, number, code, length = tag_vr_length(data, position)
-        vr = KNOWN_VRS.get(code)
+        # the length of an item, or of a fragment, may happen to spell a VR: 16,708 bytes are b"DA"
+        vr = KNOWN_VRS.get(code) if group != _DELIMITERS else None
         if vr is None:
             return _odd_header(group << 16 | number, code, length, long_length(data, position + 4)[0])
         if vr not in IS_LONG:
