@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -74,6 +75,11 @@ async def _secure(host: Host, clock: Clock) -> list[Seen]:
         raise NotTls
     if met.spoke is Spoke.CERTIFICATE:
         return await _guarded(host, met, clock())
+    if met.spoke is Spoke.HUNG_UP:
+        try:
+            return await probe_web(host, stranger()) + await _versions(host, met, clock(), dicom=False)
+        except NotHttp:
+            return await _guarded(host, replace(met, spoke=Spoke.CERTIFICATE), clock())
     dicom = met.spoke in (Spoke.ACCEPTED, Spoke.REFUSED)
     seen: list[Seen] = []
     if dicom:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import ssl
 import tempfile
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -48,8 +49,10 @@ class Spoke(Enum):
     WEB = "web"
     CERTIFICATE = "certificate"
     """it wants a certificate"""
+    HUNG_UP = "hung-up"
+    """TLS came about, and then it hung up: the alert that would say why is lost when it closes at once"""
     NOTHING = "nothing"
-    """TLS came about, and then it hung up or said something else"""
+    """it said something else"""
     NO_TLS = "no-tls"
 
 
@@ -69,11 +72,13 @@ def stranger(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    # Old versions and weak suites must be tried to be found.
-    context.set_ciphers("ALL:@SECLEVEL=0")
-    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-    if newest is not None:
-        context.maximum_version = newest
+    # Old versions and weak suites must be tried to be found; the library warns of each.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+        if newest is not None:
+            context.maximum_version = newest
     if certificate is not None:
         context.load_cert_chain(*certificate)
     return context
@@ -119,7 +124,7 @@ async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Ha
         return Handshake(Spoke.WEB, version, shown)
     if head and head[0] in _PDUS:
         return Handshake(Spoke.ACCEPTED if head[0] == _ACCEPT else Spoke.REFUSED, version, shown)
-    return Handshake(Spoke.NOTHING, version, shown)
+    return Handshake(Spoke.NOTHING if head else Spoke.HUNG_UP, version, shown)
 
 
 def _why(error: ssl.SSLError) -> Spoke:
