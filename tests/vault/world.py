@@ -19,11 +19,13 @@ from huisclos.journal.entries import Entry, decode_entry
 from huisclos.seal import unseal
 from huisclos.stores.memory import MemoryStore
 from huisclos.vault import holders
+from huisclos.vault.budget import Budgets
 from huisclos.vault.chronicle import Chronicle
 from huisclos.vault.core import Core
 from huisclos.vault.create import Opener, create_archive
 from huisclos.vault.hashing import canonical
 from huisclos.vault.holders import HolderKind
+from huisclos.vault.keeper import Vaultkeeper
 from huisclos.vault.people import PeopleService
 from huisclos.vault.secret import ArchiveSecret
 from huisclos.vault.sessions import Sessions
@@ -105,7 +107,9 @@ class World:
         """Begin anew on the same files, as after a restart, and unlock."""
         self.core = Core(ARCHIVE, self.folder, self.store, self.accounts, lambda: self.time.wall)
         self.sessions = Sessions(self.core, lambda: self.time.steady)
-        self.people = PeopleService(self.core, self.sessions)
+        budgets = Budgets(self.core)
+        self.people = PeopleService(self.core, self.sessions, budgets)
+        self.keeper = Vaultkeeper(self.core, self.sessions, budgets)
         self.chronicle = Chronicle(self.core, self.sessions)
         self.secret, holder_id = self.core.holders.open("set-up-secret")
         self.core.take(self.secret, holder_id, "set-up")

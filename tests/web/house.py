@@ -22,6 +22,7 @@ from huisclos.access.peers import (
     PeerAsked,
 )
 from huisclos.access.people import (
+    FastReader,
     Holder,
     HolderKind,
     Invitation,
@@ -37,6 +38,7 @@ from huisclos.errors import (
     Conflict,
     Locked,
     NotAdmitted,
+    NotFound,
     NotGranted,
     PasswordDue,
     WeakPassword,
@@ -96,6 +98,7 @@ class House:
         self.peer_list: dict[str, Peer] = {}
         self.knock_list: dict[str, Knock] = {}
         self.pending_list: dict[str, Pending] = {}
+        self.fast_readers: dict[str, FastReader] = {}
         self.dark: tuple[DarkReceipt, ...] = ()
         self.damaged: tuple[str, ...] = ()
         self.lines: list[JournalLine] = []
@@ -443,6 +446,15 @@ class ThePeople:
     async def refuse(self, proof: Proof, pending_id: str) -> None:
         """See the port."""
         self.house.pending_list.pop(pending_id, None)
+
+    async def fast_readers(self, proof: Proof) -> tuple[FastReader, ...]:
+        """See the port."""
+        return tuple(self.house.fast_readers.values())
+
+    async def confirm_reading(self, proof: Proof, actor_id: str) -> None:
+        """See the port."""
+        if self.house.fast_readers.pop(actor_id, None) is None:
+            raise NotFound("nobody of this id was stopped")
 
     async def holders(self, proof: Proof) -> tuple[Holder, ...]:
         """See the port."""

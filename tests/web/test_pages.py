@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from huisclos.access.nouns import Role
+from huisclos.access.nouns import ActorKind, Role
+from huisclos.access.people import FastReader
 from huisclos.archive.nouns import DoubtKind
 from huisclos.web.pages.decide import _choices, _explained, _titles
 from huisclos.web.pages.people import role_names, role_sentences
@@ -174,6 +175,20 @@ async def test_people(browser: Browser, world: World) -> None:
     await browser.submit(f"/people/pending/{waiting}/approve")
     assert not world.house.pending_list
     assert "not valid" in (await browser.submit("/people/tokens/add", {**fields, "until": "soon"})).text
+
+
+async def test_an_owner_lets_a_fast_reader_go_on(browser: Browser, world: World) -> None:
+    """Who was stopped by the reading budget is shown until an owner says that it is well."""
+    world.furnish()
+    browser.be("Camille Exemple")
+    reader = FastReader("e" * 32, ActorKind.USER, "Dominique Modele", world.house.time)
+    world.house.fast_readers[reader.id] = reader
+    assert "Dominique Modele" in (await browser.see("/people")).text
+    await browser.submit(f"/people/readers/{reader.id}/confirm")
+    assert not world.house.fast_readers
+    assert "Reads faster" not in (await browser.see("/people")).text
+    twice = await browser.submit(f"/people/readers/{reader.id}/confirm")
+    assert 'role="status"' in twice.text
 
 
 async def test_the_journal_speaks(browser: Browser, world: World) -> None:

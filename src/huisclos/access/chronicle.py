@@ -34,6 +34,8 @@ class Change(StrEnum):
     HOLDER_REMOVED = "holder-removed"
     RECOVERY_MADE = "recovery-made"
     RECOVERY_CONFIRMED = "recovery-confirmed"
+    RECOVERY_SHOWN = "recovery-shown"
+    READING_CONFIRMED = "reading-confirmed"
     SETTING_CHANGED = "setting-changed"
 
 

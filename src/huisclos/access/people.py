@@ -13,7 +13,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from huisclos.access.nouns import Proof, Right, Role
+from huisclos.access.nouns import ActorKind, Proof, Right, Role
 from huisclos.access.sessions import PasswordFault
 
 
@@ -91,6 +91,17 @@ class Pending(Struct, frozen=True):
     """Name of who asked, or `console`."""
 
 
+class FastReader(Struct, frozen=True):
+    """Somebody who opened studies faster than people read, and was stopped."""
+
+    id: str
+    """Of the user or the token."""
+    kind: ActorKind
+    name: str
+    """Of the user."""
+    stopped_at: float
+
+
 class HolderKind(StrEnum):
     """What opens a holder file."""
 
@@ -148,6 +159,12 @@ class People(Protocol):
 
     async def refuse(self, proof: Proof, pending_id: str) -> None:
         """Drop it. Idempotent."""
+
+    async def fast_readers(self, proof: Proof) -> tuple[FastReader, ...]:
+        """Who was stopped by the reading budget in the last ten minutes, the latest first."""
+
+    async def confirm_reading(self, proof: Proof, actor_id: str) -> None:
+        """Let a reader who was stopped go on: an hour without the budget. Raises `NotFound`."""
 
     async def holders(self, proof: Proof) -> tuple[Holder, ...]:
         """Every holder of the archive, oldest first."""

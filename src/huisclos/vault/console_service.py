@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from huisclos.access.accounts import PeerBody
-from huisclos.access.chronicle import JournalHead, JournalLine
+from huisclos.access.chronicle import Change, JournalHead, JournalLine
 from huisclos.access.gate import RecoveryKey
 from huisclos.access.house import HouseReport
 from huisclos.access.nouns import Proof, ProofKind, Right, Role
@@ -78,7 +78,7 @@ class ConsoleService:
     async def recovery_key(self) -> RecoveryKey:
         """See `Console`."""
         key = shown(self._recovery.kept())
-        await self._core.journal(self._core.entry(Act.CHANGED, CONSOLE, what="recovery-shown"))
+        await self._core.journal(self._core.entry(Act.CHANGED, CONSOLE, what=Change.RECOVERY_SHOWN))
         return key
 
     async def journal(self, offset: int, limit: int) -> tuple[JournalLine, ...]:

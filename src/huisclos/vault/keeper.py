@@ -7,29 +7,27 @@ the entry that says so is durable.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
 from huisclos.access import grants
 from huisclos.access.accounts import PeerBody
-from huisclos.access.nouns import Actor, ActorKind, Grant, Proof, Right, Source
+from huisclos.access.nouns import Actor, Grant, Proof, Right, Source
 from huisclos.archive.nouns import Deposit, Placement
 from huisclos.archive.ports import BatchKey, BatchSecret, StudyKey
-from huisclos.errors import NotFound, NotGranted, StudyNotFound
+from huisclos.errors import NotFound, NotGranted, StoreError, StudyNotFound
 from huisclos.journal.entries import Act, Entry
 from huisclos.seal import X25519Identity, seal, unseal
 from huisclos.vault import places
+from huisclos.vault.budget import Budgets
 from huisclos.vault.core import HOUSE, Core
 from huisclos.vault.sessions import Sessions
 
-OPENED_IN_TEN_MINUTES: Final = 300
-"""Studies one actor may open in ten minutes before an owner must say it is well."""
-_WINDOW: Final = 600.0
 _BATCH_LIFE: Final = 15 * 60.0
 """Seconds a batch stays open: the younger the key, the less one stolen file of it opens."""
 
@@ -59,24 +57,18 @@ class _OpenBatch:
     until: float
 
 
-@dataclass(slots=True)
-class _Budget:
-    opened: deque[float] = field(default_factory=deque)
-    confirmed_until: float = 0.0
-
-
 class Vaultkeeper:
     """The one that hands out keys."""
 
-    def __init__(self, core: Core, sessions: Sessions) -> None:
+    def __init__(self, core: Core, sessions: Sessions, budgets: Budgets) -> None:
         self._core = core
         self._sessions = sessions
+        self._budgets = budgets
         self._lists: dict[tuple[str, Right, str, str], Grant] = {}
         self._readings: dict[tuple[str, str, str], _Reading] = {}
         self._by_grant: dict[str, _Reading] = {}
         self._batches: dict[Source, _OpenBatch] = {}
         self._opening = asyncio.Lock()
-        self._budgets: dict[str, _Budget] = {}
         self._summing: asyncio.Task[None] | None = None
         self.on_deposits: Callable[[tuple[Deposit, ...]], None] = lambda _: None
         """Told of each deposit, for the state page and the gate."""
@@ -112,6 +104,8 @@ class Vaultkeeper:
                 grant_id=made.id,
             )
         )
+        self._core.secret  # noqa: B018 - raises Locked: it may have been locked meanwhile
+        self._lists = {other: grant for other, grant in self._lists.items() if grant.until > now}
         self._lists[key] = made
         return made
 
@@ -125,7 +119,7 @@ class Vaultkeeper:
         known = self._readings.get((actor.id, study_id, purpose))
         if known is not None and known.actor == actor and known.grant.until - now > 1.0:
             return StudyKey(identity, known.grant)
-        await self._spend(actor, now, proof.address)
+        await self._budgets.spend(actor, proof.address)
         until = now + grants.LIFE
         made = self._sign(Grant(secrets.token_hex(16), actor, right, purpose, until, study_id))
         await self._core.journal(
@@ -139,6 +133,8 @@ class Vaultkeeper:
                 grant_id=made.id,
             )
         )
+        self._core.secret  # noqa: B018 - raises Locked: it may have been locked meanwhile
+        self._forget_ended(now)
         reading = _Reading(actor, made, proof.address)
         self._readings[actor.id, study_id, purpose] = self._by_grant[made.id] = reading
         return StudyKey(identity, made)
@@ -225,19 +221,17 @@ class Vaultkeeper:
 
     async def end(self) -> None:
         """At lock: every grant ends, what was read is summed."""
-        await self._sum()
-        self._lists.clear()
-        self._readings.clear()
-        self._by_grant.clear()
+        try:
+            await self._sum()
+        finally:
+            self._lists.clear()
+            self._readings.clear()
+            self._by_grant.clear()
 
     def end_actor(self, actor_id: str) -> None:
         """An actor lost rights: what it holds is not renewed."""
         self._lists = {key: grant for key, grant in self._lists.items() if key[0] != actor_id}
         self._readings = {key: reading for key, reading in self._readings.items() if key[0] != actor_id}
-
-    def confirm_budget(self, actor_id: str) -> None:
-        """An owner says that this actor reads a lot for a reason: an hour without the bound."""
-        self._budgets.setdefault(actor_id, _Budget()).confirmed_until = self._core.now() + 3600
 
     def _sign(self, grant: Grant) -> Grant:
         return grants.sign(grant, self._core.grant_key)
@@ -260,26 +254,14 @@ class Vaultkeeper:
         self._core.store.put(places.batch_key(batch_id), seal(document, [self._core.recipient]))
         return BatchKey(batch_id, str(identity.recipient))
 
-    async def _spend(self, actor: Actor, now: float, address: str) -> None:
-        if actor.kind in {ActorKind.CONSOLE, ActorKind.HOUSE}:
-            return
-        budget = self._budgets.setdefault(actor.id, _Budget())
-        while budget.opened and budget.opened[0] < now - _WINDOW:
-            budget.opened.popleft()
-        if len(budget.opened) >= OPENED_IN_TEN_MINUTES and budget.confirmed_until < now:
-            await self._core.journal(self._core.entry(Act.REFUSED, actor, address=address, what="budget"))
-            raise NotGranted(
-                f"{OPENED_IN_TEN_MINUTES} studies were opened in ten minutes, faster than people read",
-                hint="an owner can confirm that this is well, on the People page",
-            )
-        budget.opened.append(now)
-
     async def _sum_soon(self) -> None:
         await asyncio.sleep(0.8)
-        await self._sum()
+        with contextlib.suppress(StoreError):  # what was read is told with the next sum
+            await self._sum()
 
     async def _sum(self) -> None:
         entries: list[Entry] = []
+        told: list[tuple[_Reading, int, int]] = []
         for reading in self._by_grant.values():
             if reading.instances or reading.octets:
                 entries.append(
@@ -293,14 +275,25 @@ class Vaultkeeper:
                         grant_id=reading.grant.id,
                     )
                 )
+                told.append((reading, reading.instances, reading.octets))
                 reading.instances = reading.octets = 0
-        if entries:
-            await self._core.journal(*entries)
-        now = self._core.now()
-        for key, reading in list(self._readings.items()):
-            if reading.grant.until + 60 < now:
-                del self._readings[key]
-                self._by_grant.pop(reading.grant.id, None)
+        try:
+            if entries:
+                await self._core.journal(*entries)
+        except StoreError:
+            for reading, instances, octets in told:
+                reading.instances += instances
+                reading.octets += octets
+            raise
+
+    def _forget_ended(self, now: float) -> None:
+        """Drop the readings that nobody sums up any more; of one grant renewed, each goes in its time."""
+        ended = [reading for reading in self._by_grant.values() if reading.grant.until + 60 < now]
+        for reading in ended:
+            del self._by_grant[reading.grant.id]
+        self._readings = {
+            key: reading for key, reading in self._readings.items() if reading.grant.id in self._by_grant
+        }
 
     def _stored(self, act: Act, deposit: Deposit) -> Entry:
         source = deposit.source

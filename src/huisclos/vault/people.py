@@ -15,12 +15,13 @@ from huisclos.access.accounts import Asked, PeerBody, RowKind, TokenBody, UserSe
 from huisclos.access.accounts import Change as Wanted
 from huisclos.access.chronicle import Change
 from huisclos.access.nouns import Actor, ActorKind, Proof, ProofKind, Right, Role
-from huisclos.access.people import Holder, Invitation, NewToken, Pending, Token, User
+from huisclos.access.people import FastReader, Holder, Invitation, NewToken, Pending, Token, User
 from huisclos.access.sessions import PasswordFault
 from huisclos.errors import BadSetting
 from huisclos.journal.entries import Act
 from huisclos.seal import generate_passphrase
 from huisclos.vault.asking import WORDS, Asking, shown, subject_of
+from huisclos.vault.budget import Budgets
 from huisclos.vault.changes import Changes
 from huisclos.vault.console import Added
 from huisclos.vault.core import Core
@@ -34,9 +35,10 @@ _CONSOLE: Final = Proof(ProofKind.CONSOLE)
 class PeopleService:
     """The accounts, as an owner and the console change them."""
 
-    def __init__(self, core: Core, sessions: Sessions) -> None:
+    def __init__(self, core: Core, sessions: Sessions, budgets: Budgets) -> None:
         self._core = core
         self._sessions = sessions
+        self._budgets = budgets
         self._users = sessions.users
         self._holding = sessions.holding
         self._asking = Asking(core)
@@ -175,6 +177,20 @@ class PeopleService:
     async def withdraw(self, pending_id: str) -> None:
         """A request is taken back: narrows, works locked. Idempotent."""
         self._asking.drop(pending_id)
+
+    # who reads fast
+
+    async def fast_readers(self, proof: Proof) -> tuple[FastReader, ...]:
+        """See `People`."""
+        await self._owner(proof)
+        return self._budgets.stopped()
+
+    async def confirm_reading(self, proof: Proof, actor_id: str) -> None:
+        """See `People`. Widens, so it is in the journal first."""
+        actor = await self._owner(proof)
+        names = {reader.id: reader.name for reader in self._budgets.stopped()}
+        await self._changes.tell(actor, Change.READING_CONFIRMED, names.get(actor_id, ""), proof.address)
+        self._budgets.confirm(actor_id)
 
     # holders
 

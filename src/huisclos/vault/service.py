@@ -30,6 +30,7 @@ from huisclos.journal.entries import Act
 from huisclos.seal import unseal
 from huisclos.vault import places
 from huisclos.vault.admission import Doorkeeper
+from huisclos.vault.budget import Budgets
 from huisclos.vault.chronicle import Chronicle
 from huisclos.vault.console import Console
 from huisclos.vault.console_service import ConsoleService
@@ -76,10 +77,11 @@ class VaultServices:
     ) -> None:
         self.core = core
         self.sessions = Sessions(core)
-        self.people = PeopleService(core, self.sessions)
+        budgets = Budgets(core)
+        self.people = PeopleService(core, self.sessions, budgets)
         self.chronicle = Chronicle(core, self.sessions)
         self.recovery = Recovery(core)
-        self.keeper = Vaultkeeper(core, self.sessions)
+        self.keeper = Vaultkeeper(core, self.sessions, budgets)
         self.doorkeeper = Doorkeeper(core, self.people)
         self.peers = PeerService(core, self.sessions, self.people, self.doorkeeper, echoer)
         self.gate = GateService(core, self.keeper, self.sessions, self.people, self.chronicle, announce)

@@ -32,6 +32,7 @@ async def _show(visit: Visit, told: str = "", kind: str = "good") -> Response:
         tokens=await people.tokens(proof),
         pending=await people.pending(proof),
         holders=await people.holders(proof),
+        fast_readers=await people.fast_readers(proof),
         roles=role_names(words),
         role_words=role_sentences(words),
         pending_words=_pending(words),
@@ -206,6 +207,16 @@ async def refuse(visit: Visit) -> Response:
 
 
 @person(Right.PEOPLE)
+async def confirm_reading(visit: Visit) -> Response:
+    """Whoever was stopped by the reading budget goes on."""
+    try:
+        await visit.site.people.confirm_reading(visit.proof, visit.id("reader"))
+    except HuisclosError as error:
+        return await _show(visit, refused(error, _words(visit)), "bad")
+    return see("/people")
+
+
+@person(Right.PEOPLE)
 async def remove_holder(visit: Visit) -> Response:
     """Take a holder away."""
     try:
@@ -224,6 +235,7 @@ def routes() -> list[BaseRoute]:
         Route("/people/tokens/{token}/remove", remove_token, methods=["POST"]),
         Route("/people/pending/{pending}/approve", approve, methods=["POST"]),
         Route("/people/pending/{pending}/refuse", refuse, methods=["POST"]),
+        Route("/people/readers/{reader}/confirm", confirm_reading, methods=["POST"]),
         Route("/people/holders/{holder}/remove", remove_holder, methods=["POST"]),
         Route("/people/{user}/role", set_role, methods=["POST"]),
         Route("/people/{user}/reset", reset, methods=["POST"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from huisclos.access.chronicle import Change, JournalLine
-from huisclos.access.nouns import ActorKind
+from huisclos.access.nouns import ActorKind, Right
 from huisclos.journal.entries import Act
 from huisclos.web.words import Words
 
@@ -45,7 +45,9 @@ def sentence(line: JournalLine, words: Words, study: str) -> str:
         if act is Act.ASKED:
             change = _("asked for this, which waits for an owner: %(change)s") % {"change": change}
         return f"{who} {change}" + (f": {line.subject}" if line.subject else "")
-    told = _plain(words).get(act, _("did something this page has no sentence for (%(what)s)"))
+    told = _special(line, words) or _plain(words).get(
+        act, _("did something this page has no sentence for (%(what)s)")
+    )
     return _filled(f"{who} {told}", line, words, study)
 
 
@@ -79,6 +81,24 @@ def _filled(text: str, line: JournalLine, words: Words, study: str) -> str:
         "times": words.number(max(1, line.counts.get("attempts", line.counts.get("times", 1)))),
     }
     return text % values
+
+
+def _special(line: JournalLine, words: Words) -> str:
+    """Where an act has more than one meaning, and the common sentence would be wrong."""
+    _ = words.gettext
+    if line.act == Act.REFUSED and line.what == "budget":
+        return _("opened studies faster than people read, and was stopped")
+    if line.act == Act.BROKEN and line.what == "accounts-put-back":
+        return _("found that the accounts are older than the journal says")
+    if line.act == Act.DECIDED and not line.study_id:
+        return _("refused what was asked for: %(subject)s")
+    if line.act == Act.GRANTED and not line.study_id:
+        return {
+            Right.LIST.value: _("searched the list of studies"),
+            Right.DECIDE.value: _("looked at what is to decide"),
+            Right.JOURNAL.value: _("looked at the journal"),
+        }.get(line.what, "")
+    return ""
 
 
 def _plain(words: Words) -> dict[Act | None, str]:
@@ -125,6 +145,8 @@ def _changed(what: str, words: Words) -> str:
         Change.HOLDER_REMOVED: _("removed a holder"),
         Change.RECOVERY_MADE: _("made a recovery key"),
         Change.RECOVERY_CONFIRMED: _("confirmed the recovery key"),
+        Change.RECOVERY_SHOWN: _("looked at the recovery key"),
+        Change.READING_CONFIRMED: _("let somebody read fast for an hour"),
         Change.SETTING_CHANGED: _("changed a setting"),
     }
     try:
