@@ -17,7 +17,7 @@ from huisclos.journal.entries import Act
 from huisclos.journal.heads import Head
 from huisclos.seal import words_of
 from huisclos.vault import places
-from huisclos.vault.core import Core
+from huisclos.vault.core import Core, unwritten
 from huisclos.vault.first_key import open_first_key
 from huisclos.vault.lines import SLICE, Lines, narrows
 from huisclos.vault.sessions import Sessions
@@ -160,7 +160,10 @@ class Chronicle:
     async def _sign(self, nib: Nib) -> Head:
         core = self._core
         head = head_of(nib, core.archive_id, core.now(), core.secret)
-        await asyncio.to_thread(core.pen.sign_head, head)
+        try:
+            await asyncio.to_thread(core.pen.sign_head, head)
+        except OSError as error:
+            raise unwritten(error) from error
         return head
 
 

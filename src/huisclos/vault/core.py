@@ -132,16 +132,12 @@ class Core:
         self.since = self.now()
 
     def now(self) -> float:
-        """Seconds since the epoch, never earlier than anything this vault has already written.
+        """Seconds since the epoch, never earlier than anything this vault has written since it was started.
 
         A clock set back does not bring an expired token back to life.
         """
         self._latest = max(self._latest, self._clock())
         return self._latest
-
-    def witnessed(self, at: float) -> None:
-        """The journal holds an entry of this time."""
-        self._latest = max(self._latest, at)
 
     async def journal(self, *entries: Entry) -> None:
         """Make entries durable; entries asked for at the same time share one write."""
@@ -205,7 +201,7 @@ class Core:
                 # a journal that cannot be written must stop whatever waits for it (P9)
                 for _, done in batch:
                     if not done.done():
-                        done.set_exception(_unwritten(error))
+                        done.set_exception(unwritten(error))
                 continue
             for _, done in batch:
                 if not done.done():
@@ -220,6 +216,7 @@ class Core:
             ) from None
 
 
-def _unwritten(error: OSError) -> StoreError:
+def unwritten(error: OSError) -> StoreError:
+    """What stands for it when the journal or its heads cannot be written."""
     kind = Full if error.errno in {errno.ENOSPC, errno.EDQUOT} else Unreachable
     return kind("the journal cannot be written, so nothing is opened", hint="make room on the archive's disk")

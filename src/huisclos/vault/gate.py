@@ -7,6 +7,7 @@ signs its head before anything is opened; locking narrows, so it never waits on 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -20,7 +21,7 @@ from huisclos.journal.entries import Act
 from huisclos.vault.chronicle import Chronicle
 from huisclos.vault.core import HOUSE, Core
 from huisclos.vault.hashing import canonical
-from huisclos.vault.holders import HolderKind, is_recovery_key
+from huisclos.vault.holders import About, HolderKind, is_recovery_key
 from huisclos.vault.keeper import Vaultkeeper
 from huisclos.vault.people import PeopleService
 from huisclos.vault.secret import ArchiveSecret
@@ -56,6 +57,7 @@ class GateService:
         self.on_unlocked: Callable[[], Awaitable[None]] = _nothing
         """Work that had to wait for the secret."""
         self._attempt = asyncio.Lock()
+        self._shutting = asyncio.Lock()
         self._trying: Counter[str] = Counter()
         """Attempts not yet answered, by address; empty for the console."""
         self._wrong = 0
@@ -119,18 +121,24 @@ class GateService:
 
     async def shut(self, actor: Actor, address: str = "") -> None:
         """Lock, whoever asked: siblings write what waits and go, then the secret is forgotten."""
-        if self._core.locked:
-            return
+        async with self._shutting:
+            if not self._core.locked:
+                await self._shut(actor, address)
+
+    async def _shut(self, actor: Actor, address: str) -> None:
         await self._announce("locking")
-        await self._keeper.end()
         self._sessions.end_all()
         counts = {"set": self._core.ledger.version}
-        await self._core.journal(self._core.entry(Act.LOCKED, actor, address=address, counts=counts))
-        await self._chronicle.leave()
-        self._core.forget()
-        self._keeper.close_batches()
-        self._dark.clear()
-        await self._announce("locked")
+        try:
+            await self._keeper.end()
+            await self._core.journal(self._core.entry(Act.LOCKED, actor, address=address, counts=counts))
+            await self._chronicle.leave()
+        finally:
+            # a journal that cannot be written must not keep the archive open
+            self._core.forget()
+            self._keeper.close_batches()
+            self._dark.clear()
+            await self._announce("locked")
 
     def received(self, deposits: tuple[Deposit, ...]) -> None:
         """Count what arrives in the dark, for the gate's page."""
@@ -160,27 +168,7 @@ class GateService:
         about = core.holders.about(secret, holder_id)
         received = tuple(self._dark.values())
         if core.locked:
-            core.take(secret, holder_id, about.name)
-            actor = Actor(ActorKind.USER, about.user_id or holder_id, about.name, frozenset())
-            head = await self._chronicle.verify_now()
-            core.put_back = await self._chronicle.last_set() > core.ledger.version
-            objects = sum(receipt.objects for receipt in received)
-            entries = [
-                core.entry(
-                    Act.UNLOCKED,
-                    actor,
-                    address=address,
-                    subject=about.name,
-                    counts={"instances": objects, "set": core.ledger.version},
-                )
-            ]
-            if not head.holds:
-                entries.append(core.entry(Act.BROKEN, HOUSE, counts={"entry": head.broken_at}))
-            if core.put_back:
-                entries.append(core.entry(Act.BROKEN, HOUSE, what="accounts-put-back"))
-            await core.journal(*entries)
-            self._keeper.close_batches()
-            await self.on_unlocked()
+            await self._enter(secret, holder_id, about, address)
             await self._announce("unlocked")
         session = None
         if about.user_id and opener:
@@ -190,6 +178,27 @@ class GateService:
                 session = await self._sessions.open_for(about.user_id, address)
         self._dark.clear()
         return Unlocked(about.name, received, session, len(self._people.pending_asked()))
+
+    async def _enter(self, secret: ArchiveSecret, holder_id: str, about: About, address: str) -> None:
+        """Hold the secret, once the journal was judged and says so. Whatever fails, it is locked again."""
+        core = self._core
+        actor = Actor(ActorKind.USER, about.user_id or holder_id, about.name, frozenset())
+        with contextlib.ExitStack() as undone:
+            core.take(secret, holder_id, about.name)
+            undone.callback(core.forget)
+            head = await self._chronicle.verify_now()
+            core.put_back = await self._chronicle.last_set() > core.ledger.version
+            objects = sum(receipt.objects for receipt in self._dark.values())
+            counts = {"instances": objects, "set": core.ledger.version}
+            entries = [core.entry(Act.UNLOCKED, actor, address=address, subject=about.name, counts=counts)]
+            if not head.holds:
+                entries.append(core.entry(Act.BROKEN, HOUSE, counts={"entry": head.broken_at}))
+            if core.put_back:
+                entries.append(core.entry(Act.BROKEN, HOUSE, what="accounts-put-back"))
+            await core.journal(*entries)
+            self._keeper.close_batches()
+            await self.on_unlocked()
+            undone.pop_all()
 
     async def _wrong_attempt(self, name: str, address: str) -> None:
         self._wrong += 1
