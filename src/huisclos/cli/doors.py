@@ -90,7 +90,8 @@ def probe(
     consents = check_right(parsed, _own(), consent.strip() or None, right, clock.now())
     audit = begin("probe", options, consents)
     pace = min(HOSTS_PER_SECOND, right.mandate.scope.hosts_per_second) if right else HOSTS_PER_SECOND
-    manners = Manners(called=called or None, gentle=gentle, checks=_checks(checks), hosts_per_second=pace)
+    audit.only = _checks(checks)
+    manners = Manners(called=called or None, gentle=gentle, checks=audit.only, hosts_per_second=pace)
     _probe(parsed, manners, audit)
     return finish(audit, options)
 

@@ -41,6 +41,8 @@ class Audit:
     site: str | None = None
     consents: tuple[Consent, ...] = ()
     mutes: tuple[Mute, ...] = ()
+    only: frozenset[str] | None = None
+    """the checks that were asked for; None: all"""
     _best: dict[tuple[str, str], tuple[Judgement, str]] = field(default_factory=dict)
     _attempts: dict[tuple[str, str], Attempt] = field(default_factory=dict)
 
@@ -50,6 +52,8 @@ class Audit:
         seen = list(seen)
         for judgement in judge(one for one in seen if isinstance(one, Observation)):
             key = judgement.check, judgement.observation.target
+            if self.only is not None and judgement.check not in self.only:
+                continue
             if not judgement.open:
                 self._attempts.setdefault(
                     key,

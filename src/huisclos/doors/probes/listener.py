@@ -16,7 +16,7 @@ from huisclos.doors.probes.http import NotHttp
 from huisclos.doors.probes.tls import Handshake, Spoke, certificate_facts, first_read, stranger, throwaway
 from huisclos.doors.probes.web import probe_web
 from huisclos.errors import PeerTooSlow, PeerUnreachable
-from huisclos.findings.evidence import facts
+from huisclos.findings.evidence import Key, facts
 from huisclos.findings.nouns import Reason
 
 WEB_PORTS: Final = frozenset({80, 81, 2375, 3000, 3333, 5000, 8000, 8008, 8042, 8080, 8081, 8088, 8888, 9990})
@@ -83,8 +83,8 @@ async def _secure(host: Host, clock: Clock) -> list[Seen]:
     dicom = met.spoke in (Spoke.ACCEPTED, Spoke.REFUSED)
     seen: list[Seen] = []
     if dicom:
-        seen.append(_client_certificate(host, met))
         seen += await probe_dicom(host, Line("tls", stranger()))
+        seen.append(_client_certificate(host, met, seen))
     else:
         seen += await probe_web(host, stranger())
     return seen + await _versions(host, met, clock(), dicom=dicom)
@@ -92,13 +92,13 @@ async def _secure(host: Host, clock: Clock) -> list[Seen]:
 
 async def _guarded(host: Host, met: Handshake, now: datetime) -> list[Seen]:
     """It wants a certificate: whether one will do that anybody can make."""
-    seen: list[Seen] = [_client_certificate(host, met)]
+    seen: list[Seen] = [_client_certificate(host, met, [])]
     if host.gentle or not host.wants("DCM-017"):
         return seen
     with throwaway(now) as files:
         forged = await first_read(host, stranger(certificate=files))
         where = facts(port=host.target.port, transport="tls", client_certificate=True)
-        taken = forged.spoke in (Spoke.ACCEPTED, Spoke.REFUSED)
+        taken = forged.spoke is Spoke.ACCEPTED
         found = where + (facts(contexts=1) if taken else ())
         seen.append(Observation(What.FOREIGN_CERTIFICATE, host.target.name, host.target.reach, found))
         if taken:
@@ -106,13 +106,21 @@ async def _guarded(host: Host, met: Handshake, now: datetime) -> list[Seen]:
     return seen + await _versions(host, met, now, dicom=True)
 
 
-def _client_certificate(host: Host, met: Handshake) -> Observation:
+def _client_certificate(host: Host, met: Handshake, asked: list[Seen]) -> Seen:
+    """Whether a stranger without a certificate got an association; a refusal over TLS is one, too."""
+    taken = any(
+        isinstance(one, Observation) and one.what is What.CALLING_TITLE and one.get(Key.CONTEXTS) is not None
+        for one in asked
+    )
+    where = facts(port=host.target.port, transport="tls")
+    if any(isinstance(one, Miss) and one.reason is Reason.NEEDS_TITLE for one in asked):
+        return Miss(("DCM-016",), host.target.name, Reason.NEEDS_TITLE, where)
     found = facts(
         port=host.target.port,
         transport="tls",
         client_certificate=met.spoke is Spoke.CERTIFICATE,
         tls_version=met.version,
-        contexts=1 if met.spoke is not Spoke.CERTIFICATE else None,
+        contexts=1 if taken else None,
     )
     return Observation(What.CLIENT_CERTIFICATE, host.target.name, host.target.reach, found)
 
