@@ -205,7 +205,7 @@ def box(
 
     \b
     Example:
-      huisclos doors box
+      huisclos doors box --html report.html
     """
     options = Options(json, html, pdf, sarif, csv, lang, mutes, baseline, fail_on, site)
     if kind not in ("auto", "upnp"):
