@@ -37,7 +37,7 @@ $(STAMP): constraints.txt pyproject.toml hatch_build.py
 	@touch $@
 
 set-up: $(STAMP)
-	@$(BIN)/python hatch_build.py
+	@$(BIN)/python hatch_build.py > /dev/null
 
 run: set-up
 	@$(BIN)/huisclos run .run/archive

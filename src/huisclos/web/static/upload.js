@@ -20,7 +20,7 @@
     bar.value = sent + [...flying.values()].reduce((sum, part) => sum + part, 0);
     tally.textContent = words.tally
       .replace("{done}", done).replace("{total}", total)
-      .replace("{stored}", counts.stored + counts.alternative + counts.held).replace("{duplicate}", counts.duplicate)
+      .replace("{stored}", counts.stored + counts.alternative).replace("{held}", counts.held).replace("{duplicate}", counts.duplicate)
       .replace("{refused}", counts.refused);
     if (done === total && total) document.querySelector("#upload-end").hidden = false;
   };
@@ -75,8 +75,9 @@
   zone.addEventListener("drop", (event) => {
     event.preventDefault();
     zone.classList.remove("over");
-    const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
-    entries.forEach((entry) => walk(entry));
+    // both are read before anything is awaited: the list is emptied when this handler ends
+    const dropped = [...event.dataTransfer.items].map((item) => [item.webkitGetAsEntry(), item.getAsFile()]);
+    dropped.forEach(([entry, file]) => { if (entry) walk(entry); else if (file) add(file); });
   });
   picker.addEventListener("change", () => { [...picker.files].forEach(add); picker.value = ""; });
   document.querySelectorAll(".no-script").forEach((node) => { node.hidden = true; });
