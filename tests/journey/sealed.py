@@ -45,8 +45,17 @@ def shut_in() -> bool:
             if kind not in _NOT_DISKS:
                 remount = ["mount", "-o", "remount,bind,ro", place]
                 subprocess.run(remount, check=place == "/", capture_output=True)
+        project = os.open(PROJECT, os.O_RDONLY | os.O_DIRECTORY)
         for place in _WRITABLE:
             subprocess.run(["mount", "-t", "tmpfs", "none", place], check=True, capture_output=True)
+            if PROJECT.is_relative_to(place):
+                # a checkout in there would be hidden: it is put back, to be read only
+                PROJECT.mkdir(parents=True)
+                again = ["mount", "--no-canonicalize", "--bind", f"/proc/self/fd/{project}", str(PROJECT)]
+                subprocess.run(again, check=True, capture_output=True, pass_fds=(project,))
+                shut = ["mount", "--no-canonicalize", "-o", "remount,bind,ro", str(PROJECT)]
+                subprocess.run(shut, check=True, capture_output=True)
+        os.close(project)
     except (OSError, subprocess.CalledProcessError):
         return False
     return True
@@ -77,7 +86,7 @@ class Walk:
         searched = 0
         for folder in [Path(place) for place in _WRITABLE] if self.alone else [self.ground]:
             for path in sorted(folder.rglob("*")):
-                if path.is_relative_to(self.apart):
+                if path.is_relative_to(self.apart) or path.is_relative_to(PROJECT):
                     continue
                 here = self.needles.found_in(str(path).encode())
                 with suppress(FileNotFoundError):
