@@ -72,6 +72,7 @@ class World:
             grant_key=self.grant_key,
             now=lambda: NOW,
             steady=lambda: self.moment,
+            patience=0.2,
         )
         catalog.load()
         return catalog

@@ -500,3 +500,21 @@ async def test_an_orderly_end_leaves_manifests_alone(world: World) -> None:
     after = await again.state_of(world.grant(), heading().study_uid)
     assert after.version == before.version + 1
     assert len(world.manifest(after).instances) == 2
+
+
+async def test_after_a_crash_a_study_is_opened_whole(world: World) -> None:
+    """Opening waits for what the scribe finds in the folder, and not for a scribe that does not come."""
+    catalog = world.start()
+    _, made = await put(catalog, heading())
+    await catalog.flush()
+    await catalog.place(made.heading.study_uid)
+    again = world.start()
+    opening = asyncio.create_task(again.state_of(world.grant(), heading().study_uid))
+    await asyncio.sleep(0.1)
+    assert not opening.done()
+    await put(again, heading(instance=2))
+    await again.caught_up(made.study_id)
+    assert len(world.manifest(await opening).instances) == 2
+    late = world.start()
+    state = await late.state_of(world.grant(), heading().study_uid)
+    assert len(world.manifest(state).instances) == 2

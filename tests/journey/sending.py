@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
-import warnings
 from dataclasses import dataclass, field
 
 import httpx
@@ -44,10 +42,6 @@ class Load:
             self._ended.set()
         self._thread.join(seconds)
         assert not self._thread.is_alive(), f"{len(self.acknowledged)} of {len(self.numbers)} acknowledged"
-        with warnings.catch_warnings():
-            # pynetdicom leaves the socket of an association that was refused to the collector
-            warnings.simplefilter("ignore")
-            gc.collect()
 
     def _c_store(self, files: list[bytes]) -> None:
         from pynetdicom import AE

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +20,16 @@ from tests.journey.sending import Load
 from tests.tools import need
 
 NUMBERS = range(1, 41)
+# pynetdicom leaves the socket of an association that was refused to the collector
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 ROLES = ("gate", "cage", "scribe", "finder", "reception", "web", "vault")
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """What a test leaves to the collector is collected before the next."""
+    yield
+    gc.collect()
 
 
 def somebody(number: int) -> Patient:

@@ -49,6 +49,8 @@ from huisclos.seal.records import RecordKey
 
 MAX_DESCRIBED: Final = 100
 """Quiet series answered at once."""
+PATIENCE: Final = 6.0
+"""Seconds that opening a study waits for its folder to be looked through: two rounds of the scribe."""
 _SETTLED_AT_ONCE: Final = 8
 """Manifests written in one round, so that rows are committed in between."""
 
@@ -70,7 +72,9 @@ class FinderCatalog:
         grant_key: bytes,
         now: clock.Clock = clock.now,
         steady: Callable[[], float] = clock.steady,
+        patience: float = PATIENCE,
     ) -> None:
+        self._patience = patience
         self._grant_key = grant_key
         self._now = now
         self._rows = RowKeeper(index, record_key)
@@ -127,8 +131,9 @@ class FinderCatalog:
     async def state_of(self, grant: Grant, study_uid: str) -> StudyState:
         """See `Catalog`."""
         self._check(grant, *_SHOW)
-        row = self._row(grant, study_uid)
-        return await self._manifests.settle(self._shelf.by_id(self._memory.study_id(row)))
+        study_id = self._memory.study_id(self._row(grant, study_uid))
+        await self._shelf.looked_through(study_id, self._patience)
+        return await self._manifests.settle(self._shelf.by_id(study_id))
 
     async def resolve(self, grant: Grant, study_ids: tuple[str, ...]) -> dict[str, str]:
         """See `Catalog`."""

@@ -10,6 +10,7 @@ whatever else lies where a manifest should is seen, and not written over.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -39,6 +40,7 @@ from huisclos.finder.text import study_text
 
 UNDER_WAY: Final = 3600.0
 """Seconds after `place` within which an object may still be committed to the study's folder."""
+_LOOK_AGAIN: Final = 0.05
 AT_HAND: Final = 2_000
 """Studies kept at hand that nothing is to be done for."""
 
@@ -319,6 +321,17 @@ class Shelf:
             study.series.setdefault(series_uid, SeriesRecord(series_id, series_uid))
         study.placed_at = self.steady() - UNDER_WAY
         return study
+
+    async def looked_through(self, study_id: str, patience: float) -> None:
+        """Wait until the study's folder was looked through: it may hold what no row knows.
+
+        A study that is opened right after a crash is thus whole. No longer than `patience` seconds:
+        what cannot be looked through does not take away what is known.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while study_id in self.unsettled:  # noqa: ASYNC110 - the end of it is one of many at once
+                    await asyncio.sleep(_LOOK_AGAIN)
 
     def settle_old(self) -> None:
         """SETTLED from the next commit on: what nothing can be on its way to any more."""

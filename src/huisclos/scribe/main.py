@@ -85,12 +85,13 @@ class Scribe:
         self._given_up: set[tuple[str, int]] = set()
 
     async def settle(self) -> Settled:
-        """Settle batches, then catch up. Raises as `Settler` does."""
-        first = await self._settler.batches()
-        second = await self._settler.catch_up()
+        """Catch up, which whoever opens a study waits for, then settle batches. Raises as `Settler` does."""
+        first = await self._settler.catch_up()
+        second = await self._settler.batches()
         first.objects += second.objects
         first.duplicates += second.duplicates
         first.held += second.held
+        first.waiting += second.waiting
         first.failed += second.failed
         return first
 
