@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import pytest
 
 from huisclos.access.grants import LIFE
 from huisclos.access.nouns import Proof, Role
 from huisclos.errors import Full, Locked, NotFound, NotGranted
-from huisclos.journal.entries import Entry
+from huisclos.journal.entries import Act, Entry
 from huisclos.vault import budget
 from tests.vault.world import CONSOLE, World
 
@@ -97,3 +100,27 @@ async def test_who_opens_faster_than_people_read_is_stopped_until_an_owner_says_
     assert await world.people.fast_readers(CONSOLE) == ()
     with pytest.raises(NotFound):
         await world.people.confirm_reading(CONSOLE, stopped.id)
+
+
+async def test_a_disk_that_fills_up_within_an_entry_leaves_a_journal_that_holds(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel takes a part of the entry and refuses the rest: refused whole, and the chain goes on."""
+    write = os.pwrite
+    taken: list[int] = []
+
+    def short(descriptor: int, data: bytes, offset: int) -> int:
+        if taken:
+            raise OSError(errno.ENOSPC, "no room")
+        taken.append(write(descriptor, bytes(data)[:20], offset))
+        return taken[0]
+
+    await world.core.journal(world.core.entry(Act.TICK))
+    with monkeypatch.context() as patched:
+        patched.setattr("huisclos.vault.pen.os.pwrite", short)
+        with pytest.raises(Full):
+            await world.core.journal(world.core.entry(Act.TICK))
+    assert (await world.chronicle.verify_now()).holds
+    await world.core.journal(world.core.entry(Act.TICK))
+    assert (await world.chronicle.verify_now()).holds
+    assert len(world.said()) == 2

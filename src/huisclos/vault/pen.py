@@ -8,6 +8,7 @@ missed, each of which must hold.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -57,10 +58,21 @@ class Pen:
             for entry in entries:
                 record, nib = nib.append(self._boot, seal(encode_entry(entry), [self._recipient]))
                 wire += record.encode()
-            os.pwrite(self._log, wire, self._end)
-            os.fdatasync(self._log)
+            self._append(wire)
             self._nib, self._end = nib, self._end + len(wire)
             self._settle()
+
+    def _append(self, wire: bytearray) -> None:
+        """All of it, durably, or nothing: a disk that fills up takes a part and says so only then."""
+        done, view = 0, memoryview(wire)
+        try:
+            while done < len(wire):
+                done += os.pwrite(self._log, view[done:], self._end + done)
+            os.fdatasync(self._log)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._log, self._end)
+            raise
 
     def records(self) -> list[Record]:
         """Every whole record, from the first. Raises `JournalBroken`."""
