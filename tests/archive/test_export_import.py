@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
 import struct
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -17,7 +19,7 @@ from huisclos.archive import media
 from huisclos.archive.export import ExportReceipt, export_study
 from huisclos.archive.importing import Imported, ImportReceipt, import_paths
 from huisclos.archive.layout import instance_place
-from huisclos.archive.nouns import Outcome
+from huisclos.archive.nouns import ManifestEntry, Outcome
 from huisclos.dicom.part10 import file_meta
 from huisclos.errors import Conflict, Full, Unreachable
 from tests import corpus
@@ -84,6 +86,24 @@ async def test_export_leaves_out_what_is_held_or_false(house: World, tmp_path: P
     receipt = export_study(house.open(uid(1)), tmp_path / "c")
     assert (receipt.failed, len(receipt.files)) == (1, 1)
     assert len(list((tmp_path / "c").rglob("IM*"))) == 1
+
+
+async def test_export_that_finds_no_room_leaves_no_half_of_an_image(house: World, tmp_path: Path) -> None:
+    """What is in clear is whole: the file that did not fit is removed again."""
+    await house.upload(part10(pixels=bytes(3_000_000)))
+    study = house.open(uid(1))
+    entry = study.instances()[0]
+    whole = study.read_part10
+
+    def cut_short(_: ManifestEntry) -> Iterator[bytes]:
+        yield next(whole(entry))
+        raise OSError(errno.ENOSPC, "no room")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(study, "read_part10", cut_short)
+        with pytest.raises(Full):
+            export_study(study, tmp_path / "out")
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize(("number", "error"), [(28, Full), (5, Unreachable)])

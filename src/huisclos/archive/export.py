@@ -83,21 +83,20 @@ def export_study(
 
 
 def _write(study: OpenStudy, entry: ManifestEntry, to: Path, name: str) -> Exported:
-    """One file, whole or not there: what proves altered half way is removed again."""
+    """One file, whole or not there: what proves altered, or finds no room, half way is removed again."""
     total = hashlib.sha256()
     path = to / name
     pieces = study.read_part10(entry)
     with _told():
         path.parent.mkdir(_FOLDER_MODE, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
-        with os.fdopen(descriptor, "wb") as target:
-            try:
+        with contextlib.ExitStack() as undone:
+            undone.callback(path.unlink)
+            with os.fdopen(descriptor, "wb") as target:
                 for piece in pieces:
                     total.update(piece)
                     target.write(piece)
-            except SealError:
-                path.unlink()
-                raise
+            undone.pop_all()
     return Exported(name, entry.length, total.hexdigest(), entry.standing)
 
 
