@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from huisclos.errors import LooseSecret, NoSecret
-from huisclos.wiring.secrets import names_secret, take_variable, wipe
+from huisclos.wiring.secrets import VARIABLE, lies_near, names_secret, take_variable, wipe
 
 SECRET = "Kestrel-7-among-Walnuts"
 _TAKE = """
@@ -56,6 +56,21 @@ def test_other_ways_take_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     for way in (None, "tty", "none", "file:HOUSE_SECRET", "env:OTHER"):
         assert take_variable(way) is None
     assert os.environ["HOUSE_SECRET"] == SECRET
+
+
+def test_a_file_on_the_disk_of_the_archive_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever takes the disk has both; a file elsewhere, and any other way, is not near."""
+    archive, path = tmp_path / "archive", tmp_path / "secret"
+    archive.mkdir()
+    path.write_text(SECRET)
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert lies_near(f"file:{path}", archive)
+    for way in (None, "none", "tty", "env:HOUSE_SECRET", "file:/proc/self/status", f"file:{path}.other"):
+        assert not lies_near(way, archive)
+    monkeypatch.setenv(VARIABLE, str(path))
+    assert lies_near(None, archive)
 
 
 def test_a_file_is_judged_without_being_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

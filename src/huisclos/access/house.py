@@ -85,6 +85,8 @@ class HouseReport(Struct, frozen=True):
     """Rows of the accounts that this archive does not vouch for: somebody wrote them, without effect."""
     accounts_put_back: bool = False
     """The accounts are older than the journal says: somebody removed may be back."""
+    passphrase_near: bool = False
+    """The file that unlocks at the start lies on the archive's file system: stolen together, it opens."""
 
 
 class Trust(Struct, frozen=True):

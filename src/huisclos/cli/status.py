@@ -123,6 +123,12 @@ def _findings(root: str, report: HouseReport, gate: GateState) -> list[dict[str,
             "A holder's key file is damaged.",
             "restore keys/holders from a backup",
         ),
+        (
+            report.passphrase_near,
+            "passphrase-near",
+            "The passphrase file lies on the archive's own file system: who takes the disk takes both.",
+            "move it to another disk, or unlock at the gate",
+        ),
         (glance.disk_low, "disk-low", "The disk is nearly full.", "make room, or move the objects"),
         (
             glance.open_listener,

@@ -39,8 +39,8 @@ class Surroundings(Struct, frozen=True):
     separation: Separation = Separation.NONE
     missing: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
-    loose: tuple[str, ...] = ()
-    """Standing findings about secrets that lie too near: closed words."""
+    passphrase_near: bool = False
+    """The file that unlocks at the start lies on the archive's file system."""
 
 
 class StateService:
@@ -121,6 +121,7 @@ class StateService:
             started_at=self._started_at,
             rows_ignored=core.ledger.ignored,
             accounts_put_back=core.put_back,
+            passphrase_near=around.passphrase_near,
         )
 
     async def trust(self) -> Trust:

@@ -44,6 +44,8 @@ class HousePlan:
     bound: tuple[Bound, ...] = ()
     viewer: Path | None = None
     """Folder of the viewer's files; None while it is not installed."""
+    passphrase_near: bool = False
+    """The file that unlocks at the start lies on the archive's file system."""
 
 
 def run_vault(post: Post, plan: HousePlan) -> int:
@@ -106,7 +108,10 @@ async def _vault(child: Child, plan: HousePlan) -> None:
     services = VaultServices(core, archive.store, _Receptions(child), child.announce)
     level, missing = in_force()
     services.state.surroundings = Surroundings(
-        listeners=tuple((bound.name, bound.text) for bound in plan.bound), separation=level, missing=missing
+        listeners=tuple((bound.name, bound.text) for bound in plan.bound),
+        separation=level,
+        missing=missing,
+        passphrase_near=plan.passphrase_near,
     )
     services.peers.listeners = tuple(
         ListeningPort(bound.addresses, bound.port, bound.name == "dicom_tls")

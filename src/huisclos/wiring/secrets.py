@@ -61,6 +61,16 @@ def names_secret(unlock_with: str | None, archive: Path) -> bool:
     raise _unknown(unlock_with)
 
 
+def lies_near(unlock_with: str | None, archive: Path) -> bool:
+    """Whether `--unlock-with` names a file on the archive's own file system: stolen together, it opens."""
+    how, _, what = (unlock_with or "").partition(":")
+    named = os.environ.get(VARIABLE, "") if unlock_with is None else what if how == "file" else ""
+    try:
+        return bool(named) and Path(named).stat().st_dev == archive.stat().st_dev
+    except OSError:
+        return False
+
+
 def take_variable(unlock_with: str | None) -> bytes | None:
     """The secret of `env:NAME`, which this process and those it forks have in no place any more.
 

@@ -18,7 +18,7 @@ from huisclos.wiring import roles
 from huisclos.wiring.child import Child, Post
 from huisclos.wiring.listeners import Bound, Wanted, bind_all, ready_document
 from huisclos.wiring.places import Archive, lock_archive
-from huisclos.wiring.secrets import first_line, names_secret, read_secret, take_variable, wipe
+from huisclos.wiring.secrets import first_line, lies_near, names_secret, read_secret, take_variable, wipe
 from huisclos.wiring.separation import prepare_folders
 from huisclos.wiring.supervisor import Main, Plan, Supervisor
 
@@ -56,7 +56,9 @@ def serve_archive(archive: Archive, options: ServeOptions) -> int:
         bound, sockets = bind_all(
             Wanted(options.given, options.lan), confirmed=confirmed_at(archive.store) > 0
         )
-        house = roles.HousePlan(bound, options.viewer)
+        house = roles.HousePlan(
+            bound, options.viewer, passphrase_near=lies_near(options.unlock_with, archive.root)
+        )
         mains: dict[str, Main] = {
             "vault": lambda post: roles.run_vault(post, house),
             "gate": lambda post: roles.run_gate(post, house),

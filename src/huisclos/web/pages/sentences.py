@@ -92,6 +92,8 @@ def _special(line: JournalLine, words: Words) -> str:
         return _("found that the accounts are older than the journal says")
     if line.act == Act.DECIDED and not line.study_id:
         return _("refused what was asked for: %(subject)s")
+    if line.act == Act.GRANTED and line.what == Right.EXPORT:
+        return _("opened %(study)s to take it out of the house")
     if line.act == Act.GRANTED and not line.study_id:
         return {
             Right.LIST.value: _("searched the list of studies"),

@@ -78,6 +78,7 @@ def items(report: HouseReport, words: Words, now: float) -> list[Item]:
         _disk(report, words),
         _journal(report, words),
         *_accounts(report, words),
+        *_passphrase(report, words),
         _verified(report, words, now),
         _separation(report, words),
         _silent(report, words),
@@ -161,6 +162,17 @@ def _accounts(report: HouseReport, words: Words) -> list[Item]:
         ) % {"num": words.number(report.rows_ignored)}
         found.append(Item("warn", _("The accounts were written to"), text))
     return found
+
+
+def _passphrase(report: HouseReport, words: Words) -> list[Item]:
+    _ = words.gettext
+    if not report.passphrase_near:
+        return []
+    text = _(
+        "It lies on the same disk as the archive: whoever takes the disk takes the key with it. "
+        "Put it on another disk, or unlock at the gate."
+    )
+    return [Item("warn", _("Passphrase file"), text)]
 
 
 def _verified(report: HouseReport, words: Words, now: float) -> Item:
