@@ -128,7 +128,7 @@ async def listening(
 async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
     """Wait until `condition` holds; fails when it does not in time."""
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - the condition is anything
+        while not condition():
             await asyncio.sleep(0.005)
 
 

@@ -49,9 +49,7 @@ async def test_tickets_and_viewings_run_out(world: World) -> None:
     world.time.pass_(TICKET_LIFE)
     with pytest.raises(NotAdmitted):
         await world.sessions.exchange(late, ADDRESS)
-    viewing = await world.sessions.exchange(
-        await world.sessions.begin_viewing(ann, STUDY, "1.2.3"), ADDRESS
-    )
+    viewing = await world.sessions.exchange(await world.sessions.begin_viewing(ann, STUDY, "1.2.3"), ADDRESS)
     for _ in range(3):
         world.time.pass_(600)
         await world.sessions.viewing(viewing.secret, ADDRESS, active=True)
