@@ -380,7 +380,7 @@ async def test_pages_and_sentences(world: World) -> None:
     assert view.series[0].cover == heading(1, 1, 1).instance_uid
     assert view.study.birth_date == "19540312"
     sentences = await catalog.resolve(world.grant(Right.JOURNAL), (view.study.study_id, new_id()))
-    assert sentences == {view.study.study_id: "EXEMPLE Camille, P1, 20240229, CT"}
+    assert sentences == {view.study.study_id: "EXEMPLE Camille, P1, 2024-02-29, CT"}
 
 
 async def test_doubts_of_others(world: World) -> None:

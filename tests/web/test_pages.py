@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import pytest
 
 from huisclos.access.nouns import ActorKind, Role
@@ -202,6 +203,9 @@ async def test_the_journal_speaks(browser: Browser, world: World) -> None:
     assert "Dr Martin" not in only.text
     none = await browser.submit("/journal/entries", {"actor": "", "day": "2001-01-01"}, **{"X-Piece": "yes"})
     assert "No entry" in none.text
+    browser.be("Camille Exemple")
+    named = (await browser.see("/journal")).text
+    assert re.search(r"images of the study of \d\d/\d\d/\d{4}, ", named)
     world.house.holds = False
     assert "It does not hold." in (await browser.see("/journal")).text
     assert "The journal does not hold" in (await browser.see("/state")).text

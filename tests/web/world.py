@@ -234,7 +234,8 @@ class Books(Finder):
     async def resolve(self, grant: Grant, study_ids: tuple[str, ...]) -> dict[str, str]:
         """See the port."""
         rows = {row.study_id: row for row in self.seen()}
-        return {one: f"the study of {rows[one].study_date}" for one in study_ids if one in rows}
+        days = {one: rows[one].study_date for one in study_ids if one in rows}
+        return {one: f"the study of {day[:4]}-{day[4:6]}-{day[6:]}" for one, day in days.items()}
 
     async def counts(self) -> ArchiveCounts:
         """See the port."""

@@ -176,7 +176,10 @@ class Catalog(Protocol):
         """Settle the study's manifest on disk, then say what must be found there. Raises `StudyNotFound`."""
 
     async def resolve(self, grant: Grant, study_ids: tuple[str, ...]) -> dict[str, str]:
-        """A short description of each known study, for the journal's sentences (needs JOURNAL or LIST)."""
+        """A short description of each known study, for the journal's sentences (needs JOURNAL or LIST).
+
+        The day in it is ISO 8601: the page writes it as its reader does.
+        """
 
     async def doubts(self, grant: Grant, *, decided: bool = False) -> tuple[Doubt, ...]:
         """The cards under "to decide", newest first."""

@@ -189,11 +189,12 @@ def series_row(series: SeriesRecord) -> SeriesRow:
 
 
 def person(study: StudyRecord) -> str:
-    """One line on who and when, for the journal's sentences."""
+    """One line on who and when, the day as ISO 8601, for the journal's sentences."""
+    day = _eight(study.study_date)
     parts = (
         study.patient_name.replace("^", " ").strip(),
         study.patient_id,
-        _eight(study.study_date),
+        f"{day[:4]}-{day[4:6]}-{day[6:]}" if day else "",
         *study.modalities,
     )
     return ", ".join(part for part in parts if part)

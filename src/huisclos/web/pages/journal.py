@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -18,6 +19,7 @@ from huisclos.web.words import Words, words_of
 
 SIZE: Final = 100
 MAX_OFFSET: Final = 100_000_000
+_ISO_DAY: Final = re.compile(r"(?<![\w-])\d{4}-\d\d-\d\d(?![\w-])")
 
 
 @person(Right.JOURNAL)
@@ -61,9 +63,14 @@ async def _studies(visit: Visit, study_ids: tuple[str, ...]) -> dict[str, str]:
         return {}
     try:
         grant = await visit.reading.grant(visit.proof, Right.JOURNAL, "journal")
-        return await visit.site.catalog.resolve(grant, study_ids)
+        known = await visit.site.catalog.resolve(grant, study_ids)
     except HuisclosError:
         return {}
+    words = words_of(visit.request, visit.session.actor.language)
+    return {
+        study_id: _ISO_DAY.sub(lambda day: words.dicom_date(day[0].replace("-", "")), said)
+        for study_id, said in known.items()
+    }
 
 
 def _day(text: str, words: Words) -> tuple[float, float]:

@@ -190,7 +190,12 @@ def _separation(report: HouseReport, words: Words) -> Item:
         return Item(
             "good", _("Separation of the processes"), _("Full: what speaks with the outside holds no key.")
         )
-    missing = ", ".join(report.separation_missing)
+    known = {
+        "users": _("all processes run under one account"),
+        "landlock": _("the kernel does not confine what files they see (Landlock)"),
+        "seccomp": _("the kernel does not confine what they ask of it (seccomp)"),
+    }
+    missing = "; ".join(known.get(one, one) for one in report.separation_missing)
     text = _("Not everything is in force: %(missing)s.") % {"missing": missing or "–"}
     return Item("warn", _("Separation of the processes"), text)
 
