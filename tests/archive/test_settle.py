@@ -8,6 +8,7 @@ import pytest
 
 from huisclos.archive.layout import BATCHES, batch_place, instance_place, new_id
 from huisclos.archive.nouns import Outcome, StoredObject
+from huisclos.archive.ports import SealedAt
 from huisclos.archive.settle import BATCH_REST, Settled, Settler
 from huisclos.errors import Locked, Unreachable
 from huisclos.seal import X25519Identity, seal, unseal
@@ -187,7 +188,9 @@ async def test_something_else_laid_where_an_object_goes_is_not_taken_for_it(hous
     assert house.finder.study_of(placement.study_id).objects == {}
 
 
-async def test_what_does_not_open_is_left_and_the_rest_goes_on(house: World) -> None:
+async def test_what_does_not_open_is_left_and_the_rest_goes_on(
+    house: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A damaged object, and a batch whose key is gone."""
     await drop(house)
     place = batched(house)[0]
@@ -195,8 +198,19 @@ async def test_what_does_not_open_is_left_and_the_rest_goes_on(house: World) -> 
     damaged[-1] ^= 1
     house.store.put(place, bytes(damaged))
     house.store.put(batch_place(new_id(), new_id()), b"nobody's")
-    assert await settler(house).batches() == Settled(objects=2, failed=2)
+    settling = settler(house)
+    assert await settling.batches() == Settled(objects=2, failed=2)
     assert len(batched(house)) == 2
+    reads: list[str] = []
+    opened = house.store.open
+
+    def read(place: str) -> SealedAt:
+        reads.append(place)
+        return opened(place)
+
+    monkeypatch.setattr(house.store, "open", read)
+    assert (await settling.batches()).failed == 2
+    assert place not in reads  # what failed is not read whole again in each round
 
 
 async def test_locked_again_meanwhile(house: World) -> None:

@@ -83,6 +83,8 @@ class Settler:
         self._executor = executor
         self._timestamp = timestamp
         self._deposits = Deposits(keys.settled)
+        self._given_up: set[str] = set()
+        """Places of objects that failed: not read again in each round, but after the next unlocking."""
 
     async def batches(self) -> Settled:
         """Settle every batch whose sender may store.
@@ -140,11 +142,15 @@ class Settler:
 
     async def _settle(self, secret: BatchSecret, total: Settled, instance_id: str) -> None:
         place = batch_place(secret.batch_id, instance_id)
+        if place in self._given_up:
+            total.failed += 1
+            return
         try:
             stored = await self._move(secret, place, instance_id)
         except NotFound:
             return  # another run was quicker
         except (SealError, Unreadable):
+            self._given_up.add(place)
             total.failed += 1
             return
         outcome = await self._told(stored, total)
