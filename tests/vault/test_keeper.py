@@ -9,7 +9,7 @@ import pytest
 
 from huisclos.access.grants import LIFE
 from huisclos.access.nouns import Proof, Role
-from huisclos.errors import Full, Locked, NotFound, NotGranted
+from huisclos.errors import BadIdentifier, Full, Locked, NotFound, NotGranted
 from huisclos.journal.entries import Act, Entry
 from huisclos.vault import budget
 from tests.vault.world import CONSOLE, World
@@ -124,3 +124,12 @@ async def test_a_disk_that_fills_up_within_an_entry_leaves_a_journal_that_holds(
     await world.core.journal(world.core.entry(Act.TICK))
     assert (await world.chronicle.verify_now()).holds
     assert len(world.said()) == 2
+
+
+async def test_an_id_is_an_id_before_it_is_a_place(world: World, reader: Proof) -> None:
+    """What a face asks for names a study's key, and never another file of the archive."""
+    for wrong in ("../../keys/index", "a" * 31, "A" * 32, ""):
+        with pytest.raises(BadIdentifier):
+            await world.keeper.open_study(reader, wrong, "look")
+        with pytest.raises(BadIdentifier):
+            await world.keeper.batch_key(wrong)

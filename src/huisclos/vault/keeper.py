@@ -18,12 +18,12 @@ import msgspec
 from huisclos.access import grants
 from huisclos.access.accounts import PeerBody
 from huisclos.access.nouns import Actor, Grant, Proof, Right, Source
+from huisclos.archive.layout import batch_key_place, key_place
 from huisclos.archive.nouns import Deposit, Placement
 from huisclos.archive.ports import BatchKey, BatchSecret, StudyKey
 from huisclos.errors import NotFound, NotGranted, StoreError, StudyNotFound
 from huisclos.journal.entries import Act, Entry
 from huisclos.seal import X25519Identity, seal, unseal
-from huisclos.vault import places
 from huisclos.vault.budget import Budgets
 from huisclos.vault.core import HOUSE, Core
 from huisclos.vault.sessions import Sessions
@@ -179,7 +179,7 @@ class Vaultkeeper:
 
     async def batch_key(self, batch_id: str) -> BatchSecret:
         """See `HouseKeys`."""
-        sealed = await asyncio.to_thread(self._core.store.read, places.batch_key(batch_id))
+        sealed = await asyncio.to_thread(self._core.store.read, batch_key_place(batch_id))
         document = msgspec.json.decode(unseal(sealed, [self._core.secret.identity]), type=_BatchDocument)
         source = document.source
         if source.quarantine and self._core.ledger.get(PeerBody, source.id) is not None:
@@ -194,7 +194,7 @@ class Vaultkeeper:
         """See `HouseKeys`."""
         opened_at = (await self.batch_key(batch_id)).opened_at
         if self._core.now() - opened_at > _BATCH_KEPT:
-            await asyncio.to_thread(self._core.store.delete, places.batch_key(batch_id))
+            await asyncio.to_thread(self._core.store.delete, batch_key_place(batch_id))
 
     async def new_study(self) -> Placement:
         """See `StudyKeys`."""
@@ -202,7 +202,7 @@ class Vaultkeeper:
         study_id = secrets.token_hex(16)
         identity = X25519Identity.generate()
         sealed = seal(str(identity).encode() + b"\n", [secret.identity.recipient])
-        await asyncio.to_thread(self._core.store.put, places.study_key(study_id), sealed)
+        await asyncio.to_thread(self._core.store.put, key_place(study_id), sealed)
         return Placement(study_id, str(identity.recipient))
 
     async def sign(self, context: str, body: bytes) -> bytes:
@@ -239,7 +239,7 @@ class Vaultkeeper:
     def _study_identity(self, study_id: str) -> str:
         secret = self._core.secret
         try:
-            sealed = self._core.store.read(places.study_key(study_id))
+            sealed = self._core.store.read(key_place(study_id))
         except NotFound:
             raise StudyNotFound(
                 "this study has no key in the keyring",
@@ -251,7 +251,7 @@ class Vaultkeeper:
         batch_id = secrets.token_hex(16)
         identity = X25519Identity.generate()
         document = msgspec.json.encode(_BatchDocument(str(identity), source, now))
-        self._core.store.put(places.batch_key(batch_id), seal(document, [self._core.recipient]))
+        self._core.store.put(batch_key_place(batch_id), seal(document, [self._core.recipient]))
         return BatchKey(batch_id, str(identity.recipient))
 
     async def _sum_soon(self) -> None:

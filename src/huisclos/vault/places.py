@@ -30,13 +30,3 @@ def holder_digest(holder_id: str) -> str:
 def holder_about(holder_id: str) -> str:
     """Whose it is, sealed to the archive."""
     return f"{HOLDERS}/{holder_id}.about.age"
-
-
-def study_key(study_id: str) -> str:
-    """A study's identity, sealed to the archive."""
-    return f"keyring/{study_id[:2]}/{study_id}.age"
-
-
-def batch_key(batch_id: str) -> str:
-    """A batch's identity and source, sealed to the archive."""
-    return f"batches/{batch_id}/batch.age"
