@@ -163,7 +163,12 @@ class VaultServices:
     async def _after_unlocking(self) -> None:
         self.core.ledger.vouch(self.core.secret)  # a row removed while locked is vouched for no more
         await self.people.sweep()
-        await self._renew_leaf()
+        await self._keep_leaf_fresh()
+
+    async def _keep_leaf_fresh(self) -> None:
+        # an archive that opens is worth more than a fresh leaf; the state page tells when that one ends
+        with contextlib.suppress(HuisclosError):
+            await self._renew_leaf()
 
     async def _renew_leaf(self) -> None:
         """Make a new leaf if the one there ends soon, or lacks a name or address we listen on."""
@@ -198,6 +203,7 @@ class VaultServices:
             if not self.core.locked:
                 with contextlib.suppress(HuisclosError):
                     await self.chronicle.anchor()
+                await self._keep_leaf_fresh()
 
     async def finish(self) -> None:
         """Lock if unlocked, and write the last entry."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from pathlib import Path
 from typing import Final
@@ -57,8 +58,12 @@ class LeafWatch:
         """Look now and then, until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_EVERY)
-            inode = self._leaf.stat().st_ino
-            if inode != self._seen:
-                self._seen = inode
-                for context in self._contexts:
-                    context.load_cert_chain(self._leaf)
+            with contextlib.suppress(OSError):  # the one in use serves on until the next can be read
+                self._look()
+
+    def _look(self) -> None:
+        inode = self._leaf.stat().st_ino
+        if inode != self._seen:
+            for context in self._contexts:
+                context.load_cert_chain(self._leaf)
+            self._seen = inode
