@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 
 from huisclos.dicom.attributes import ATTRIBUTES
 from huisclos.dicom.charsets import charset, decode, display_name
-from huisclos.dicom.digest import DataSetDigest, digest_of_file
 from huisclos.dicom.heading import Heading, HeadingReader, read_heading
-from huisclos.dicom.part10 import file_meta
 from huisclos.dicom.uids import DEFLATED_LE, EXPLICIT_LE, clean_uid, new_uid
 from huisclos.errors import BadIdentifier, HuisclosError, NotDicom, TooLarge
 from tests import corpus
@@ -185,14 +183,3 @@ def test_each_attribute_has_its_field() -> None:
     fields = set(Heading.__slots__) - {"transfer_syntax_uid", "specific_character_set"}
     assert fields == {attribute.field for attribute in ATTRIBUTES}
     assert all(attribute.tag for attribute in ATTRIBUTES)
-
-
-def test_the_digest_is_of_the_data_set() -> None:
-    """Two files that differ in their meta alone have one digest."""
-    data = instance()
-    one = file_meta("1.2", "2.25.3", EXPLICIT_LE, "A") + data
-    other = file_meta("1.2", "2.25.3", EXPLICIT_LE, "OTHER") + data
-    streamed = DataSetDigest()
-    streamed.update(data[:10])
-    streamed.update(data[10:])
-    assert digest_of_file(one) == digest_of_file(other) == streamed.digest()

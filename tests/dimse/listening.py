@@ -21,14 +21,20 @@ from huisclos.dimse.handling import Admission, Ended, StoreSink, TurnedAway
 from huisclos.dimse.protocol.bounds import Bounds
 from huisclos.dimse.protocol.commands import Command
 from huisclos.dimse.protocol.events import AcceptedContext
+from huisclos.dimse.protocol.names import VERIFICATION
 from huisclos.dimse.protocol.pdus import AssociateRequest
 from huisclos.dimse.protocol.statuses import Status
-from huisclos.dimse.storage import is_storage_or_verification
+from huisclos.dimse.storage import is_storage
 
 TITLE = "HUISCLOS"
 CT = "1.2.840.10008.5.1.4.1.1.2"
 CLEAN: Mapping[str, str] = {"PATH": "/usr/bin:/bin"}
 """The environment of a stock peer: nothing that tunes it."""
+
+
+def is_storage_or_verification(abstract_syntax: str) -> bool:
+    """What a peer that may store and echo may ask for."""
+    return abstract_syntax == VERIFICATION or is_storage(abstract_syntax)
 
 
 @dataclass

@@ -35,8 +35,9 @@ from huisclos.dimse.protocol.pdus import (
     read_pdu,
     write_pdu,
 )
-from huisclos.dimse.storage import STORAGE, is_storage, is_storage_or_verification
+from huisclos.dimse.storage import STORAGE, is_storage
 from huisclos.errors import BadIdentifier, BadPDU, BadSetting
+from tests.dimse.listening import is_storage_or_verification
 from tests.fuzz import fuzz_dimse_pdu
 
 BOUNDS = Bounds()

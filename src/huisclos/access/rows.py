@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
-
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -28,15 +25,6 @@ def check_row(row: Row, key: Ed25519PublicKey) -> None:
         key.verify(row.signature, _signed(row))
     except InvalidSignature:
         raise Tampered("a row of the accounts was not signed by this archive") from None
-
-
-def set_digest(rows: Iterable[Row]) -> bytes:
-    """SHA-256 over all rows but the set's own: an older copy of one row does not match."""
-    digest = hashlib.sha256(b"huisclos rows v1\0")
-    for row in sorted(rows, key=lambda row: (row.kind, row.id)):
-        if row.kind != RowKind.SET:
-            digest.update(msgspec.msgpack.encode((row.kind, row.id, row.version, row.body)))
-    return digest.digest()
 
 
 def _signed(row: Row) -> bytes:

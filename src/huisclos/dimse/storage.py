@@ -6,7 +6,7 @@ from typing import Final
 
 from pydicom._uid_dict import UID_dictionary
 
-from huisclos.dimse.protocol.names import VERIFICATION, is_uid
+from huisclos.dimse.protocol.names import is_uid
 
 _NOT_OBJECTS: Final = frozenset(
     {
@@ -33,8 +33,3 @@ def is_storage(abstract_syntax: str) -> bool:
     if abstract_syntax in STORAGE:
         return True
     return abstract_syntax not in UID_dictionary and is_uid(abstract_syntax)
-
-
-def is_storage_or_verification(abstract_syntax: str) -> bool:
-    """What a peer that may store and echo may ask for."""
-    return abstract_syntax == VERIFICATION or is_storage(abstract_syntax)

@@ -69,15 +69,6 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     grant_id: str = ""
 
 
-class ReadEntry(msgspec.Struct, frozen=True):
-    """An entry with its place in the chain."""
-
-    sequence: int
-    boot: str
-    mac: str
-    entry: Entry
-
-
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Entry)
 

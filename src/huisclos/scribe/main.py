@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -40,21 +39,18 @@ async def run_scribe(
     verify_key: bytes,
     *,
     stop: asyncio.Event,
-    on_settled: Callable[[Settled], None] = lambda _settled: None,
     interval: float = INTERVAL,
     quiet: float = QUIET,
 ) -> None:
     """Work until `stop` is set; `verify_key` is the archive's Ed25519 public key, 32 bytes.
 
     When the vault, the finder or the store is away, the round is given up and begun again later:
-    each piece of work is idempotent. `on_settled` hears of each round that settled something.
+    each piece of work is idempotent.
     """
     scribe = Scribe(store, catalog, keys, verify_key, quiet=quiet)
     while not stop.is_set():
         try:
-            settled = await scribe.settle()
-            if settled.objects or settled.failed:
-                on_settled(settled)
+            await scribe.settle()
             await scribe.describe(stop)
         except (Locked, StoreError):
             pass  # somebody is away: the next round begins where this one ended

@@ -195,10 +195,6 @@ class Server:
             if isinstance(connection, _Connection):
                 connection.transport.abort()
 
-    def reload_tls(self, tls: ssl.SSLContext) -> None:
-        """Use another certificate from the next connection on."""
-        self._tls = tls
-
     def _spawn(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
