@@ -250,8 +250,10 @@ class Doorkeeper:
         del self._knocks[min(candidates, key=lambda held: self._knocks[held].knock.last_at)]
 
     def _by_title(self, title: str) -> dict[str, PeerBody]:
-        known = dict(self._people.waiting_peers()) | self._core.ledger.all(PeerBody)
-        return {peer_id: peer for peer_id, peer in known.items() if peer.title == title}
+        # approved ones first: whoever asks once more for a peer that is enrolled must not put it apart
+        approved = self._core.ledger.all(PeerBody)
+        waiting = {peer_id: peer for peer_id, peer in self._people.waiting_peers() if peer_id not in approved}
+        return {peer_id: peer for peer_id, peer in (approved | waiting).items() if peer.title == title}
 
 
 def _in_force(peer: PeerBody, now: float) -> frozenset[PeerRight]:

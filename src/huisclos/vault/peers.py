@@ -40,6 +40,8 @@ class PeerService:
         self._people = people
         self._doorkeeper = doorkeeper
         self._echoer = echoer
+        self._started_at = core.now()
+        """When a peer was heard is known since then only: before that nobody was silent."""
         self.listeners: tuple[ListeningPort, ...] = ()
         self.lan = False
 
@@ -78,7 +80,7 @@ class PeerService:
         """See `Peers`. Narrows: works locked, for the console."""
         actor = await self._sessions.actor(proof, narrowing=True)
         await self._core.demand(actor, Right.PEERS, address=proof.address)
-        peer = self._core.ledger.get(PeerBody, peer_id)
+        peer = self._core.ledger.get(PeerBody, peer_id) or dict(self._people.waiting_peers()).get(peer_id)
         self._core.ledger.remove(self._core.secret_or_none, RowKind.PEER, peer_id)
         await self._people.withdraw(peer_id)
         await self._echoer.end_peer(peer_id)
@@ -116,13 +118,12 @@ class PeerService:
         return await self._echoer.echo(peer.address, peer.port, peer.title, TITLE)
 
     def silent(self) -> tuple[tuple[str, float], ...]:
-        """(title, last heard) of peers not heard for 7 days."""
+        """(title, last heard, or else since when we listen for it) of peers not heard for 7 days."""
         limit = self._core.now() - _SILENT
-        return tuple(
-            (peer.title, peer.last_heard_at or peer.added_at)
-            for peer in self.everyone()
-            if (peer.last_heard_at or peer.added_at) < limit
+        listened = (
+            (peer.title, max(peer.last_heard_at, peer.added_at, self._started_at)) for peer in self.everyone()
         )
+        return tuple((title, at) for title, at in listened if at < limit)
 
     async def _enrol(self, actor: Actor, body: PeerBody, address: str) -> Peer:
         for peer in self._approved().values():

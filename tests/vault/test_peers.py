@@ -1,0 +1,61 @@
+"""Peers between approval and silence."""
+
+from __future__ import annotations
+
+from huisclos.access.admission import AssociationAsked
+from huisclos.access.peers import EchoOutcome, EchoResult, PeerAsked
+from huisclos.vault.admission import Doorkeeper
+from huisclos.vault.peers import PeerService
+from tests.vault.world import CONSOLE, World
+
+DAY = 86400.0
+ADDRESS = "192.168.1.31"
+
+
+class Deaf:
+    """An `Echoer` without a reception."""
+
+    async def echo(self, address: str, port: int, called: str, calling: str) -> EchoResult:
+        """See `Echoer`."""
+        return EchoResult(EchoOutcome.UNREACHABLE)
+
+    async def end_peer(self, peer_id: str) -> None:
+        """See `Echoer`."""
+
+    async def pin(self, certificate: bytes) -> None:
+        """See `Echoer`."""
+
+
+def services(world: World) -> tuple[PeerService, Doorkeeper]:
+    """Peers and admission, as after a start."""
+    doorkeeper = Doorkeeper(world.core, world.people)
+    return PeerService(world.core, world.sessions, world.people, doorkeeper, Deaf()), doorkeeper
+
+
+async def test_a_restart_makes_nobody_silent(world: World) -> None:
+    """Seven days are counted from when we began to listen, if nothing was heard since."""
+    peers, _ = services(world)
+    await peers.add(CONSOLE, PeerAsked("CT01", ADDRESS))
+    world.time.pass_(30 * DAY)
+    peers, doorkeeper = services(world)
+    assert peers.silent() == ()
+    world.time.pass_(8 * DAY)
+    assert [title for title, _ in peers.silent()] == ["CT01"]
+    (peer,) = peers.everyone()
+    await doorkeeper.heard(peer.id, 1)
+    assert peers.silent() == ()
+
+
+async def test_asking_again_for_an_approved_peer_does_not_put_it_apart(world: World) -> None:
+    """What it sends goes to its studies; the request in the dark takes nothing away."""
+    peers, doorkeeper = services(world)
+    approved = await peers.add(CONSOLE, PeerAsked("CT01", ADDRESS))
+    world.lock()
+    waiting = await peers.add(CONSOLE, PeerAsked("CT01", ADDRESS))
+    verdict = await doorkeeper.admit(AssociationAsked("CT01", "HUISCLOS", ADDRESS, tls=False))
+    assert verdict.source is not None
+    assert (verdict.source.id, verdict.source.quarantine) == (approved.id, False)
+    await peers.remove(CONSOLE, waiting.id)
+    assert ("changed", "peer-removed", "CT01") in [
+        (entry.act.value, entry.what, entry.subject) for entry in world.said()
+    ]
