@@ -6,6 +6,7 @@ run beside each other and everything written can be found.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -173,7 +174,8 @@ class Living:
         """Role to process id of the supervisor's children."""
         found = {}
         for child in psutil.Process(self.supervisor).children():
-            found[role_of(child)] = child.pid
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found[role_of(child)] = child.pid
         return found
 
     def port(self, name: str) -> int:
