@@ -82,9 +82,7 @@ async def test_a_holder_cannot_describe_himself_as_an_owner(vault: Vault) -> Non
     owner_id = vault.user("Ann", Role.OWNER)
     holder_id = vault.core.holders.add(vault.secret, "a technician's own", HolderKind.USER, "Bob", 0.0)
     forged = About(holder_id, HolderKind.USER, "Bob", 0.0, owner_id)
-    vault.store.put(
-        places.holder_about(holder_id), seal(msgspec.json.encode(forged), [vault.core.recipient])
-    )
+    vault.store.put(places.holder_about(holder_id), seal(msgspec.json.encode(forged), [vault.core.recipient]))
     vault.restart(unlocked=False)
     opened = await vault.services.gate.unlock("a technician's own", "", NEIGHBOUR)
     assert opened.session is None

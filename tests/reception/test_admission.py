@@ -87,9 +87,7 @@ async def test_a_far_address_is_closed_unread(world: World, leaf: Path) -> None:
     assert desk.door.asked == []
 
 
-async def test_who_does_not_speak_dicom(
-    world: World, leaf: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_who_does_not_speak_dicom(world: World, leaf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A browser on either port is a knock with its reason; somebody who says nothing is none."""
     async with receiving(world, DoorBook([SCANNER]), leaf) as desk:
         _, writer = await asyncio.open_connection("127.0.0.1", desk.plain)

@@ -64,8 +64,9 @@ class Echoing:
         """See `Echoer`."""
         if self._acceptor is not None:
             self._acceptor.end(
-                lambda association: isinstance(association.handler, PeerHandler)
-                and association.handler.peer_id == peer_id
+                lambda association: (
+                    isinstance(association.handler, PeerHandler) and association.handler.peer_id == peer_id
+                )
             )
 
     async def pin(self, certificate: bytes) -> None:

@@ -30,9 +30,7 @@ _REASONS: Final = {
 class Tidings:
     """Tells `door` and flushes `deposits`. What cannot be told, since the vault is away, is dropped."""
 
-    def __init__(
-        self, door: PeerDoor, deposits: Deposits, *, seconds: Callable[[], float] = steady
-    ) -> None:
+    def __init__(self, door: PeerDoor, deposits: Deposits, *, seconds: Callable[[], float] = steady) -> None:
         self._door = door
         self._deposits = deposits
         self._seconds = seconds

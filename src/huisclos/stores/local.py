@@ -296,9 +296,7 @@ class LocalWriting:
                 # flush then has less to wait for: 0.30 ms instead of 0.40 for 512 KB, and not the
                 # whole of a large object.
                 length = self._written - self._sent
-                os.posix_fadvise(
-                    self._temporary.descriptor, self._sent, length, os.POSIX_FADV_DONTNEED
-                )
+                os.posix_fadvise(self._temporary.descriptor, self._sent, length, os.POSIX_FADV_DONTNEED)
                 self._sent = self._written
 
     def commit(self, place: str, header: bytes) -> None:
