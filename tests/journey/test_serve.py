@@ -1,0 +1,80 @@
+"""Promise P2 at the start: a house that would stand open does not start, and says why."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.journey.living import LISTENERS, PASSPHRASE, Living, secret_file
+
+ANY = "127.0.0.1:0"
+
+
+def _serve(house: Living, **options: str) -> tuple[int, str]:
+    """Try to serve with every listener on a free port of loopback, but for `options`; (exit code, words)."""
+    words = ["serve", str(house.archive)]
+    chosen = {"unlock_with": "none", **{name.replace("-", "_"): ANY for name in LISTENERS}, **options}
+    for name, value in chosen.items():
+        words += [f"--{name.replace('_', '-')}", value]
+    ran = house.try_(*words)
+    return ran.returncode, ran.stderr
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", "8.8.8.8:0", "100.64.0.1:0"])
+@pytest.mark.parametrize("name", ["http", "dicom"])
+def test_no_listener_on_every_address_or_a_public_one(fresh: Living, name: str, address: str) -> None:
+    """0.0.0.0 and its kind are refused at the start, with the code for an open house."""
+    code, said = _serve(fresh, **{name: address})
+    assert code == 8, said
+    assert "hint" in said
+
+
+def test_a_taken_port_is_said(fresh: Living) -> None:
+    """With the code of a conflict; nothing else is left listening."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        code, said = _serve(fresh, dicom=f"127.0.0.1:{taken.getsockname()[1]}")
+    assert code == 7, said
+
+
+def test_loose_secrets_are_refused(fresh: Living) -> None:
+    """A passphrase that others may read, or that lies in the archive it opens, opens nothing."""
+    inside = secret_file(fresh.archive / "passphrase", PASSPHRASE)
+    loose = secret_file(fresh.folder / "secrets" / "loose", PASSPHRASE)
+    loose.chmod(0o644)
+    for path in (inside, loose):
+        code, said = _serve(fresh, unlock_with=f"file:{path}")
+        assert code == 8, said
+
+
+def test_a_wrong_passphrase_starts_nothing(fresh: Living) -> None:
+    """A house that was told to unlock and cannot does not go on locked as if nothing were."""
+    wrong = secret_file(fresh.folder / "secrets" / "wrong", "nine-wrong-words-here-44")
+    code, said = _serve(fresh, unlock_with=f"file:{wrong}")
+    assert code == 3, said
+    assert not fresh.status()["served"]
+
+
+def test_an_open_folder_is_refused(fresh: Living) -> None:
+    """An archive that other accounts can enter is not served."""
+    fresh.archive.chmod(0o755)
+    assert _serve(fresh)[0] == 8
+    fresh.archive.chmod(0o700)
+
+
+def test_until_the_recovery_key_is_proven_only_loopback_listens(ground: Path) -> None:
+    """A private address is refused, `status` says why, and after the confirmation it does not."""
+    house = Living(ground / "unproven")
+    for name in ("secrets", "home", "tmp", "run"):
+        (house.folder / name).mkdir(mode=0o700, parents=True)
+    passphrase = secret_file(house.folder / "secrets" / "passphrase", PASSPHRASE)
+    recovery = str(house.folder / "secrets" / "recovery")
+    archive = str(house.archive)
+    house.run("init", archive, "--passphrase-file", str(passphrase), "--recovery-file", recovery)
+    assert not house.status()["recovery_confirmed"]
+    assert "recovery-not-confirmed" in {one["kind"] for one in house.status()["findings"]}
+    code, said = _serve(house, dicom="10.255.255.1:0")
+    assert code == 3, said
+    house.run("recovery", "confirm", archive, "--recovery-file", recovery)
+    assert house.status()["recovery_confirmed"]
