@@ -42,7 +42,17 @@ def _back(house: Living, role: str, before: int) -> bool:
 
 
 def _check_all(house: Living, patient: Patient, sent: dict[str, bytes]) -> None:
-    """Everything acknowledged is found and the same, and what is found is whole."""
+    """Everything acknowledged is found and the same, and what is found is whole.
+
+    What was durable and not yet registered is caught up by the scribe, soon after and not at once.
+    """
+
+    def caught_up() -> bool:
+        with house.client("physician") as client:
+            listed = wado.query(client, f"studies/{patient.study_uid}/instances", limit="1000")
+        return set(sent) <= {wado.value(one, "00080018") for one in listed}
+
+    until(caught_up, 30, "what was acknowledged is caught up")
     with house.client("physician") as client:
         found = wado.study(client, patient.study_uid)
         listed = wado.query(client, f"studies/{patient.study_uid}/instances", limit="1000")
