@@ -58,6 +58,7 @@ class Vault:
         self.batches: dict[str, tuple[X25519Identity, Source]] = {}
         self.open_batches: dict[Source, str] = {}
         self.deposits: list[Deposit] = []
+        self.decisions: list[Choice | None] = []
         self.settlements: list[Deposit] = []
         self.emptied: list[str] = []
         self.approved: set[str] = set()
@@ -104,6 +105,10 @@ class Vault:
     async def stored_by(self, proof: Proof) -> Source:
         """See the port."""
         return PERSON
+
+    async def deciding(self, proof: Proof, choice: Choice | None) -> None:
+        """See the port."""
+        self.decisions.append(choice)
 
     async def study_key(self, study_id: str) -> str:
         """See the port."""

@@ -117,7 +117,9 @@ def test_dropping_files(browsing: tuple[Chromium, Running], tmp_path: Path) -> N
     text = tmp_path / "letter.txt"
     text.write_text("no image " * 100)
     page.set_input_files("#files", [corpus.named("JPEG2000.dcm"), corpus.named("CT_small.dcm"), text])
-    page.locator("#upload-tally", has_text="3 of 3: 1 kept, 1 here already, 0 to decide, 1 refused").wait_for()
+    page.locator(
+        "#upload-tally", has_text="3 of 3: 1 kept, 1 here already, 0 to decide, 1 refused"
+    ).wait_for()
     assert "letter.txt – This is not a DICOM file." in page.inner_text("#upload-refused")
     page.context.close()
     browser.console.clear()

@@ -6,7 +6,7 @@ import pytest
 
 from huisclos.access.nouns import ActorKind, Role
 from huisclos.access.people import FastReader
-from huisclos.archive.nouns import DoubtKind
+from huisclos.archive.nouns import Choice, DoubtKind
 from huisclos.web.pages.decide import _choices, _explained, _titles
 from huisclos.web.pages.people import role_names, role_sentences
 from huisclos.web.words import Words
@@ -137,6 +137,7 @@ async def test_deciding_and_undoing(browser: Browser, world: World) -> None:
     assert "Undo" in (await browser.see("/decide")).text
     await browser.submit(f"/decide/{doubt.id}", {"choice": ""})
     assert world.books.doubt_list[0].decided is None
+    assert [Choice.OTHER_PERSON, None] == world.keys.decisions
     assert (await browser.submit(f"/decide/{doubt.id}", {"choice": "burn"})).status_code == 400
 
 

@@ -79,6 +79,7 @@ class Keys(Vault):
         self.house = house
         self.opened: list[tuple[str, str]] = []
         self.read: list[tuple[str, int, int]] = []
+        self.decisions: list[Choice | None] = []
 
     async def actor(self, proof: Proof) -> Actor:
         """See the port."""
@@ -113,6 +114,12 @@ class Keys(Vault):
         if not actor.may(Right.STORE):
             raise NotGranted("this role may not do this")
         return Source(actor.kind, actor.id, actor.name, proof.address)
+
+    async def deciding(self, proof: Proof, choice: Choice | None) -> None:
+        """See the port."""
+        if not self.house.actor_of(proof).may(Right.DECIDE):
+            raise NotGranted("this role may not do this")
+        self.decisions.append(choice)
 
 
 class Books(Finder):

@@ -141,6 +141,12 @@ class Keeper(Protocol):
         Raises `NotAdmitted`, `NotGranted`.
         """
 
+    async def deciding(self, proof: Proof, choice: Choice | None) -> None:
+        """Journal that a doubt is about to be settled, or a decision taken back (None).
+
+        Raises `NotAdmitted`, `NotGranted`, `Locked`.
+        """
+
 
 class Catalog(Protocol):
     """The finder as faces see it: only there while the archive is unlocked, else `Locked`.

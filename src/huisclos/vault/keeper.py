@@ -19,7 +19,7 @@ from huisclos.access import grants
 from huisclos.access.accounts import PeerBody
 from huisclos.access.nouns import Actor, Grant, Proof, Right, Source
 from huisclos.archive.layout import batch_key_place, key_place
-from huisclos.archive.nouns import Deposit, Placement
+from huisclos.archive.nouns import Choice, Deposit, Placement
 from huisclos.archive.ports import BatchKey, BatchSecret, StudyKey
 from huisclos.errors import NotFound, NotGranted, StoreError, StudyNotFound
 from huisclos.journal.entries import Act, Entry
@@ -170,6 +170,15 @@ class Vaultkeeper:
         actor = await self._sessions.actor(proof)
         await self._core.demand(actor, Right.STORE, address=proof.address)
         return self._core.sources.name(Source(actor.kind, actor.id, actor.name, proof.address))
+
+    async def deciding(self, proof: Proof, choice: Choice | None) -> None:
+        """See `Keeper`."""
+        actor = await self._sessions.actor(proof)
+        await self._core.demand(actor, Right.DECIDE, address=proof.address)
+        self._core.secret  # noqa: B018 - raises Locked
+        purpose = "undone" if choice is None else choice.value
+        entry = self._core.entry(Act.DECIDED, actor, address=proof.address, what="doubt", purpose=purpose)
+        await self._core.journal(entry)
 
     # HouseKeys, StudyKeys, Signer
 

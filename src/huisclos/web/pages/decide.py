@@ -44,6 +44,7 @@ async def decide(visit: Visit) -> Response:
     except ValueError:
         raise BadQuery("this is not one of the choices") from None
     grant = await visit.reading.grant(visit.proof, Right.DECIDE, "decide")
+    await visit.site.keeper.deciding(visit.proof, choice)
     await visit.site.catalog.decide(grant, visit.id("doubt"), choice)
     return see("/decide")
 

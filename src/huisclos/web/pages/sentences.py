@@ -90,6 +90,8 @@ def _special(line: JournalLine, words: Words) -> str:
         return _("opened studies faster than people read, and was stopped")
     if line.act == Act.BROKEN and line.what == "accounts-put-back":
         return _("found that the accounts are older than the journal says")
+    if line.act == Act.DECIDED and line.what == "doubt":
+        return _("took back a decision") if line.purpose == "undone" else _("settled what was to decide")
     if line.act == Act.DECIDED and not line.study_id:
         return _("refused what was asked for: %(subject)s")
     if line.act == Act.GRANTED and line.what == Right.EXPORT:
