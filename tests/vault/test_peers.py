@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from huisclos.access.admission import AssociationAsked
+from huisclos.access.nouns import Actor, ActorKind
 from huisclos.access.peers import EchoOutcome, EchoResult, PeerAsked
+from huisclos.journal.entries import Act
 from huisclos.vault.admission import Doorkeeper
 from huisclos.vault.peers import PeerService
+from huisclos.vault.recall import recall_peers
 from tests.vault.world import CONSOLE, World
 
 DAY = 86400.0
@@ -44,6 +47,22 @@ async def test_a_restart_makes_nobody_silent(world: World) -> None:
     (peer,) = peers.everyone()
     await doorkeeper.heard(peer.id, 1)
     assert peers.silent() == ()
+
+
+async def test_silence_is_read_back_from_the_journal(world: World) -> None:
+    """After a restart, who was heard yesterday is not silent, and who was not heard for long is."""
+    peers, _ = services(world)
+    heard = await peers.add(CONSOLE, PeerAsked("CT01", ADDRESS))
+    await peers.add(CONSOLE, PeerAsked("MR01", ADDRESS))
+    world.time.pass_(30 * DAY)
+    actor = Actor(ActorKind.PEER, heard.id, "CT01", frozenset())
+    await world.core.journal(world.core.entry(Act.STORED, actor))
+    at = world.core.now()
+    world.time.pass_(DAY)
+    peers, doorkeeper = services(world)
+    await recall_peers(world.core, world.chronicle, doorkeeper, peers)
+    assert ["MR01"] == [title for title, _ in peers.silent()]
+    assert {"CT01": at, "MR01": 0.0} == {peer.title: peer.last_heard_at for peer in peers.everyone()}
 
 
 async def test_asking_again_for_an_approved_peer_does_not_put_it_apart(world: World) -> None:

@@ -133,6 +133,11 @@ class Doorkeeper:
         heard.at = self._core.now()
         heard.objects += objects
 
+    def recall(self, peer_id: str, at: float) -> None:
+        """A peer was heard at this time, before the start."""
+        heard = self._heard.setdefault(peer_id, Heard())
+        heard.at = max(heard.at, at)
+
     def new_knocks(self) -> int:
         """How many knocks nobody has dealt with."""
         return sum(not known.knock.ignored for known in self._knocks.values())

@@ -26,7 +26,7 @@ from huisclos.vault.sessions import Sessions
 
 MAX_TITLE: Final = 16
 _DAY: Final = 86400.0
-_SILENT: Final = 7 * _DAY
+SILENT: Final = 7 * _DAY
 
 
 class PeerService:
@@ -40,7 +40,8 @@ class PeerService:
         self._people = people
         self._doorkeeper = doorkeeper
         self._echoer = echoer
-        self._started_at = core.now()
+        self.listening_since = core.now()
+        """Since when we know who was heard: the start, or as far back as the journal was read."""
         """When a peer was heard is known since then only: before that nobody was silent."""
         self.listeners: tuple[ListeningPort, ...] = ()
         self.lan = False
@@ -119,9 +120,10 @@ class PeerService:
 
     def silent(self) -> tuple[tuple[str, float], ...]:
         """(title, last heard, or else since when we listen for it) of peers not heard for 7 days."""
-        limit = self._core.now() - _SILENT
+        limit = self._core.now() - SILENT
         listened = (
-            (peer.title, max(peer.last_heard_at, peer.added_at, self._started_at)) for peer in self.everyone()
+            (peer.title, max(peer.last_heard_at, peer.added_at, self.listening_since))
+            for peer in self.everyone()
         )
         return tuple((title, at) for title, at in listened if at < limit)
 

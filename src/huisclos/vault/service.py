@@ -40,6 +40,7 @@ from huisclos.vault.keeper import Vaultkeeper
 from huisclos.vault.peers import PeerService
 from huisclos.vault.people import PeopleService
 from huisclos.vault.ports import Echoer
+from huisclos.vault.recall import recall_peers
 from huisclos.vault.recovery import Recovery
 from huisclos.vault.sessions import Sessions
 from huisclos.vault.setup import SetUpService
@@ -104,6 +105,7 @@ class VaultServices:
         """Networks that the settings declare near (P11)."""
         self.addresses: tuple[str, ...] = ()
         """What the listeners are bound to: names the leaf must carry."""
+        self._recalling: asyncio.Task[None] | None = None
         self.gate.on_unlocked = self._after_unlocking
         self.keeper.on_deposits = self._count
         self.people.on_rights_changed = self.keeper.end_actor
@@ -164,6 +166,11 @@ class VaultServices:
         self.core.ledger.vouch(self.core.secret)  # a row removed while locked is vouched for no more
         await self.people.sweep()
         await self._keep_leaf_fresh()
+        self._recalling = asyncio.create_task(self._recall())
+
+    async def _recall(self) -> None:
+        with contextlib.suppress(HuisclosError):
+            await recall_peers(self.core, self.chronicle, self.doorkeeper, self.peers)
 
     async def _keep_leaf_fresh(self) -> None:
         # an archive that opens is worth more than a fresh leaf; the state page tells when that one ends
