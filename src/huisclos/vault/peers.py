@@ -121,10 +121,8 @@ class PeerService:
     def silent(self) -> tuple[tuple[str, float], ...]:
         """(title, last heard, or else since when we listen for it) of peers not heard for 7 days."""
         limit = self._core.now() - SILENT
-        listened = (
-            (peer.title, max(peer.last_heard_at, peer.added_at, self.listening_since))
-            for peer in self.everyone()
-        )
+        since = self.listening_since
+        listened = ((peer.title, max(peer.last_heard_at, peer.added_at, since)) for peer in self.everyone())
         return tuple((title, at) for title, at in listened if at < limit)
 
     async def _enrol(self, actor: Actor, body: PeerBody, address: str) -> Peer:

@@ -1,4 +1,4 @@
-"""When each peer was last heard, read back from the journal: memory ends with each start, silence does not."""
+"""When each peer was last heard, read back from the journal, since memory ends with each start."""
 
 from __future__ import annotations
 
