@@ -22,12 +22,12 @@ class Change(StrEnum):
     USER_ADDED = "user-added"
     USER_REMOVED = "user-removed"
     ROLE_CHANGED = "role-changed"
-    PASSWORD_RESET = "password-reset"  # noqa: S105
-    PASSWORD_CHANGED = "password-changed"  # noqa: S105
+    PASSWORD_RESET = "password-reset"  # noqa: S105 - a word, not a secret
+    PASSWORD_CHANGED = "password-changed"  # noqa: S105 - a word, not a secret
     SECOND_FACTOR_ON = "second-factor-on"
     SECOND_FACTOR_OFF = "second-factor-off"
-    TOKEN_ADDED = "token-added"  # noqa: S105
-    TOKEN_REMOVED = "token-removed"  # noqa: S105
+    TOKEN_ADDED = "token-added"  # noqa: S105 - a word, not a secret
+    TOKEN_REMOVED = "token-removed"  # noqa: S105 - a word, not a secret
     PEER_ADDED = "peer-added"
     PEER_REMOVED = "peer-removed"
     HOLDER_ADDED = "holder-added"

@@ -76,7 +76,7 @@ class Stage(StrEnum):
     """The step of the set-up that comes next."""
 
     WHO = "who"
-    PASSPHRASE = "passphrase"  # noqa: S105
+    PASSPHRASE = "passphrase"  # noqa: S105 - a word, not a secret
     RECOVERY = "recovery"
     MODALITY = "modality"
     DONE = "done"

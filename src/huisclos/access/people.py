@@ -70,9 +70,9 @@ class PendingKind(StrEnum):
     """What was asked for in the dark and widens access."""
 
     USER = "user"
-    TOKEN = "token"  # noqa: S105
+    TOKEN = "token"  # noqa: S105 - a word, not a secret
     ROLE = "role"
-    PASSWORD = "password"  # noqa: S105
+    PASSWORD = "password"  # noqa: S105 - a word, not a secret
     PEER = "peer"
     """A peer, or rights of a peer beyond echo and store."""
 
@@ -105,7 +105,7 @@ class FastReader(Struct, frozen=True):
 class HolderKind(StrEnum):
     """What opens a holder file."""
 
-    PASSPHRASE = "passphrase"  # noqa: S105
+    PASSPHRASE = "passphrase"  # noqa: S105 - a word, not a secret
     RECOVERY = "recovery"
     TEMPORARY = "temporary"
 

@@ -24,7 +24,7 @@ from huisclos.vault.users import Known, check_name
 
 TOKEN_RIGHTS: Final = frozenset({Right.READ, Right.LIST, Right.STORE})
 MAX_LABEL: Final = 80
-TOKEN_PREFIX: Final = "hc_"  # noqa: S105
+TOKEN_PREFIX: Final = "hc_"  # noqa: S105 - a word, not a secret
 """So that a token found where it should not be is known for what it is."""
 _FAULTS: Final = {
     PasswordFault.TOO_SHORT: "this password is too short",
