@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 LOCALE := src/huisclos/web/locale
 FUZZ_SECONDS ?= 60
-SOAK_SECONDS ?= 600
+FUZZ_INPUTS ?= 1000000
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
@@ -15,7 +15,7 @@ export PIP_ROOT_USER_ACTION := ignore
 export PYTHONNOUSERSITE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help set-up run demo test lint format bench fuzz soak docs i18n pin clean
+.PHONY: help set-up run demo test lint format bench fuzz fuzz-long docs i18n pin clean
 
 help:
 	@echo "make run     an archive of your own on this machine, and how to log in"
@@ -25,7 +25,7 @@ help:
 	@echo "make format  lay out the code as 'make lint' wants it"
 	@echo "make bench   speed, beside Debian's Orthanc in the same run"
 	@echo "make fuzz    hostile bytes at every parser; FUZZ_SECONDS=60"
-	@echo "make soak    the same for long; SOAK_SECONDS=600"
+	@echo "make fuzz-long  a million inputs for each parser; FUZZ_INPUTS=1000000"
 	@echo "make docs    the command-line reference, from the program itself"
 	@echo "make i18n    gather the sentences to translate and compile the translations"
 	@echo "make pin     new versions and hashes in constraints.txt"
@@ -63,10 +63,10 @@ bench: set-up
 	$(BIN)/python bench/run.py
 
 fuzz: set-up
-	$(BIN)/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) --findings .run/fuzz
+	$(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS) --findings .run/fuzz
 
-soak: set-up
-	$(BIN)/python tests/fuzz/run.py --seconds $(SOAK_SECONDS) --findings .run/fuzz
+fuzz-long: set-up
+	$(BIN)/python -m tests.fuzz.run --inputs $(FUZZ_INPUTS) --findings .run/fuzz
 
 docs: set-up
 	$(BIN)/python docs/generate.py

@@ -53,24 +53,29 @@ SEEDS: list[bytes] = [
 ]
 
 
-def one(data: bytes) -> None:
+def one(data: bytes) -> str:
     """Let the two seats read `data`, and read it as a command set."""
-    _as_acceptor(data)
-    _as_requestor(data)
+    return f"{_as_acceptor(data)}; {_as_requestor(data)}; {_as_command(data)}"
+
+
+def _as_command(data: bytes) -> str:
     try:
         command = read_command(data)
-    except HuisclosError:
-        return
+    except HuisclosError as error:
+        return type(error).__name__
     assert read_command(write_command(command)) == command
     if not command.is_response and command.field != 0x0FFF:
         respond(command, 0)
+    return f"{command.field:04X}"
 
 
-def _as_acceptor(data: bytes) -> None:
+def _as_acceptor(data: bytes) -> str:
     machine = Machine(Side.ACCEPTOR, BOUNDS)
     machine.open_transport()
     machine.feed(memoryview(data))
+    seen: dict[str, None] = {}
     while (event := machine.next_event()) is not None:
+        seen[type(event).__name__] = None
         match event:
             case AssociateRequested(request):
                 machine.accept(
@@ -88,8 +93,7 @@ def _as_acceptor(data: bytes) -> None:
             case ReleaseRequested():
                 machine.confirm_release()
         machine.take_outgoing()
-    machine.close_transport()
-    assert machine.state is Sta.STA1
+    return _ended(machine, seen)
 
 
 def _answer(machine: Machine, context_id: int, command: object) -> None:
@@ -100,12 +104,20 @@ def _answer(machine: Machine, context_id: int, command: object) -> None:
         return
 
 
-def _as_requestor(data: bytes) -> None:
+def _as_requestor(data: bytes) -> str:
     machine = Machine(Side.REQUESTOR, BOUNDS)
     machine.ask(REQUEST)
     machine.open_transport()
     machine.feed(memoryview(data))
-    while machine.next_event() is not None:
+    seen: dict[str, None] = {}
+    while (event := machine.next_event()) is not None:
+        seen[type(event).__name__] = None
         machine.take_outgoing()
+    return _ended(machine, seen)
+
+
+def _ended(machine: Machine, seen: dict[str, None]) -> str:
+    state = machine.state.name
     machine.close_transport()
     assert machine.state is Sta.STA1
+    return " ".join((*seen, state))

@@ -1,16 +1,17 @@
 """Hostile bytes at every parser of the house, in this process, for a bounded time.
 
-    python tests/fuzz/run.py [--seconds 60] [--seed N] [--findings .run/fuzz] [TARGET...]
+    python -m tests.fuzz.run [--seconds 60 | --inputs N] [--seed N] [--findings .run/fuzz] [TARGET...]
 
 A target is a module `tests/fuzz/fuzz_<name>.py` with
 
     SEEDS: list[bytes]          inputs to start from, good ones and odd ones
-    def one(data: bytes) -> None    parse `data`; return, or raise a HuisclosError
+    def one(data: bytes) -> str     parse `data`; say in few words what came of it, or raise a HuisclosError
 
-Anything else that `one` raises is a finding; so is an input that takes longer than `HANG_SECONDS`, or
-over which the process grows by more than `GROWTH`. The input is saved under the findings folder, and
-`--replay FILE TARGET` runs it again. The seed of the random choices is printed: the same seed, target
-and program make the same inputs.
+What came of it steers the run: the first input of each outcome is kept, to be changed further. Anything else
+that `one` raises is a finding; so is an input that takes longer than `HANG_SECONDS`, or over which the
+process grows by more than `GROWTH`. The input is saved under the findings folder, and `--replay FILE TARGET`
+runs it again. The seed of the random choices is printed: the same seed, target and program make the same
+inputs.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib
+import math
 import random
 import resource
 import signal
@@ -32,6 +34,7 @@ from types import FrameType
 from typing import Final, Protocol, cast
 
 from huisclos.errors import HuisclosError
+from tests.fuzz import outcomes
 
 HERE: Final = Path(__file__).resolve().parent
 PROJECT: Final = HERE.parents[1]
@@ -62,8 +65,8 @@ class Target(Protocol):
 
     SEEDS: Sequence[bytes]
 
-    def one(self, data: bytes) -> None:
-        """Parse `data`; return, or raise a HuisclosError."""
+    def one(self, data: bytes) -> str:
+        """Parse `data`; say in few words what came of it, or raise a HuisclosError."""
 
 
 class Hang(BaseException):
@@ -74,12 +77,26 @@ class Growth(Exception):
     """The process grew too much over one input."""
 
 
+FAILURES: Final = (Exception, Hang)
+"""What makes an input a finding: to find what escapes a parser is what this program is for."""
+
+
+@dataclass(frozen=True)
+class Enough:
+    """When a target has had enough: whichever comes first."""
+
+    seconds: float = math.inf
+    inputs: float = math.inf
+
+
 @dataclass
 class Outcome:
     """What one target's run came to."""
 
     inputs: int = 0
     refused: int = 0
+    seen: set[str] = field(default_factory=set)
+    """What came of the inputs, each once: the refusals by class and place."""
     findings: dict[str, Path] = field(default_factory=dict)
     """File of the first input of each kind of failure, by where and how it fails."""
 
@@ -145,46 +162,42 @@ class Mutator:
         del data[self._at(data) :]
 
 
-def run(name: str, target: Target, seconds: float, seed: int, findings: Path) -> Outcome:
-    """Give `target` mutated inputs for `seconds`; save the first input of each kind of failure."""
+def run(name: str, target: Target, enough: Enough, seed: int, findings: Path) -> Outcome:
+    """Give `target` mutated inputs until `enough`; save the first input of each kind of failure."""
     outcome = Outcome()
     mutator = Mutator(target.SEEDS, seed)
-    errors_seen: set[str] = set()
-    ends = time.monotonic() + seconds
+    ends = time.monotonic() + enough.seconds
     for data in mutator:
         outcome.inputs += 1
-        failure, refusal = trial(target.one, data)
-        if failure is not None:
-            where = f"{type(failure).__name__} at {_place(failure)}"
+        try:
+            came, refused = trial(target.one, data)
+        except FAILURES as failure:
+            where = outcomes.told(failure)
             if where not in outcome.findings:
                 outcome.findings[where] = save(findings, name, data, failure)
-        elif refusal is None:
-            mutator.keep(data)
         else:
-            outcome.refused += 1
-            if refusal not in errors_seen:
-                errors_seen.add(refusal)
+            outcome.refused += refused
+            if came not in outcome.seen:
+                outcome.seen.add(came)
                 mutator.keep(data)
-        if time.monotonic() >= ends:
+        if outcome.inputs >= enough.inputs or time.monotonic() >= ends:
             break
     return outcome
 
 
-def trial(one: Callable[[bytes], None], data: bytes) -> tuple[BaseException | None, str | None]:
-    """Run one input: (failure, None); (None, what refused it and where); (None, None) when it is accepted."""
-    before = _peak()
+def trial(one: Callable[[bytes], str], data: bytes) -> tuple[str, bool]:
+    """Run one input: what came of it, and whether that is a refusal; raises what `one` lets out."""
+    before, refused = _peak(), False
     try:
         with _alarm(HANG_SECONDS):
-            one(data)
-        refusal = None
+            came = one(data)
     except HuisclosError as error:
-        refusal = f"{type(error).__name__} at {_place(error)}"
-    except (Exception, Hang) as error:  # noqa: BLE001 - to find what escapes a parser is what this is for
-        return error, None
+        came = str(error) if isinstance(error, outcomes.AllRefused) else outcomes.told(error)
+        refused = True
     grown = _peak() - before
     if grown > GROWTH:
-        return Growth(f"{grown} bytes over an input of {len(data)}"), None
-    return None, refusal
+        raise Growth(f"{grown} bytes over an input of {len(data)}")
+    return came, refused
 
 
 def save(findings: Path, name: str, data: bytes, failure: BaseException) -> Path:
@@ -212,6 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="all of them, unless named")
     parser.add_argument("--seconds", type=float, default=60.0, help="for all targets together")
+    parser.add_argument("--inputs", type=int, default=None, help="for each target, however long it takes")
     parser.add_argument("--seed", type=int, default=None, help="of the random choices")
     parser.add_argument("--findings", type=Path, default=PROJECT / ".run" / "fuzz")
     parser.add_argument("--replay", type=Path, help="run this one input, and let it fail in the open")
@@ -225,14 +239,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _replay(chosen, asked.replay.read_bytes())
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, resource.getrlimit(resource.RLIMIT_AS)[1]))
     seed = asked.seed if asked.seed is not None else time.time_ns() & 0xFFFFFFFF
-    print(f"seed {seed}, {len(chosen)} targets, {asked.seconds:g} s")
+    enough = Enough(inputs=asked.inputs) if asked.inputs else Enough(seconds=asked.seconds / len(chosen))
+    length = f"{asked.inputs} inputs each" if asked.inputs else f"{asked.seconds:g} s"
+    print(f"seed {seed}, {len(chosen)} targets, {length}")
     found = 0
     for name, target in chosen.items():
-        outcome = run(name, target, asked.seconds / len(chosen), seed, asked.findings)
+        began = time.monotonic()
+        outcome = run(name, target, enough, seed, asked.findings)
         found += len(outcome.findings)
-        accepted = outcome.inputs - outcome.refused
         print(
-            f"{name}: {outcome.inputs} inputs, {accepted} accepted, {len(outcome.findings)} findings",
+            f"{name}: {outcome.inputs} inputs, {outcome.refused} refused, {len(outcome.seen)} different "
+            f"outcomes, {len(outcome.findings)} findings, {time.monotonic() - began:.0f} s",
             flush=True,
         )
         for where, path in outcome.findings.items():
@@ -242,11 +259,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _replay(chosen: dict[str, Target], data: bytes) -> int:
     for name, target in chosen.items():
-        failure, refusal = trial(target.one, data)
-        if failure is not None:
-            traceback.print_exception(failure)
+        try:
+            came, _ = trial(target.one, data)
+        except FAILURES:
+            traceback.print_exc()
             return 1
-        print(f"{name}: {refusal or 'accepted'}")
+        print(f"{name}: {came}")
     return 0
 
 
@@ -264,16 +282,9 @@ def _alarm(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, former)
 
 
-def _place(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "huisclos" in Path(frame.filename).parts] or frames
-    return f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "the end"
-
-
 def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(PROJECT))
     sys.exit(main())

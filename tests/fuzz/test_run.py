@@ -17,7 +17,7 @@ from huisclos.errors import Unreadable
 from tests.fuzz import run as fuzz
 
 
-def _target(one: Callable[[bytes], None], *seeds: bytes) -> fuzz.Target:
+def _target(one: Callable[[bytes], str], *seeds: bytes) -> fuzz.Target:
     return cast("fuzz.Target", SimpleNamespace(SEEDS=list(seeds), one=one))
 
 
@@ -36,40 +36,56 @@ def test_seeds_come_first() -> None:
 def test_a_crash_is_found_once_and_saved(tmp_path: Path) -> None:
     """A parser that lets an IndexError out is found; the input that does it is on disk."""
 
-    def one(data: bytes) -> None:
-        if len(data) > 2 and data[0] == 0xFF:
-            _ = data[len(data)]
+    def one(data: bytes) -> str:
+        return str(data[len(data)]) if len(data) > 2 and data[0] == 0xFF else "read"
 
-    outcome = fuzz.run("index", _target(one, b"abcdef"), 1.0, 1, tmp_path)
+    outcome = fuzz.run("index", _target(one, b"abcdef"), fuzz.Enough(seconds=1.0), 1, tmp_path)
     assert len(outcome.findings) == 1
     (where, path), *_ = outcome.findings.items()
     assert where.startswith("IndexError")
-    assert fuzz.trial(one, path.read_bytes())[0] is not None
+    with pytest.raises(IndexError):
+        fuzz.trial(one, path.read_bytes())
     assert "IndexError" in path.with_suffix(".txt").read_text()
 
 
 def test_a_refusal_is_no_finding(tmp_path: Path) -> None:
     """A parser may refuse with an error of the house."""
 
-    def one(_: bytes) -> None:
+    def one(_: bytes) -> str:
         raise Unreadable("not this")
 
-    outcome = fuzz.run("refuse", _target(one, b"x"), 0.1, 1, tmp_path)
+    outcome = fuzz.run("refuse", _target(one, b"x"), fuzz.Enough(inputs=50), 1, tmp_path)
     assert outcome.findings == {}
-    assert outcome.refused == outcome.inputs > 0
+    assert outcome.refused == outcome.inputs == 50
+
+
+def test_a_new_outcome_leads_further(tmp_path: Path) -> None:
+    """What got further than all before it is changed further: three right bytes are found one by one."""
+
+    def one(data: bytes) -> str:
+        right = sum(
+            1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(data, b"abc", strict=False))
+        )
+        if right == 3:
+            raise IndexError
+        return f"{right} right"
+
+    outcome = fuzz.run("steps", _target(one, b"xyz"), fuzz.Enough(seconds=20.0), 3, tmp_path)
+    assert outcome.seen >= {"0 right", "1 right", "2 right"}
+    assert outcome.findings
 
 
 def test_a_hang_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """An input that takes too long is stopped, even by a parser that catches everything."""
     monkeypatch.setattr(fuzz, "HANG_SECONDS", 0.1)
 
-    def one(_: bytes) -> None:
+    def one(_: bytes) -> str:
         while True:
             with contextlib.suppress(Exception):
                 time.sleep(0.01)
 
-    failure, _ = fuzz.trial(one, b"")
-    assert isinstance(failure, fuzz.Hang)
+    with pytest.raises(fuzz.Hang):
+        fuzz.trial(one, b"")
 
 
 def test_growth_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,13 +93,13 @@ def test_growth_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fuzz, "GROWTH", 32 * 1024 * 1024)
     already = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
-    def one(_: bytes) -> None:
+    def one(_: bytes) -> str:
         # The peak is the whole run's: only more than all before it shows.
-        assert len(b"\x01" * already) == already
+        return str(len(b"\x01" * already))
 
-    assert fuzz.trial(lambda _: None, b"") == (None, None)
-    failure, _ = fuzz.trial(one, b"")
-    assert isinstance(failure, fuzz.Growth)
+    assert fuzz.trial(lambda _: "read", b"") == ("read", False)
+    with pytest.raises(fuzz.Growth):
+        fuzz.trial(one, b"")
 
 
 def test_every_target_accepts_or_refuses_its_seeds() -> None:
@@ -91,8 +107,8 @@ def test_every_target_accepts_or_refuses_its_seeds() -> None:
     for name, target in fuzz.discover().items():
         assert target.SEEDS, name
         for data in target.SEEDS:
-            failure, _ = fuzz.trial(target.one, data)
-            assert failure is None, (name, failure)
+            came, _ = fuzz.trial(target.one, data)
+            assert came, name
 
 
 def test_an_unknown_target_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
