@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from huisclos.cli import doors_mandate, doors_more, output
+from huisclos.cli import doors_mandate, doors_more, doors_record, output
+from huisclos.cli.doors_record import RecordFile, only_addresses, recorded
 from huisclos.cli.doors_report import (
     Baseline,
     CsvFile,
@@ -40,6 +41,7 @@ app = typer.Typer(no_args_is_help=True)
 app.add_typer(doors_mandate.app, name="mandate", help="The written, signed, dated right to probe.")
 app.command("round")(doors_more.round_)
 app.command("rescue")(doors_more.rescue)
+app.command("record")(doors_record.record)
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH", help="Files and folders.")]
 
 
@@ -58,6 +60,7 @@ def probe(
     ] = False,
     called: Annotated[str, typer.Option(metavar="AETITLE", help="The title the server is called by.")] = "",
     checks: Annotated[str, typer.Option(metavar="LIST", help="Only these, such as DCM-006,DCM-009.")] = "",
+    record: RecordFile = None,
     json: JsonFile = None,
     html: HtmlFile = None,
     pdf: PdfFile = None,
@@ -92,7 +95,8 @@ def probe(
     pace = min(HOSTS_PER_SECOND, right.mandate.scope.hosts_per_second) if right else HOSTS_PER_SECOND
     audit.only = _checks(checks)
     manners = Manners(called=called or None, gentle=gentle, checks=audit.only, hosts_per_second=pace)
-    _probe(parsed, manners, audit)
+    with recorded(record, audit, only_addresses(one.address for one in parsed)):
+        _probe(parsed, manners, audit)
     return finish(audit, options)
 
 
@@ -188,6 +192,7 @@ def config(
 def box(
     address: Annotated[str, typer.Option(metavar="HOST", help="The box. [this machine's gateway]")] = "",
     kind: Annotated[str, typer.Option(metavar="auto|upnp", help="How it is asked.")] = "auto",
+    record: RecordFile = None,
     json: JsonFile = None,
     html: HtmlFile = None,
     pdf: PdfFile = None,
@@ -211,7 +216,8 @@ def box(
     if kind not in ("auto", "upnp"):
         raise BadSetting("--kind is auto or upnp")
     audit = begin("box", options)
-    take(audit, _box(address))
+    with recorded(record, audit):
+        take(audit, _box(address))
     return finish(audit, options)
 
 

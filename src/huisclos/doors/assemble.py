@@ -43,6 +43,8 @@ class Audit:
     mutes: tuple[Mute, ...] = ()
     only: frozenset[str] | None = None
     """the checks that were asked for; None: all"""
+    record: str | None = None
+    """the head of the packet record, when one is kept"""
     _best: dict[tuple[str, str], tuple[Judgement, str]] = field(default_factory=dict)
     _attempts: dict[tuple[str, str], Attempt] = field(default_factory=dict)
 
@@ -92,6 +94,7 @@ class Audit:
             consents=self.consents,
             findings=findings,
             attempts=(*opened_attempts, *others),
+            record=self.record,
         )
         return report if baseline is None else compared(report, baseline)
 

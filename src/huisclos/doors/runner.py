@@ -13,6 +13,7 @@ from typing import Final
 
 from huisclos.access.addresses import is_loopback
 from huisclos.clock import Clock, now, steady
+from huisclos.doors.mandate import OutsideMandate
 from huisclos.doors.observation import Miss, Seen
 from huisclos.doors.probes.host import Host
 from huisclos.doors.probes.listener import probe_listener
@@ -141,5 +142,7 @@ class _Work:
         )
         try:
             return await probe_listener(host, self._clock)
+        except OutsideMandate:
+            return [Miss(("*",), target.name, Reason.OUT_OF_SCOPE)]
         except Exception:  # noqa: BLE001 - our own mistake is an attempt with a reason, and ends no audit
             return [Miss(("*",), target.name, Reason.OWN_FAULT)]

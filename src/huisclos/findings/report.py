@@ -52,6 +52,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """SHA-256 of the report compared with"""
     opened: tuple[Change, ...] = ()
     closed: tuple[Change, ...] = ()
+    record: str | None = None
+    """SHA-256 of the last line of the packet record, when one was kept"""
 
     @property
     def untested(self) -> tuple[Attempt, ...]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from huisclos.dicom.uids import new_uid
+from huisclos.doors.record import noted
 from huisclos.doors.target import Target
 from huisclos.errors import HuisclosError
 from huisclos.findings.nouns import Reason
@@ -63,4 +64,6 @@ class Host:
 
 def canary_uid() -> str:
     """A UID that exists nowhere: 2.25 and 122 fresh random bits (PS3.5 annex B.2)."""
-    return new_uid(secrets.token_bytes(16))
+    uid = new_uid(secrets.token_bytes(16))
+    noted("canary", uid)
+    return uid
