@@ -158,10 +158,10 @@ async def test_nothing_asked_in_the_dark_has_effect_before_an_owner_says_so(worl
     until = world.time.wall + 10_000
     world.lock()
     people = world.people
-    assert (await people.add_from_console("Zénobie", Role.PHYSICIAN, PASSWORD)).pending
-    token = await people.add_token_from_console("sam", "robot", frozenset({Right.STORE}), until)
-    await people.set_role_from_console("Sam", Role.PHYSICIAN)
-    await people.reset_from_console("Sam", "")
+    assert (await world.named.add("Zénobie", Role.PHYSICIAN, PASSWORD)).pending
+    token = await world.named.add_token("sam", "robot", frozenset({Right.STORE}), until)
+    await world.named.set_role("Sam", Role.PHYSICIAN)
+    await world.named.reset("Sam", "")
     assert token.pending
     assert token.token is not None
     robot = proof(token.token.secret, ProofKind.TOKEN)
@@ -199,7 +199,7 @@ async def test_nothing_asked_in_the_dark_has_effect_before_an_owner_says_so(worl
 async def test_a_refused_request_is_gone(world: World, ann: Proof) -> None:
     """It is journalled, and refusing again is harmless."""
     world.lock()
-    await world.people.add_from_console("Mallory", Role.OWNER, "")
+    await world.named.add("Mallory", Role.OWNER, "")
     world.unlock()
     ann = await world.login("Ann")
     (row,) = await world.people.pending(ann)
@@ -257,25 +257,25 @@ async def test_too_many_requests_are_not_kept(world: World) -> None:
     for number in range(200):
         world.accounts.put_pending(Pending(str(number), 1.0, b"junk"))
     with pytest.raises(Conflict):
-        await world.people.add_from_console("One More", Role.AUDITOR, "")
+        await world.named.add("One More", Role.AUDITOR, "")
 
 
 async def test_the_console_adds_people_by_name(world: World) -> None:
     """Unlocked, a user with a password of their own logs in with it; a weak one is not taken."""
-    assert not (await world.people.add_from_console("Ann", Role.OWNER, PASSWORD)).pending
+    assert not (await world.named.add("Ann", Role.OWNER, PASSWORD)).pending
     ann = await world.login("Ann")
     assert not (await world.sessions.session(ann, active=True)).must_change_password
     with pytest.raises(BadSetting, match="too short"):
-        await world.people.add_from_console("Bea", Role.OWNER, "short")
-    assert (await world.people.add_from_console("Bea", Role.PHYSICIAN, "")).invitation is not None
+        await world.named.add("Bea", Role.OWNER, "short")
+    assert (await world.named.add("Bea", Role.PHYSICIAN, "")).invitation is not None
     until = world.time.wall + 10
-    made = await world.people.add_token_from_console("bea", "", frozenset({Right.READ}), until)
+    made = await world.named.add_token("bea", "", frozenset({Right.READ}), until)
     assert made.token is not None
     with pytest.raises(NotFound):
-        await world.people.add_token_from_console("nobody", "", frozenset({Right.READ}), until)
+        await world.named.add_token("nobody", "", frozenset({Right.READ}), until)
     with pytest.raises(Conflict):
-        await world.people.set_role_from_console("Ann", Role.AUDITOR)
-    assert not (await world.people.reset_from_console("Bea", NEW_PASSWORD)).pending
+        await world.named.set_role("Ann", Role.AUDITOR)
+    assert not (await world.named.reset("Bea", NEW_PASSWORD)).pending
     await world.login("Bea", NEW_PASSWORD)
 
 

@@ -20,6 +20,7 @@ from huisclos.seal import unseal
 from huisclos.stores.memory import MemoryStore
 from huisclos.vault import holders
 from huisclos.vault.budget import Budgets
+from huisclos.vault.by_name import ByName
 from huisclos.vault.chronicle import Chronicle
 from huisclos.vault.core import Core
 from huisclos.vault.create import Opener, create_archive
@@ -109,6 +110,7 @@ class World:
         self.sessions = Sessions(self.core, lambda: self.time.steady)
         budgets = Budgets(self.core)
         self.people = PeopleService(self.core, self.sessions, budgets)
+        self.named = ByName(self.core, self.people, self.sessions.users)
         self.keeper = Vaultkeeper(self.core, self.sessions, budgets)
         self.chronicle = Chronicle(self.core, self.sessions)
         self.secret, holder_id = self.core.holders.open("set-up-secret")

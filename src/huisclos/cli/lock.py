@@ -77,7 +77,8 @@ def told(unlocked: Unlocked) -> str:
         )
     if unlocked.pending:
         lines.append(
-            f"{output.number(unlocked.pending, 'request')} made while locked: decide on the page People."
+            f"{output.number(unlocked.pending, 'request')} made while locked: decide on the page People, "
+            "or with `huisclos pending`."
         )
     return "\n".join(lines)
 

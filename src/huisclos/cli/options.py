@@ -43,6 +43,11 @@ ReadyFile = Annotated[
     typer.Option(metavar="PATH", help="JSON written there once every listener accepts; removed at the end."),
 ]
 
+WAITS = (
+    "It waits for an owner, since the archive is locked: decide on the page People or with "
+    "`huisclos pending`; or give --unlock-with."
+)
+
 Word = TypeVar("Word", bound=StrEnum)
 
 

@@ -89,9 +89,15 @@ class Asking:
             raise NotFound("this request does not wait any more")
         return found
 
-    def drop(self, request_id: str) -> None:
-        """It waits no more. Idempotent."""
+    def times(self) -> dict[str, float]:
+        """Id to when it was asked for; known while locked too, when nothing else is."""
+        return {pending.id: pending.made for pending in self._core.accounts.pending()}
+
+    def drop(self, request_id: str) -> bool:
+        """It waits no more; whether it did. Idempotent."""
+        there = request_id in self.times()
         self._core.accounts.delete_pending(request_id)
+        return there
 
 
 def stores_only(peer: PeerBody) -> bool:

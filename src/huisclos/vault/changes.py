@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from huisclos.access.accounts import Asked, PeerBody, RowKind, TokenBody, UserSecret
+from huisclos.access.accounts import Asked, PeerBody, RowKind, TokenBody, UserBody, UserSecret
 from huisclos.access.accounts import Change as Wanted
 from huisclos.access.chronicle import Change
 from huisclos.access.nouns import RIGHTS, Actor, Right, Role
@@ -71,7 +71,7 @@ class Changes:
         async with self._users.changing:
             user = self._users.need(user_id)
             if role is not Role.OWNER:
-                self._check_not_last(user)
+                self._check_not_last(user_id)
             widens = not RIGHTS[role] <= RIGHTS[user.body.role]
             if widens:
                 await self.tell(actor, Change.ROLE_CHANGED, user.name, address, detail=role)
@@ -92,7 +92,7 @@ class Changes:
         """
         async with self._users.changing:
             user = self._users.need(user_id)
-            await self.drop_holder_of(user)
+            await self.drop_holder_of(user.body)
             await self.tell(actor, Change.PASSWORD_RESET, user.name, address)
             secret = msgspec.structs.replace(
                 user.secret,
@@ -108,19 +108,21 @@ class Changes:
             return user.name
 
     async def remove(self, actor: Actor, user_id: str, address: str) -> None:
-        """Account, tokens, sessions, holder: gone at once. Raises `Conflict`, `NotFound`."""
+        """Account, tokens, sessions, holder: gone at once, locked or not. Raises `Conflict`, `NotFound`."""
+        core = self._core
         async with self._users.changing:
-            user = self._users.need(user_id)
-            self._check_not_last(user)
-            await self.drop_holder_of(user)
+            body = core.ledger.need(UserBody, user_id)
+            name = f"user {user_id[:8]}" if core.locked else self._users.need(user_id).name
+            self._check_not_last(user_id)
+            await self.drop_holder_of(body)
             self._sessions.end_user(user_id)
             self.narrowed(user_id)
-            for token_id, token in self._core.ledger.all(TokenBody).items():
+            for token_id, token in core.ledger.all(TokenBody).items():
                 if token.user_id == user_id:
-                    self._core.ledger.remove(self._core.secret, RowKind.TOKEN, token_id)
+                    core.ledger.remove(core.secret_or_none, RowKind.TOKEN, token_id)
                     self.narrowed(token_id)
-            self._core.ledger.remove(self._core.secret, RowKind.USER, user_id)
-        await self.tell(actor, Change.USER_REMOVED, user.name, address)
+            core.ledger.remove(core.secret_or_none, RowKind.USER, user_id)
+        await self.tell(actor, Change.USER_REMOVED, name, address)
 
     def new_token(self, label: str, may: frozenset[Right], until: float) -> tuple[TokenBody, str]:
         """A token without a user yet, and its secret. Raises `BadSetting`."""
@@ -172,11 +174,11 @@ class Changes:
             raise BadSetting("this request says nothing that could be done", hint="refuse it")
         return None
 
-    async def drop_holder_of(self, user: Known) -> None:
+    async def drop_holder_of(self, user: UserBody) -> None:
         """The user's password opens the archive no more. Raises `Conflict` when nobody's would."""
-        if user.body.holder_id:
-            await self._sessions.holding.check_removable(user.body.holder_id)
-            await self._sessions.holding.remove(user.body.holder_id)
+        if user.holder_id:
+            await self._sessions.holding.check_removable(user.holder_id)
+            await self._sessions.holding.remove(user.holder_id)
 
     async def tell(self, actor: Actor, what: Change, subject: str, address: str, *, detail: str = "") -> None:
         """Journal a change; `detail` is the role or the rights given."""
@@ -205,6 +207,6 @@ class Changes:
         await self.tell(actor, Change.PEER_ADDED, subject, address, detail=",".join(sorted(peer.may)))
         self._core.ledger.put(self._core.secret, peer, peer_id)
 
-    def _check_not_last(self, user: Known) -> None:
-        if self._users.is_last_owner(user.id):
+    def _check_not_last(self, user_id: str) -> None:
+        if self._users.is_last_owner(user_id):
             raise Conflict("this is the last owner", hint="make somebody else an owner first")

@@ -16,17 +16,26 @@ from huisclos.access.gate import RecoveryKey
 from huisclos.access.house import HouseReport
 from huisclos.access.nouns import Right, Role
 from huisclos.access.peers import Peer
-from huisclos.access.people import Invitation, NewToken
+from huisclos.access.people import Invitation, NewToken, Pending, Token, User
 from huisclos.journal.heads import Head
 
 
 class Added(Struct, frozen=True):
-    """What asking for a user or a token came to."""
+    """What asking for a user, a token, a role or a password came to."""
 
     pending: bool = False
     """Recorded, without effect until an owner approves it at unlock."""
     invitation: Invitation | None = None
     token: NewToken | None = None
+
+
+class Waiting(Struct, frozen=True):
+    """A request that waits for an owner."""
+
+    id: str
+    asked_at: float
+    asked: Pending | None = None
+    """What is asked for; None while the archive is locked, and for a request that does not open."""
 
 
 class Console(Protocol):
@@ -44,11 +53,41 @@ class Console(Protocol):
     async def remove_peer(self, title: str) -> int:
         """Remove every peer of this title, approved or not; how many. Works locked."""
 
+    async def users(self) -> tuple[User, ...]:
+        """By name. Works locked: without names, and without what is sealed beside them."""
+
     async def add_user(self, name: str, role: Role, password: str) -> Added:
         """With an empty `password` one is made and told once. Pending while locked."""
 
+    async def set_role(self, name: str, role: Role) -> Added:
+        """Another role for the user of this name or id; pending while locked. Raises `Conflict`."""
+
+    async def reset_password(self, name: str, password: str) -> Added:
+        """A new password for the user of this name; made and told once if empty. Pending while locked."""
+
+    async def remove_user(self, name: str) -> None:
+        """Account, sessions and tokens end at once; locked too, with the user's id as `name`.
+
+        Raises `NotFound`; `Conflict` for the last owner and the last passphrase.
+        """
+
+    async def tokens(self) -> tuple[Token, ...]:
+        """Newest first, without those that ended. Works locked: without the names of their users."""
+
     async def add_token(self, user: str, label: str, may: frozenset[Right], until: float) -> Added:
         """A token of the user called `user`. Pending while locked."""
+
+    async def remove_token(self, token_id: str) -> None:
+        """Ends at once; works locked. Raises `NotFound`."""
+
+    async def pending(self) -> tuple[Waiting, ...]:
+        """What waits for an owner, oldest first. Works locked: without what it is."""
+
+    async def approve(self, request_id: str) -> Invitation | None:
+        """Put a request in force. Raises `Locked`, `NotFound`, and what the change itself raises."""
+
+    async def refuse(self, request_id: str) -> None:
+        """Drop a request; works locked. Raises `NotFound`."""
 
     async def confirm_recovery(self, line: str) -> None:
         """See `SetUp.confirm_recovery`; works locked."""

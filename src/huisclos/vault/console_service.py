@@ -8,14 +8,15 @@ from huisclos.access.gate import RecoveryKey
 from huisclos.access.house import HouseReport
 from huisclos.access.nouns import Proof, ProofKind, Right, Role
 from huisclos.access.peers import Peer, PeerAsked
+from huisclos.access.people import Invitation, Token, User
 from huisclos.errors import NotFound
 from huisclos.journal.entries import Act
 from huisclos.journal.heads import Head
+from huisclos.vault.by_name import ByName
 from huisclos.vault.chronicle import Chronicle
-from huisclos.vault.console import Added
+from huisclos.vault.console import Added, Waiting
 from huisclos.vault.core import CONSOLE, Core
 from huisclos.vault.peers import PeerService
-from huisclos.vault.people import PeopleService
 from huisclos.vault.recovery import Recovery, shown
 from huisclos.vault.state import StateService
 
@@ -28,14 +29,14 @@ class ConsoleService:
     def __init__(
         self,
         core: Core,
-        people: PeopleService,
+        named: ByName,
         peers: PeerService,
         recovery: Recovery,
         chronicle: Chronicle,
         state: StateService,
     ) -> None:
         self._core = core
-        self._people = people
+        self._named = named
         self._peers = peers
         self._recovery = recovery
         self._chronicle = chronicle
@@ -63,13 +64,49 @@ class ConsoleService:
             await self._peers.remove(_PROOF, peer.id)
         return len(named)
 
+    async def users(self) -> tuple[User, ...]:
+        """See `Console`."""
+        return await self._named.users()
+
     async def add_user(self, name: str, role: Role, password: str) -> Added:
         """See `Console`."""
-        return await self._people.add_from_console(name, role, password)
+        return await self._named.add(name, role, password)
+
+    async def set_role(self, name: str, role: Role) -> Added:
+        """See `Console`."""
+        return await self._named.set_role(name, role)
+
+    async def reset_password(self, name: str, password: str) -> Added:
+        """See `Console`."""
+        return await self._named.reset(name, password)
+
+    async def remove_user(self, name: str) -> None:
+        """See `Console`."""
+        await self._named.remove(name)
+
+    async def tokens(self) -> tuple[Token, ...]:
+        """See `Console`."""
+        return await self._named.tokens()
 
     async def add_token(self, user: str, label: str, may: frozenset[Right], until: float) -> Added:
         """See `Console`."""
-        return await self._people.add_token_from_console(user, label, may, until)
+        return await self._named.add_token(user, label, may, until)
+
+    async def remove_token(self, token_id: str) -> None:
+        """See `Console`."""
+        await self._named.remove_token(token_id)
+
+    async def pending(self) -> tuple[Waiting, ...]:
+        """See `Console`."""
+        return await self._named.pending()
+
+    async def approve(self, request_id: str) -> Invitation | None:
+        """See `Console`."""
+        return await self._named.approve(request_id)
+
+    async def refuse(self, request_id: str) -> None:
+        """See `Console`."""
+        await self._named.refuse(request_id)
 
     async def confirm_recovery(self, line: str) -> None:
         """See `Console`."""

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
 
 import msgspec
 
 from huisclos.access.accounts import Asked, PeerBody, RowKind, TokenBody, UserSecret
 from huisclos.access.accounts import Change as Wanted
 from huisclos.access.chronicle import Change
-from huisclos.access.nouns import Actor, ActorKind, Proof, ProofKind, Right, Role
+from huisclos.access.nouns import Actor, ActorKind, Proof, Right, Role
 from huisclos.access.people import FastReader, Holder, Invitation, NewToken, Pending, Token, User
 from huisclos.access.sessions import PasswordFault
 from huisclos.errors import BadSetting
@@ -23,13 +22,10 @@ from huisclos.seal import generate_passphrase
 from huisclos.vault.asking import WORDS, Asking, shown, subject_of
 from huisclos.vault.budget import Budgets
 from huisclos.vault.changes import Changes
-from huisclos.vault.console import Added
 from huisclos.vault.core import Core
 from huisclos.vault.hashing import faults_of
 from huisclos.vault.sessions import Sessions
 from huisclos.vault.users import Known, check_name
-
-_CONSOLE: Final = Proof(ProofKind.CONSOLE)
 
 
 class PeopleService:
@@ -41,8 +37,10 @@ class PeopleService:
         self._budgets = budgets
         self._users = sessions.users
         self._holding = sessions.holding
-        self._asking = Asking(core)
-        self._changes = Changes(core, sessions, self._tell_changed)
+        self.asking = Asking(core)
+        """What waits for an owner."""
+        self.changes = Changes(core, sessions, self._tell_changed)
+        """What is done once it is known who asks."""
         self._deciding = asyncio.Lock()
         self.on_rights_changed: Callable[[str], None] | None = None
         """Told the id of a user or token whose rights are not what they were."""
@@ -61,47 +59,48 @@ class PeopleService:
 
     async def users(self, proof: Proof) -> tuple[User, ...]:
         """See `People`."""
-        await self._owner(proof)
+        await self.owner(proof)
         return tuple(_user(known) for known in self._users.all())
 
     async def add(self, proof: Proof, name: str, role: Role) -> Invitation:
         """See `People`."""
-        actor = await self._owner(proof)
-        return await self._changes.invite(actor, check_name(name), role, proof.address)
+        actor = await self.owner(proof)
+        return await self.changes.invite(actor, check_name(name), role, proof.address)
 
     async def create(
         self, actor: Actor, name: str, role: Role, password: str, *, language: str = "", address: str = ""
     ) -> str:
         """A user with a password of their own choice; the id. Raises `Conflict`, `BadSetting`."""
         name = check_name(name)
-        digest = await self._changes.checked_digest(password, name)
-        return await self._changes.create(actor, role, UserSecret(name, digest, language=language), address)
+        digest = await self.changes.checked_digest(password, name)
+        return await self.changes.create(actor, role, UserSecret(name, digest, language=language), address)
 
     async def set_role(self, proof: Proof, user_id: str, role: Role) -> None:
         """See `People`."""
-        await self._changes.set_role(await self._owner(proof), user_id, role, proof.address)
+        await self.changes.set_role(await self.owner(proof), user_id, role, proof.address)
 
     async def reset(self, proof: Proof, user_id: str) -> Invitation:
         """See `People`. A holder whose password it was is one no more."""
-        actor = await self._owner(proof)
+        actor = await self.owner(proof)
         password = generate_passphrase()
         digest = await self._sessions.hashing.digest(password)
-        name = await self._changes.reset(actor, user_id, digest, proof.address, invited=True)
+        name = await self.changes.reset(actor, user_id, digest, proof.address, invited=True)
         return Invitation(user_id, name, password)
 
     async def remove(self, proof: Proof, user_id: str) -> None:
-        """See `People`. A holder's file goes with them."""
-        await self._changes.remove(await self._owner(proof), user_id, proof.address)
+        """See `People`. A holder's file goes with them. Narrows: works locked, for the console."""
+        actor = await self._narrowing(proof)
+        await self.changes.remove(actor, user_id, proof.address)
 
     # tokens
 
     async def tokens(self, proof: Proof) -> tuple[Token, ...]:
         """See `People`."""
-        await self._owner(proof)
+        await self.owner(proof)
         names = {user.id: user.name for user in self._users.all()}
         now = self._core.now()
         listed = [
-            self._token(token_id, token, names[token.user_id])
+            self.listed(token_id, token, names[token.user_id])
             for token_id, token in self._core.ledger.all(TokenBody).items()
             if token.user_id in names and now < token.until
         ]
@@ -111,197 +110,142 @@ class PeopleService:
         self, proof: Proof, user_id: str, label: str, may: frozenset[Right], until: float
     ) -> NewToken:
         """See `People`."""
-        actor = await self._owner(proof)
+        actor = await self.owner(proof)
         user = self._users.need(user_id)
-        body, secret = self._changes.new_token(label, may, until)
-        token_id = await self._changes.add_token(actor, user, body, proof.address)
-        return NewToken(self._token(token_id, self._core.ledger.need(TokenBody, token_id), user.name), secret)
+        body, secret = self.changes.new_token(label, may, until)
+        token_id = await self.changes.add_token(actor, user, body, proof.address)
+        return NewToken(self.listed(token_id, self._core.ledger.need(TokenBody, token_id), user.name), secret)
 
     async def remove_token(self, proof: Proof, token_id: str) -> None:
         """See `People`. Narrows: works locked, for the console."""
-        actor = await self._sessions.actor(proof, narrowing=True)
-        await self._core.demand(actor, Right.PEOPLE, address=proof.address)
+        actor = await self._narrowing(proof)
         token = self._core.ledger.get(TokenBody, token_id)
         if self._core.ledger.remove(self._core.secret_or_none, RowKind.TOKEN, token_id) and token is not None:
-            self._changes.narrowed(token_id)
-            await self._changes.tell(actor, Change.TOKEN_REMOVED, token.label, proof.address)
+            self.changes.narrowed(token_id)
+            await self.changes.tell(actor, Change.TOKEN_REMOVED, token.label, proof.address)
 
     # what waits
 
     async def pending(self, proof: Proof) -> tuple[Pending, ...]:
         """See `People`."""
-        await self._owner(proof)
-        return tuple(shown(request_id, asked) for request_id, asked in self._asking.all())
+        await self.owner(proof)
+        return tuple(shown(request_id, asked) for request_id, asked in self.asking.all())
 
     async def approve(self, proof: Proof, pending_id: str) -> Invitation | None:
         """See `People`. A peer keeps the id of its request: what it sent meanwhile is its own."""
-        actor = await self._owner(proof)
+        actor = await self.owner(proof)
         async with self._deciding:
-            asked = self._asking.need(pending_id)
-            invitation = await self._changes.put_in_force(actor, pending_id, asked, proof.address)
-            self._asking.drop(pending_id)
+            asked = self.asking.need(pending_id)
+            invitation = await self.changes.put_in_force(actor, pending_id, asked, proof.address)
+            self.asking.drop(pending_id)
         return invitation
 
     async def refuse(self, proof: Proof, pending_id: str) -> None:
-        """See `People`."""
-        actor = await self._owner(proof)
-        asked = dict(self._asking.all()).get(pending_id)
-        self._asking.drop(pending_id)
-        if asked is not None:
+        """See `People`. Narrows: works locked, for the console, which then is not told what it was."""
+        actor = await self._narrowing(proof)
+        asked = None if self._core.locked else dict(self.asking.all()).get(pending_id)
+        if self.asking.drop(pending_id):
             entry = self._core.entry(
                 Act.DECIDED,
                 actor,
                 address=proof.address,
-                what=WORDS[asked.change],
+                what=WORDS[asked.change] if asked is not None else "",
                 purpose="refused",
-                subject=subject_of(asked),
+                subject=subject_of(asked) if asked is not None else f"request {pending_id[:8]}",
             )
             await self._core.journal(entry)
 
     def waiting(self) -> int:
         """How many requests wait; known while locked too."""
-        return self._asking.count()
+        return self.asking.count()
 
     def pending_asked(self) -> list[tuple[str, Asked]]:
         """(id, request), oldest first. Raises `Locked`."""
-        return self._asking.all()
+        return self.asking.all()
 
     def waiting_peers(self) -> list[tuple[str, PeerBody]]:
         """(id, peer) of those whose images are kept apart until an owner approves them. Works locked."""
-        return self._asking.peers()
+        return self.asking.peers()
 
     async def ask_peer(self, proof: Proof, body: PeerBody) -> str:
         """Keep a peer as a request; its id, under which it will be enrolled."""
-        return await self._ask(proof, Asked(Wanted.ADD_PEER, self._core.now(), _by(proof), peer=body))
+        return await self.ask(proof, Asked(Wanted.ADD_PEER, self._core.now(), by(proof), peer=body))
+
+    async def ask(self, proof: Proof, asked: Asked) -> str:
+        """Keep a request that would widen access; its id. Raises `Conflict` when too many wait."""
+        # asking opens nothing, so that the console may in the dark what otherwise only narrows
+        await self._sessions.actor(proof, narrowing=True)
+        return await self.asking.ask(asked, proof.address)
 
     async def withdraw(self, pending_id: str) -> None:
         """A request is taken back: narrows, works locked. Idempotent."""
-        self._asking.drop(pending_id)
+        self.asking.drop(pending_id)
 
     # who reads fast
 
     async def fast_readers(self, proof: Proof) -> tuple[FastReader, ...]:
         """See `People`."""
-        await self._owner(proof)
+        await self.owner(proof)
         return self._budgets.stopped()
 
     async def confirm_reading(self, proof: Proof, actor_id: str) -> None:
         """See `People`. Widens, so it is in the journal first."""
-        actor = await self._owner(proof)
+        actor = await self.owner(proof)
         names = {reader.id: reader.name for reader in self._budgets.stopped()}
-        await self._changes.tell(actor, Change.READING_CONFIRMED, names.get(actor_id, ""), proof.address)
+        await self.changes.tell(actor, Change.READING_CONFIRMED, names.get(actor_id, ""), proof.address)
         self._budgets.confirm(actor_id)
 
     # holders
 
     async def holders(self, proof: Proof) -> tuple[Holder, ...]:
         """See `People`."""
-        await self._owner(proof)
+        await self.owner(proof)
         return await self._holding.all()
 
     async def add_holder(self, proof: Proof, passphrase: str) -> tuple[PasswordFault, ...]:
         """See `People`. The passphrase is what the user logs in with from now on."""
-        actor = await self._owner(proof)
+        actor = await self.owner(proof)
         user = self._users.get(actor.id) if actor.kind is ActorKind.USER else None
         if user is None:
             raise BadSetting("only a user becomes a holder", hint="log in, then ask again")
         faults = await self._sessions.hashing.faults(passphrase, user.name)
         if not faults:
             await self._sessions.set_password(user, passphrase, proof.address, holder=True)
-            await self._changes.tell(actor, Change.HOLDER_ADDED, user.name, proof.address)
+            await self.changes.tell(actor, Change.HOLDER_ADDED, user.name, proof.address)
         return faults
 
     async def remove_holder(self, proof: Proof, holder_id: str) -> None:
         """See `People`."""
-        actor = await self._owner(proof)
+        actor = await self.owner(proof)
         async with self._users.changing:
             about = await self._holding.check_removable(holder_id)
             await self._holding.remove(holder_id)
             user = self._users.get(about.user_id) if about is not None and about.user_id else None
             if user is not None and user.body.holder_id == holder_id:
                 self._users.put(user.id, msgspec.structs.replace(user.body, holder_id=""), user.secret)
-        await self._changes.tell(actor, Change.HOLDER_REMOVED, about.name if about else "", proof.address)
+        await self.changes.tell(actor, Change.HOLDER_REMOVED, about.name if about else "", proof.address)
 
     async def sweep(self) -> int:
         """Destroy holder files left behind by a password change cut short: after an unlocking; how many."""
         return await self._holding.sweep()
 
-    # the console, by name
-
-    async def add_from_console(self, name: str, role: Role, password: str) -> Added:
-        """See `Console.add_user`."""
-        name = check_name(name)
-        if self._core.locked:
-            digest = await self._changes.checked_digest(password, name) if password else ""
-            return await self._wait(Wanted.ADD_USER, name, role=role, password=digest)
-        if not password:
-            return Added(invitation=await self.add(_CONSOLE, name, role))
-        await self.create(await self._owner(_CONSOLE), name, role, password)
-        return Added()
-
-    async def add_token_from_console(
-        self, user: str, label: str, may: frozenset[Right], until: float
-    ) -> Added:
-        """See `Console.add_token`. While locked the token is given too, and opens nothing yet."""
-        name = check_name(user)
-        if not self._core.locked:
-            known = self._users.named(name)
-            return Added(token=await self.add_token(_CONSOLE, known.id, label, may, until))
-        body, secret = self._changes.new_token(label, may, until)
-        waiting = await self._wait(Wanted.ADD_TOKEN, name, token=body)
-        return msgspec.structs.replace(waiting, token=NewToken(self._token("", body, name), secret))
-
-    async def set_role_from_console(self, name: str, role: Role) -> Added:
-        """Another role for the user of this name; pending while locked."""
-        name = check_name(name)
-        if self._core.locked:
-            return await self._wait(Wanted.SET_ROLE, name, role=role)
-        await self.set_role(_CONSOLE, self._users.named(name).id, role)
-        return Added()
-
-    async def reset_from_console(self, name: str, password: str) -> Added:
-        """A new password for the user of this name; made and told once if empty; pending while locked."""
-        name = check_name(name)
-        if self._core.locked:
-            digest = await self._changes.checked_digest(password, name) if password else ""
-            return await self._wait(Wanted.RESET_PASSWORD, name, password=digest)
-        actor, user = await self._owner(_CONSOLE), self._users.named(name)
-        if not password:
-            return Added(invitation=await self.reset(_CONSOLE, user.id))
-        digest = await self._changes.checked_digest(password, user.name)
-        await self._changes.reset(actor, user.id, digest, "", invited=False)
-        return Added()
-
-    async def _owner(self, proof: Proof) -> Actor:
+    async def owner(self, proof: Proof) -> Actor:
+        """Who shows `proof`, who must have PEOPLE. Raises `NotAdmitted`, `NotGranted`, `Locked`."""
         actor = await self._sessions.actor(proof)
         await self._core.demand(actor, Right.PEOPLE, address=proof.address)
         return actor
 
-    async def _wait(
-        self,
-        change: Wanted,
-        name: str,
-        *,
-        role: Role | None = None,
-        token: TokenBody | None = None,
-        password: str = "",
-    ) -> Added:
-        asked = Asked(
-            change, self._core.now(), _by(_CONSOLE), name=name, role=role, token=token, password=password
-        )
-        await self._ask(_CONSOLE, asked)
-        return Added(pending=True)
+    async def _narrowing(self, proof: Proof) -> Actor:
+        actor = await self._sessions.actor(proof, narrowing=True)
+        await self._core.demand(actor, Right.PEOPLE, address=proof.address)
+        return actor
 
     def _tell_changed(self, actor_id: str) -> None:
         if self.on_rights_changed is not None:
             self.on_rights_changed(actor_id)
 
-    async def _ask(self, proof: Proof, asked: Asked) -> str:
-        # asking opens nothing, so that the console may in the dark what otherwise only narrows
-        await self._sessions.actor(proof, narrowing=True)
-        return await self._asking.ask(asked, proof.address)
-
-    def _token(self, token_id: str, token: TokenBody, user_name: str) -> Token:
+    def listed(self, token_id: str, token: TokenBody, user_name: str) -> Token:
+        """A token as it is listed."""
         return Token(
             id=token_id,
             user_id=token.user_id,
@@ -314,7 +258,8 @@ class PeopleService:
         )
 
 
-def _by(proof: Proof) -> str:
+def by(proof: Proof) -> str:
+    """Who asks, for whoever decides."""
     return f"console ({proof.address})" if proof.address else "console"
 
 

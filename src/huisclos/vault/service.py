@@ -18,6 +18,7 @@ from huisclos.access.house import HouseState
 from huisclos.access.nouns import ActorKind, Proof, ProofKind, Source
 from huisclos.access.peers import Peers
 from huisclos.access.people import People
+from huisclos.access.quarantine import Quarantine
 from huisclos.access.sessions import Door
 from huisclos.archive.finder_ports import Signer, StudyKeys
 from huisclos.archive.nouns import Deposit
@@ -31,6 +32,7 @@ from huisclos.seal import unseal
 from huisclos.vault import places
 from huisclos.vault.admission import Doorkeeper
 from huisclos.vault.budget import Budgets
+from huisclos.vault.by_name import ByName
 from huisclos.vault.chronicle import Chronicle
 from huisclos.vault.console import Console
 from huisclos.vault.console_service import ConsoleService
@@ -40,6 +42,7 @@ from huisclos.vault.keeper import Vaultkeeper
 from huisclos.vault.peers import PeerService
 from huisclos.vault.people import PeopleService
 from huisclos.vault.ports import Echoer
+from huisclos.vault.quarantine import QuarantineService
 from huisclos.vault.recall import recall_peers
 from huisclos.vault.recovery import Recovery
 from huisclos.vault.sessions import Sessions
@@ -85,6 +88,7 @@ class VaultServices:
         self.keeper = Vaultkeeper(core, self.sessions, budgets)
         self.doorkeeper = Doorkeeper(core, self.people)
         self.peers = PeerService(core, self.sessions, self.people, self.doorkeeper, echoer)
+        self.quarantine = QuarantineService(core, self.sessions, self.people, self.keeper, echoer)
         self.gate = GateService(core, self.keeper, self.sessions, self.people, self.chronicle, announce)
         self.set_up = SetUpService(core, self.gate, self.sessions, self.people, self.recovery)
         self.state = StateService(
@@ -98,9 +102,8 @@ class VaultServices:
             self.recovery,
             self.chronicle,
         )
-        self.console = ConsoleService(
-            core, self.people, self.peers, self.recovery, self.chronicle, self.state
-        )
+        named = ByName(core, self.people, self.sessions.users)
+        self.console = ConsoleService(core, named, self.peers, self.recovery, self.chronicle, self.state)
         self.declared: tuple[str, ...] = ()
         """Networks that the settings declare near (P11)."""
         self.addresses: tuple[str, ...] = ()
@@ -120,6 +123,7 @@ class VaultServices:
                 (SetUp, self.set_up, None),
                 (People, self.people, None),
                 (Peers, self.peers, None),
+                (Quarantine, self.quarantine, None),
                 (PeerDoor, self.doorkeeper, frozenset({"turned_away"})),
                 (JournalReader, self.chronicle, None),
                 (HouseState, self.state, None),
