@@ -83,6 +83,17 @@ def test_a_process_dies_while_instances_are_stored(house: Living, role: str) -> 
     _check_all(house, patient, load.acknowledged)
 
 
+def test_who_can_end_a_process_again_and_again_does_not_end_the_house(house: Living) -> None:
+    """The faces die more often in a minute than chance would have it: they come back, and the others stay."""
+    others = {role: pid for role, pid in house.processes().items() if role not in ("web", "cage")}
+    for _ in range(7):
+        before = house.processes()["web"]
+        os.kill(before, signal.SIGKILL)
+        until(lambda before=before: _back(house, "web", before), 20, "a new web")  # type: ignore[misc]
+    assert {role: house.processes()[role] for role in others} == others
+    assert house.status()["served"]
+
+
 def test_after_all_this_everything_verifies(house: Living) -> None:
     """No crash left anything that `verify` or the journal's own check would name."""
     assert house.json("verify", str(house.archive))["problems"] == []

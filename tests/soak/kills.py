@@ -74,15 +74,11 @@ class Kills:
         before = self.house.processes().get(role)
         if before is None:
             self._unlock()
-            until(lambda: role in self.house.processes(), 20, f"there is a {role}")
+            until(lambda: role in self.house.processes(), 45, f"there is a {role}")
             before = self.house.processes()[role]
         with contextlib.suppress(ProcessLookupError):
             os.kill(before, signal.SIGKILL)
-        until(
-            lambda: self.house.processes().get(role, before) != before or self._locked(role),
-            20,
-            f"a new {role}",
-        )
+        until(lambda: self._back(role, before), 45, f"a new {role}")
         if role == "vault":
             self._unlock()
 

@@ -13,7 +13,6 @@ import os
 import selectors
 import signal
 import socket
-import struct
 import sys
 import traceback
 from collections.abc import Callable
@@ -22,8 +21,10 @@ from typing import Final, NoReturn
 
 from huisclos.channel import Message, receive_word, send_message
 from huisclos.clock import steady
-from huisclos.errors import Conflict, HuisclosError, Unreachable
+from huisclos.errors import HuisclosError, Unreachable
 from huisclos.wiring.child import Post
+from huisclos.wiring.control import accept, listen
+from huisclos.wiring.deaths import GIVE_UP, Deaths
 from huisclos.wiring.places import Archive
 
 EDGES: Final = (
@@ -42,9 +43,6 @@ UNLOCKED: Final = ("finder", "scribe")
 LOCK_PATIENCE: Final = 8.0
 """Seconds the finder and the scribe have to write what waits when the archive is locked."""
 STOP_PATIENCE: Final = 10.0
-_MINUTE: Final = 60.0
-MAX_DEATHS: Final = 5
-"""Deaths of one process within a minute after which the house gives up."""
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NAME: Final = 15
 
@@ -85,7 +83,9 @@ class Supervisor:
         self._plan = plan
         self._selector = selectors.DefaultSelector()
         self._processes: list[_Process] = []
-        self._deaths: dict[str, list[float]] = {}
+        self._deaths = Deaths()
+        self._due: dict[tuple[str, int], float] = {}
+        """Role and number of what is to be forked again, with the moment for it."""
         self._callers: set[socket.socket] = set()
         self._waiting: dict[str, float] = {}
         """Words the vault waits for, with the moment patience ends."""
@@ -93,7 +93,7 @@ class Supervisor:
         self._was_ready = False
         self._stopping = 0.0
         self._code = 0
-        self._control = _listen(archive)
+        self._control = listen(archive)
         self._wake, wake = socket.socketpair()
         self._wake.setblocking(False)
         wake.setblocking(False)
@@ -223,24 +223,35 @@ class Supervisor:
         self._again(process, code)
 
     def _again(self, process: _Process, code: int) -> None:
-        now = steady()
-        deaths = [at for at in self._deaths.get(process.role, []) if now - at < _MINUTE] + [now]
-        self._deaths[process.role] = deaths
-        if process.role == "cage" and len(deaths) >= MAX_DEATHS:
-            say("the cage keeps ending: no pictures until the next start")
-        elif len(deaths) >= MAX_DEATHS:
-            say(f"the {process.role} ended {len(deaths)} times in a minute (code {code})")
-            self.stop(code or 1)
-        elif process.role == "vault":
+        now, role = steady(), process.role
+        deaths = self._deaths.add(role, now)
+        if role == "vault":
             # nobody may go on with what a vault that is gone granted
             for other in list(self._processes):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(other.pid, signal.SIGKILL)
                 self._bury(other)
             self._waiting.clear()
-            self._start()
-        else:
-            self._fork(process.role, process.number)
+            self._due.clear()
+        if deaths >= GIVE_UP and not self._was_ready:
+            say(f"the {role} ended {deaths} times in a minute (code {code})")
+            self.stop(code or 1)
+            return
+        pause = Deaths.pause(deaths)
+        if pause:
+            say(f"the {role} ended {deaths} times in a minute (code {code}): the next in {pause:g} s")
+        self._due[role, process.number] = now + pause
+        self._fork_due()
+
+    def _fork_due(self) -> None:
+        for (role, number), moment in list(self._due.items()):
+            if moment > steady():
+                continue
+            del self._due[role, number]
+            if role == "vault":
+                self._start()
+            elif self._unlocked or role not in UNLOCKED:
+                self._fork(role, number)
 
     def _bury(self, process: _Process) -> None:
         self._selector.unregister(process.pidfd)
@@ -276,6 +287,7 @@ class Supervisor:
                 self._fork(role, 0)
         elif process.role == "vault" and word == "locking":
             self._unlocked = False
+            self._due = {due: moment for due, moment in self._due.items() if due[0] not in UNLOCKED}
             self._waiting[word] = steady() + LOCK_PATIENCE
             for other in self._processes:
                 if other.role in UNLOCKED:
@@ -317,6 +329,8 @@ class Supervisor:
 
     def _look(self) -> None:
         now = steady()
+        if not self._stopping:
+            self._fork_due()
         if "locking" in self._waiting and (
             now > self._waiting["locking"] or not any(known.role in UNLOCKED for known in self._processes)
         ):
@@ -340,7 +354,8 @@ class Supervisor:
                     self._tell(process, Message("stop"))
 
     def _patience(self) -> float | None:
-        moments = [*self._waiting.values(), *([self._stopping] if self._stopping else [])]
+        moments = [self._stopping] if self._stopping else list(self._due.values())
+        moments += self._waiting.values()
         return max(0.01, min(moments) - steady()) if moments else None
 
     def _tell(self, process: _Process, message: Message, *descriptors: int) -> None:
@@ -355,14 +370,7 @@ class Supervisor:
     # the command line
 
     def _called(self) -> None:
-        with contextlib.suppress(OSError):
-            caller, _ = self._control.accept()
-            credentials = caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-            _, uid, _ = struct.unpack("3i", credentials)
-            if uid not in {os.geteuid(), 0}:
-                caller.close()
-                return
-            caller.setblocking(False)
+        if (caller := accept(self._control)) is not None:
             self._callers.add(caller)
             self._selector.register(caller, selectors.EVENT_READ, lambda: self._asked(caller))
 
@@ -413,19 +421,3 @@ def _be(main: Main, post: Post) -> NoReturn:
 def say(text: str) -> None:
     """One line to the operator; never about a patient."""
     print(f"huisclos: {text}", file=sys.stderr, flush=True)  # noqa: T201 - the supervisor has no other voice
-
-
-def _listen(archive: Archive) -> socket.socket:
-    path = archive.control
-    # the archive's lock is ours: a socket that lies there was left by a house that died
-    with contextlib.suppress(FileNotFoundError):
-        path.unlink()
-    control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    try:
-        control.bind(str(path))
-    except OSError as error:
-        raise Conflict(f"the control socket cannot be made: {error.strerror}") from None
-    path.chmod(0o600)
-    control.listen(16)
-    control.setblocking(False)
-    return control
