@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from huisclos.access.chronicle import JournalAsked
-from huisclos.access.nouns import Actor, ActorKind, Right, Role
+from huisclos.access.nouns import Actor, ActorKind, ProofKind, Right, Role
 from huisclos.errors import JournalBroken, Locked, NotGranted
 from huisclos.journal.chain import KEY, Record, first_nib, read_records
 from huisclos.journal.entries import Act, Entry, encode_entry
@@ -27,7 +27,7 @@ from huisclos.vault.lines import Lines
 from huisclos.vault.pen import create_journal, decode_pen
 from huisclos.vault.secret import ArchiveSecret
 from huisclos.vault.verifying import head_of, records_of, verify_offline
-from tests.vault.world import ARCHIVE, CONSOLE, World, quick
+from tests.vault.world import ARCHIVE, CONSOLE, World, proof, quick
 
 STUDY = "5" * 32
 DOCTOR = Actor(ActorKind.USER, "d" * 32, "Dr Ann Roy", frozenset())
@@ -54,7 +54,7 @@ async def test_a_whole_journal_holds_and_a_head_is_signed(world: World) -> None:
     _write(world, 5)
     head = await world.chronicle.verify(CONSOLE)
     assert (head.holds, head.entries, len(head.words)) == (True, 5, 7)
-    assert world.acts()[-1] == ("verified", "")
+    assert world.acts()[-1] == ("verified", "journal")
     assert world.core.pen.heads()[0].entries == 5
     assert (await world.chronicle.head(CONSOLE)) == head
     assert (await world.chronicle.verify(CONSOLE)).entries == 6
@@ -136,6 +136,23 @@ async def test_a_long_journal_is_opened_behind_its_first_page(
     await world.chronicle.leave()
     assert len(world.chronicle._lines) == 0
     assert world.core.pen.heads()[-1].entries == 101
+
+
+async def test_a_tokens_entry_says_whose_it_is(world: World) -> None:
+    """Also one that was written while locked, when names are sealed, and after the token has ended."""
+    sam = world.user("Sam", Role.SECRETARY)
+    until = world.time.wall + 1000
+    made = await world.people.add_token(CONSOLE, sam, "", frozenset({Right.STORE}), until)
+    actor = await world.sessions.actor(proof(made.secret, ProofKind.TOKEN))
+    await world.core.journal(world.core.entry(Act.STORED, actor))
+    world.lock()
+    await world.core.journal(world.core.entry(Act.STORED, actor))
+    assert world.said()[-1].actor.startswith("token ")
+    world.unlock()
+    assert [line.actor for line in await world.chronicle.lines(1, 2)] == ["Sam", "Sam"]
+    await world.people.remove_token(CONSOLE, made.token.id)
+    await world.chronicle.leave()
+    assert (await world.chronicle.lines(1, 1))[0].actor == "Sam"
 
 
 async def test_an_entry_that_does_not_open_hides_no_other(world: World) -> None:

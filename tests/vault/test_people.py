@@ -137,8 +137,8 @@ async def test_tokens_are_made_listed_and_taken_away(world: World, ann: Proof) -
     await world.people.remove_token(ann, listed.id)
     with pytest.raises(NotAdmitted):
         await world.sessions.actor(shown)
-    changes = [what for act, what in world.acts() if act == "changed"]
-    assert changes == ["token-added", "token-removed"]
+    changes = [(entry.what, entry.subject) for entry in world.said() if entry.act == "changed"]
+    assert changes == [("token-added", "Sam (scanner)"), ("token-removed", "Sam (scanner)")]
 
 
 async def test_a_token_is_taken_away_in_the_dark(world: World, ann: Proof) -> None:

@@ -9,7 +9,7 @@ answer. Times are seconds since the epoch; 0 means never.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct, field
 
@@ -39,6 +39,12 @@ class Change(StrEnum):
     SETTING_CHANGED = "setting-changed"
 
 
+VERIFIED_JOURNAL: Final = "journal"
+"""The `what` of an entry whose act is `verified`, when the chain of entries was verified."""
+VERIFIED_OBJECTS: Final = "objects"
+"""The same, when every sealed object was read and checked; `problems` counts what was wrong."""
+
+
 class JournalLine(Struct, frozen=True):
     """One entry as a page shows it."""
 
@@ -49,7 +55,7 @@ class JournalLine(Struct, frozen=True):
     actor_kind: ActorKind
     actor_id: str
     actor: str
-    """Name of the actor."""
+    """Name of the actor; of a token, its user's name and its label."""
     address: str = ""
     study_id: str = ""
     purpose: str = ""

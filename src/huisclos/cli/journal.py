@@ -99,7 +99,9 @@ def verify(
 
 
 def _sentence(line: JournalLine) -> str:
-    parts = [f"{line.sequence:>6}", output.local(line.at), f"{line.act:<13}", line.actor or line.actor_kind]
+    who = line.actor or line.actor_kind
+    who = f"token of {who}" if line.actor_kind == "token" else who
+    parts = [f"{line.sequence:>6}", output.local(line.at), f"{line.act:<13}", who]
     parts += [part for part in (line.address, line.what, line.subject, line.purpose) if part]
     parts += [f"study {line.study_id}"] if line.study_id else []
     parts += [f"{count} {what}" for what, count in line.counts.items()]

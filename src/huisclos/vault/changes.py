@@ -19,6 +19,7 @@ from huisclos.errors import BadSetting, Conflict, NotGranted
 from huisclos.journal.entries import Act
 from huisclos.seal import generate_passphrase
 from huisclos.vault.core import Core
+from huisclos.vault.proofs import token_of
 from huisclos.vault.sessions import Sessions
 from huisclos.vault.users import Known, check_name
 
@@ -144,7 +145,8 @@ class Changes:
             await self._core.journal(entry)
             raise NotGranted("a token never may more than its user", hint="give the user another role first")
         detail = ",".join(sorted(body.may))
-        await self.tell(actor, Change.TOKEN_ADDED, user.name, address, detail=detail)
+        subject = token_of(user.name, body.label)
+        await self.tell(actor, Change.TOKEN_ADDED, subject, address, detail=detail)
         async with self._users.changing:
             self._users.need(user.id)
             body = msgspec.structs.replace(body, user_id=user.id)

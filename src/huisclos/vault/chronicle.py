@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from huisclos.access.chronicle import JournalAsked, JournalHead, JournalLine, JournalPage
+from huisclos.access.chronicle import VERIFIED_JOURNAL, JournalAsked, JournalHead, JournalLine, JournalPage
 from huisclos.access.nouns import Actor, Proof, Right
 from huisclos.errors import HuisclosError, JournalBroken, Locked
 from huisclos.journal.chain import Nib, first_nib
@@ -30,7 +30,7 @@ class Chronicle:
     def __init__(self, core: Core, sessions: Sessions) -> None:
         self._core = core
         self._sessions = sessions
-        self._lines = Lines(core.pen.read)
+        self._lines = Lines(core.pen.read, core.told_as)
         self._reading = asyncio.Lock()
         self._filling: asyncio.Task[None] | None = None
         self._last: JournalHead | None = None
@@ -56,9 +56,10 @@ class Chronicle:
         """See `JournalReader`. The outcome is journalled."""
         actor = await self._demand(proof)
         head = await self.verify_now()
-        act = Act.VERIFIED if head.holds else Act.BROKEN
+        act, what = (Act.VERIFIED, VERIFIED_JOURNAL) if head.holds else (Act.BROKEN, "")
         counts = {"entries": head.entries}
-        await self._core.journal(self._core.entry(act, actor, address=proof.address, counts=counts))
+        entry = self._core.entry(act, actor, address=proof.address, what=what, counts=counts)
+        await self._core.journal(entry)
         return head
 
     async def verify_now(self, anchored: Head | None = None) -> JournalHead:
@@ -86,7 +87,7 @@ class Chronicle:
         with contextlib.suppress(HuisclosError):
             await self.anchor()
         async with self._reading:
-            self._lines = Lines(self._core.pen.read)
+            self._lines = Lines(self._core.pen.read, self._core.told_as)
 
     def last_head(self) -> JournalHead:
         """The result of the last verification; before the first since the start, the last head signed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from huisclos.access.accounts import PeerBody
-from huisclos.access.chronicle import Change, JournalHead, JournalLine
+from huisclos.access.chronicle import VERIFIED_OBJECTS, Change, JournalHead, JournalLine
 from huisclos.access.gate import RecoveryKey
 from huisclos.access.house import HouseReport
 from huisclos.access.nouns import Proof, ProofKind, Right, Role
@@ -139,7 +139,9 @@ class ConsoleService:
         """See `Console`."""
         self._state.verified_at = self._core.now()
         counts = {"problems": problems, "instances": objects}
-        await self._core.journal(self._core.entry(Act.VERIFIED, CONSOLE, counts=counts))
+        await self._core.journal(
+            self._core.entry(Act.VERIFIED, CONSOLE, what=VERIFIED_OBJECTS, counts=counts)
+        )
 
     async def reindexed(self, instances: int, unattested: int) -> None:
         """See `Console`."""

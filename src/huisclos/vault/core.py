@@ -71,6 +71,8 @@ class Core:
         self.unlocked_holder = ""
         self.unlocked_at = 0.0
         self.sources = Sources()
+        self.told_as: Callable[[Actor], str] = lambda actor: actor.name
+        """What the journal calls an actor: of a token, whose it is."""
         self.put_back = False
         """The accounts are older than the journal says: found at unlock."""
         self._waiting: list[tuple[tuple[Entry, ...], asyncio.Future[None]]] = []
@@ -166,7 +168,7 @@ class Core:
             act=act,
             actor_kind=actor.kind.value,
             actor_id=actor.id,
-            actor=actor.name,
+            actor=self.told_as(actor),
             address=address,
             study_id=study_id,
             purpose=purpose,

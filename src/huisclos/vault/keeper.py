@@ -17,6 +17,7 @@ import msgspec
 
 from huisclos.access import grants
 from huisclos.access.accounts import PeerBody
+from huisclos.access.addresses import parse_address
 from huisclos.access.nouns import Actor, Grant, Proof, Right, Source
 from huisclos.archive.layout import batch_key_place, key_place
 from huisclos.archive.nouns import Choice, Deposit, Placement
@@ -191,13 +192,17 @@ class Vaultkeeper:
         sealed = await asyncio.to_thread(self._core.store.read, batch_key_place(batch_id))
         document = msgspec.json.decode(unseal(sealed, [self._core.secret.identity]), type=_BatchDocument)
         source = document.source
-        if source.quarantine and self._core.ledger.get(PeerBody, source.id) is not None:
+        if source.quarantine and self._approved(source):
             source = msgspec.structs.replace(source, quarantine=False)
         return BatchSecret(batch_id, document.identity, source, document.opened_at)
 
     async def settled(self, deposits: tuple[Deposit, ...]) -> None:
         """See `HouseKeys`."""
         await self._core.journal(*(self._stored(Act.SETTLED, deposit) for deposit in deposits))
+
+    async def cut_short(self, study_id: str) -> None:
+        """See `HouseKeys`."""
+        await self._core.journal(self._core.entry(Act.DECIDED, HOUSE, study_id=study_id, what="cut-short"))
 
     async def batch_empty(self, batch_id: str) -> None:
         """See `HouseKeys`."""
@@ -241,6 +246,15 @@ class Vaultkeeper:
         """An actor lost rights: what it holds is not renewed."""
         self._lists = {key: grant for key, grant in self._lists.items() if key[0] != actor_id}
         self._readings = {key: reading for key, reading in self._readings.items() if key[0] != actor_id}
+
+    def _approved(self, source: Source) -> bool:
+        """Whether a sender was approved since: under its own request, or enrolled anew as what it is."""
+        if self._core.ledger.get(PeerBody, source.id) is not None:
+            return True
+        plain = (
+            (peer.title, peer.address, peer.certificate) for peer in self._core.ledger.all(PeerBody).values()
+        )
+        return bool(source.address) and (source.label, _plain(source.address), b"") in plain
 
     def _sign(self, grant: Grant) -> Grant:
         return grants.sign(grant, self._core.grant_key)
@@ -316,3 +330,8 @@ class Vaultkeeper:
             subject=source.label,
             counts={"instances": deposit.objects, "octets": deposit.octets},
         )
+
+
+def _plain(address: str) -> str:
+    """An address as peers are enrolled with it."""
+    return str(parse_address(address))

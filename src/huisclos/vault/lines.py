@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from array import array
 from collections import OrderedDict
+from collections.abc import Callable
+from operator import attrgetter
 from typing import Final
 
+import msgspec
+
 from huisclos.access.chronicle import JournalAsked, JournalLine, JournalPage
-from huisclos.access.nouns import ActorKind
+from huisclos.access.nouns import Actor, ActorKind
 from huisclos.errors import HuisclosError, JournalBroken
 from huisclos.journal.chain import read_records
 from huisclos.journal.entries import Act, Entry, decode_entry
@@ -35,8 +39,9 @@ _KINDS: Final = {kind.value: kind for kind in ActorKind}
 class Lines:
     """Entries of one log, by sequence."""
 
-    def __init__(self, read: ReadLog) -> None:
+    def __init__(self, read: ReadLog, told_as: Callable[[Actor], str] = attrgetter("name")) -> None:
         self._read = read
+        self._told_as = told_as
         self._places = array("Q")
         self._end = 0
         self._at = array("d")
@@ -136,12 +141,19 @@ class Lines:
         if line is not None:
             self._cache.move_to_end(sequence)
             return line
-        line = _shown(sequence, self._opened(sequence, identity))
+        line = self._named(_shown(sequence, self._opened(sequence, identity)))
         self._note(line)
         self._cache[sequence] = line
         if len(self._cache) > CACHED:
             self._cache.popitem(last=False)
         return line
+
+    def _named(self, line: JournalLine) -> JournalLine:
+        """With whose token it was: what is written while locked knows only the token's label."""
+        if line.actor_kind is not ActorKind.TOKEN:
+            return line
+        actor = Actor(line.actor_kind, line.actor_id, line.actor, frozenset())
+        return msgspec.structs.replace(line, actor=self._told_as(actor))
 
     def _open_new(self, sequence: int, identity: X25519Identity) -> int:
         if self._actor[sequence] != _UNREAD:

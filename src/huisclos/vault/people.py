@@ -24,6 +24,7 @@ from huisclos.vault.budget import Budgets
 from huisclos.vault.changes import Changes
 from huisclos.vault.core import Core
 from huisclos.vault.hashing import faults_of
+from huisclos.vault.proofs import token_of
 from huisclos.vault.sessions import Sessions
 from huisclos.vault.users import Known, check_name
 
@@ -122,7 +123,9 @@ class PeopleService:
         token = self._core.ledger.get(TokenBody, token_id)
         if self._core.ledger.remove(self._core.secret_or_none, RowKind.TOKEN, token_id) and token is not None:
             self.changes.narrowed(token_id)
-            await self.changes.tell(actor, Change.TOKEN_REMOVED, token.label, proof.address)
+            user = None if self._core.locked else self._users.get(token.user_id)
+            subject = token.label if user is None else token_of(user.name, token.label)
+            await self.changes.tell(actor, Change.TOKEN_REMOVED, subject, proof.address)
 
     # what waits
 

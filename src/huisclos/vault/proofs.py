@@ -49,6 +49,7 @@ class Proofs:
     def __init__(self, core: Core, steady: Callable[[], float] = clock.steady) -> None:
         self._core = core
         self.users = Users(core)
+        core.told_as = self.told_as
         self.hashing = Hashing()
         self._watch = Watch(core.now, steady)
         self._table = SessionTable(self._watch)
@@ -89,6 +90,14 @@ class Proofs:
         rights = person.rights & _VIEWING
         viewer = Actor(person.kind, person.id, person.name, rights, person.role, person.language)
         return Admitted(viewer, look.study_id, look.study_uid)
+
+    def told_as(self, actor: Actor) -> str:
+        """What the journal calls `actor`: of a token, its user's name and its label, as far as known now."""
+        if actor.kind is not ActorKind.TOKEN or self._core.locked:
+            return actor.name
+        token = self._core.ledger.get(TokenBody, actor.id)
+        user = None if token is None else self.users.get(token.user_id)
+        return actor.name if token is None or user is None else token_of(user.name, token.label)
 
     def end_all(self) -> None:
         """End every session, viewing and half-made login: at lock."""
@@ -171,6 +180,11 @@ class Proofs:
         if live is None:
             raise NotAdmitted("nobody is logged in here", hint=_LOG_IN)
         return live
+
+
+def token_of(user_name: str, label: str) -> str:
+    """A token as the journal names it."""
+    return f"{user_name} ({label})" if label else user_name
 
 
 def _token_name(token_id: str, token: TokenBody) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from huisclos.access.chronicle import Change, JournalLine
+from huisclos.access.chronicle import VERIFIED_JOURNAL, Change, JournalLine
 from huisclos.access.nouns import ActorKind, Right
 from huisclos.journal.entries import Act
 from huisclos.web.words import Words
@@ -23,7 +23,7 @@ def told_lines(
             "day": words.day(line.at),
             "sentence": sentence(line, words, studies.get(line.study_id, "")),
             "aside": _aside(line),
-            "bad": line.act in BAD,
+            "bad": line.act in BAD or line.counts.get("problems", 0) > 0,
         }
         for line in lines
     ]
@@ -45,8 +45,10 @@ def sentence(line: JournalLine, words: Words, study: str) -> str:
         if act is Act.ASKED:
             change = _("asked for this, which waits for an owner: %(change)s") % {"change": change}
         return f"{who} {change}" + (f": {line.subject}" if line.subject else "")
-    told = _special(line, words) or _plain(words).get(
-        act, _("did something this page has no sentence for (%(what)s)")
+    told = (
+        _special(line, words)
+        or _told_of(line, words, study)
+        or _plain(words).get(act, _("did something this page has no sentence for (%(what)s)"))
     )
     return _filled(f"{who} {told}", line, words, study)
 
@@ -72,7 +74,10 @@ def _filled(text: str, line: JournalLine, words: Words, study: str) -> str:
     _ = words.gettext
     images = line.counts.get("instances", line.counts.get("objects", 0))
     many = words.ngettext("%(num)s image", "%(num)s images", images) % {"num": words.number(images)}
+    problems = line.counts.get("problems", 0)
+    wrong = words.ngettext("%(num)s problem", "%(num)s problems", problems) % {"num": words.number(problems)}
     values: dict[str, str] = {
+        "problems": wrong,
         "study": study or _("a study"),
         "images": many,
         "size": words.size(line.counts.get("octets", 0)),
@@ -90,10 +95,8 @@ def _special(line: JournalLine, words: Words) -> str:
         return _("opened studies faster than people read, and was stopped")
     if line.act == Act.BROKEN and line.what == "accounts-put-back":
         return _("found that the accounts are older than the journal says")
-    if line.act == Act.DECIDED and line.what == "doubt":
-        return _("took back a decision") if line.purpose == "undone" else _("settled what was to decide")
-    if line.act == Act.DECIDED and not line.study_id:
-        return _("refused what was asked for: %(subject)s")
+    if line.act == Act.DECIDED:
+        return _decided(line, words)
     if line.act == Act.GRANTED and line.what == Right.EXPORT:
         return _("opened %(study)s to take it out of the house")
     if line.act == Act.GRANTED and not line.study_id:
@@ -103,6 +106,34 @@ def _special(line: JournalLine, words: Words) -> str:
             Right.JOURNAL.value: _("looked at the journal"),
         }.get(line.what, "")
     return ""
+
+
+def _decided(line: JournalLine, words: Words) -> str:
+    _ = words.gettext
+    if line.what == "doubt":
+        return _("took back a decision") if line.purpose == "undone" else _("settled what was to decide")
+    if line.what == "quarantine":
+        return _("refused %(subject)s and destroyed the %(images)s that it had sent")
+    if line.what == "cut-short":
+        return _("let the whole image answer in %(study)s, where one had come cut short")
+    return "" if line.study_id else _("refused what was asked for: %(subject)s")
+
+
+def _told_of(line: JournalLine, words: Words, study: str) -> str:
+    """What was received, where its study is known; what was verified: the entries alone, or all objects."""
+    _ = words.gettext
+    if line.act == Act.STORED and study:
+        return _("sent %(images)s of %(study)s, %(size)s")
+    if line.act == Act.SETTLED and study:
+        return _("put %(images)s received in the dark into %(study)s")
+    if line.act != Act.VERIFIED:
+        return ""
+    # entries older than the word are told apart by what they count
+    if line.what == VERIFIED_JOURNAL or "entries" in line.counts:
+        return _("verified the journal: every entry holds")
+    if line.counts.get("problems", 0):
+        return _("read and checked every sealed image, and found %(problems)s")
+    return _("read and checked every sealed image: all is as it was accepted")
 
 
 def _plain(words: Words) -> dict[Act | None, str]:
@@ -125,7 +156,6 @@ def _plain(words: Words) -> dict[Act | None, str]:
         Act.DECIDED: _("decided what was open about %(study)s"),
         Act.REFUSED: _("was refused: their role does not allow it"),
         Act.KNOCKED: _("knocked and was refused, %(times)s times"),
-        Act.VERIFIED: _("verified the archive: it holds"),
         Act.REINDEXED: _("built the index again from the sealed objects"),
         Act.BROKEN: _("found that the journal does not hold"),
     }

@@ -1,0 +1,44 @@
+"""The journal's sentences: each says what happened, to which study, and no more than is known."""
+
+from __future__ import annotations
+
+import pytest
+
+from huisclos.access.chronicle import JournalLine
+from huisclos.access.nouns import ActorKind
+from huisclos.web.pages.sentences import sentence, told_lines
+from huisclos.web.words import Words
+
+STUDY = "5" * 32
+
+
+def _line(act: str, what: str = "", study_id: str = "", **counts: int) -> JournalLine:
+    kind, name = ActorKind.TOKEN, "Anne Martin (scanner)"
+    return JournalLine(1, 5.0, act, kind, "t" * 32, name, study_id=study_id, what=what, counts=counts)
+
+
+@pytest.mark.parametrize(
+    ("line", "study", "said"),
+    [
+        (_line("stored", study_id=STUDY, instances=2), "", "sent 2 images, 0 B"),
+        (_line("stored", study_id=STUDY, instances=2), "a CT", "sent 2 images of a CT, 0 B"),
+        (_line("settled", study_id=STUDY, instances=1), "a CT", "put 1 image received in the dark into a CT"),
+        (_line("verified", "journal", entries=4), "", "verified the journal: every entry holds"),
+        (_line("verified", entries=4), "", "verified the journal: every entry holds"),
+        (_line("verified", "objects"), "", "read and checked every sealed image: all is as it was accepted"),
+        (
+            _line("verified", "objects", problems=2),
+            "",
+            "read and checked every sealed image, and found 2 problems",
+        ),
+    ],
+)
+def test_what_was_received_and_what_was_verified(line: JournalLine, study: str, said: str) -> None:
+    """The study is named where it is known; the journal's chain alone is not the whole archive."""
+    assert sentence(line, Words("en"), study) == f"The token of Anne Martin (scanner) {said}"
+
+
+def test_problems_found_stand_out() -> None:
+    """A verification that found something is shown as bad."""
+    lines = [_line("verified", "objects", problems=count) for count in (0, 1)]
+    assert [told["bad"] for told in told_lines(lines, Words("en"), {})] == [False, True]
