@@ -1,40 +1,37 @@
 """DICOM by canary: search, get and move for a UID made this second, so that no record is ever read.
 
 A negotiated presentation context proves nothing (Orthanc accepts them and aborts at the request): only the
-answer to a request does. Each association is released or aborted, and there is one at a time.
+answer to a request does. Each association is released or aborted, there is one at a time, and one answers
+every question that the server lets it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
-from huisclos.dimse.protocol.bounds import Bounds
-from huisclos.dimse.protocol.commands import Command
-from huisclos.dimse.protocol.contexts import Proposal
-from huisclos.dimse.protocol.events import AcceptedContext
-from huisclos.dimse.protocol.names import IMPLICIT_LITTLE_ENDIAN, VERIFICATION
-from huisclos.dimse.protocol.statuses import Status
-from huisclos.dimse.requested import RequestedAssociation
-from huisclos.dimse.requestor import Timeouts, associate
-from huisclos.doors.observation import Miss, Observation, Seen, What
-from huisclos.doors.probes.host import Host, OutOfBudget, canary_uid
-from huisclos.doors.toolkits import claims_dcmtk, facts_of
-from huisclos.errors import (
-    AssociationEnded,
-    AssociationRejected,
-    BadPDU,
-    OperationFailed,
-    PeerTooSlow,
-    PeerUnreachable,
+from huisclos.dimse.protocol.commands import (
+    Field,
+    echo_request,
+    find_request,
+    get_request,
+    move_request,
 )
-from huisclos.findings.evidence import Fact, Key, facts
+from huisclos.dimse.protocol.contexts import Proposal
+from huisclos.dimse.protocol.names import IMPLICIT_LITTLE_ENDIAN, VERIFICATION
+from huisclos.dimse.protocol.pdus import AssociateReject
+from huisclos.doors.observation import Miss, Observation, Seen, What
+from huisclos.doors.probes.dialogue import Accepted, Answer, Dialogue, End, Question, Script
+from huisclos.doors.probes.host import Host, OutOfBudget, canary_uid
+from huisclos.doors.probes.talk import talk
+from huisclos.doors.toolkits import claims_dcmtk, facts_of
+from huisclos.errors import PeerTooSlow, PeerUnreachable
+from huisclos.findings.evidence import Fact, facts
 from huisclos.findings.nouns import Reason
 
 CALLING: Final = "HUISCLOS-AUDIT"
@@ -61,13 +58,6 @@ SERVICES: Final = (
 
 STRANGER: Final = tuple(f"DCM-{number:03}" for number in (2, 3, 5, 6, 7, 8, 9, 10, 11, 15))
 """what only an association shows"""
-_BOUNDS: Final = Bounds(
-    announced_pdu_length=16 * 1024,
-    pdu_length=128 * 1024,
-    associate_length=64 * 1024,
-    identifier_length=64 * 1024,
-)
-_CANCEL_SECONDS: Final = 1.0
 _CALLING_NOT_RECOGNISED: Final = 3
 _CALLED_NOT_RECOGNISED: Final = 7
 """PS3.8 table 9-21"""
@@ -75,10 +65,6 @@ _CALLED_NOT_RECOGNISED: Final = 7
 
 class NotDicom(Exception):
     """Whatever listens there does not speak DICOM."""
-
-
-class _SentAnInstance(Exception):
-    """The peer answered the canary with an image: nothing of it is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +77,8 @@ class Line:
 
 
 PLAIN: Final = Line("plain")
+_same = lru_cache(maxsize=4096)(facts)
+"""Facts that many hosts have in common are made once."""
 
 
 async def probe_dicom(host: Host, line: Line = PLAIN) -> list[Seen]:
@@ -98,242 +86,161 @@ async def probe_dicom(host: Host, line: Line = PLAIN) -> list[Seen]:
 
     Raises `NotDicom`, `PeerUnreachable` and `PeerTooSlow` while nothing is known of it yet.
     """
-    waiting = [] if host.gentle else [ask for ask in _QUESTIONS if host.wants(ask.check)]
-    called, seen = await _knock(host, line, waiting)
-    while called is not None and waiting:
-        seen += await _ask_again(host, line, called, waiting)
-    return seen
+    asking = _Asking(host, line)
+    called = await asking.knock()
+    while called is not None and asking.waiting:
+        await asking.ask_again(called)
+    return asking.seen
 
 
-@asynccontextmanager
-async def _association(host: Host, line: Line, called: str) -> AsyncIterator[RequestedAssociation]:
-    seconds = host.seconds
-    async with (
-        host.turn(),
-        associate(
-            str(host.target.address),
-            host.target.port or 0,
-            calling=CALLING,
-            called=called,
-            contexts=_proposals(host),
-            tls=line.tls,
-            server_hostname="" if line.tls else None,
-            timeouts=Timeouts(
-                connect=seconds, associate=seconds, idle=seconds, release=2.0, total=3 * seconds
-            ),
-            bounds=_BOUNDS,
-        ) as association,
-    ):
-        yield association
+@lru_cache(maxsize=64)
+def _script(checks: frozenset[str] | None, *, gentle: bool) -> tuple[Script, tuple[Question, ...]]:
+    """What is proposed and asked for the sake of `checks`; None: all."""
 
+    def wants(*some: str) -> bool:
+        return checks is None or not checks.isdisjoint(some)
 
-def _proposals(host: Host) -> list[Proposal]:
     plain = (IMPLICIT_LITTLE_ENDIAN,)
-    made = [Proposal(VERIFICATION, plain)]
-    if host.gentle:
-        return made
-    wanted = {"DCM-006": STUDY_FIND, "DCM-009": STUDY_GET, "DCM-010": STUDY_MOVE}
-    wanted |= {"DCM-007": PATIENT_FIND, "DCM-008": WORKLIST_FIND}
-    made += [Proposal(uid, plain) for check, uid in wanted.items() if host.wants(check)]
-    if host.wants("DCM-011", "DCM-009"):
-        made += [Proposal(uid, plain, scp=True) for uid in STORAGE]
-    if host.wants("DCM-014"):
-        made += [Proposal(uid, plain) for uid in SERVICES]
-    if host.wants("DCM-030"):
-        made.append(Proposal(canary_uid(), plain))
-    return made
+    proposals = [Proposal(VERIFICATION, plain)]
+    if gentle:
+        return Script(CALLING, proposals, ()), ()
+    questions = tuple(one for one in _QUESTIONS if wants(one.check))
+    proposals += [Proposal(one.sop_class, plain) for one in questions if one.sop_class != VERIFICATION]
+    if wants("DCM-011", "DCM-009"):
+        proposals += [Proposal(uid, plain, scp=True) for uid in STORAGE]
+    if wants("DCM-014"):
+        proposals += [Proposal(uid, plain) for uid in SERVICES]
+    if wants("DCM-030"):
+        proposals.append(Proposal(canary_uid(), plain))
+    return Script(CALLING, proposals, questions), questions
 
 
-async def _knock(host: Host, line: Line, waiting: list[_Question]) -> tuple[str | None, list[Seen]]:
-    """Associate under a random title, then under the one we were told; the title that was taken, if any."""
-    target, reach = host.target.name, host.target.reach
-    called = "HC-" + secrets.token_hex(6).upper()
-    try:
-        return called, await _within(host, line, called, waiting, called_too=True)
-    except AssociationRejected as rejected:
-        first = rejected
-    refused = _reject_facts(host, line, first)
-    seen: list[Seen] = [Observation(What.DICOM_LISTENER, target, reach, refused)]
-    seen.append(Observation(What.CALLED_TITLE, target, reach, refused))
-    if host.called is None:
-        if first.reason == _CALLED_NOT_RECOGNISED:
-            # It refuses the title, not us: what it would let us do stays unknown.
-            seen.append(Miss(_wanted(host, STRANGER[1:]), target, Reason.NEEDS_TITLE, refused))
-        else:
-            seen.append(Observation(What.CALLING_TITLE, target, reach, refused))
-        return None, seen
-    try:
-        return host.called, seen + await _within(host, line, host.called, waiting, called_too=False)
-    except AssociationRejected as second:
-        refused = _reject_facts(host, line, second)
-        seen.append(Observation(What.CALLING_TITLE, target, reach, refused))
-        told = first.reason == _CALLED_NOT_RECOGNISED and second.reason == _CALLING_NOT_RECOGNISED
-        differ = "reasons-differ" if told else None
-        seen.append(Observation(What.REJECT_REASONS, target, reach, refused + facts(rule=differ)))
-        return None, seen
+class _Asking:
+    """The questions of one listener, and what they showed."""
 
+    def __init__(self, host: Host, line: Line) -> None:
+        self.host = host
+        self.line = line
+        self.script, questions = _script(host.checks, gentle=host.gentle)
+        self.waiting = list(questions)
+        self.where = _same(port=host.target.port, transport=line.transport)
+        self.seen: list[Seen] = []
+        self._name, self._reach = host.target.name, host.target.reach
 
-async def _within(
-    host: Host, line: Line, called: str, waiting: list[_Question], *, called_too: bool
-) -> list[Seen]:
-    """What the first accepted association tells; it answers as many of `waiting` as it lives for."""
-    target, reach, where = host.target.name, host.target.reach, _where(host, line)
-    seen: list[Seen] = []
-    try:
-        async with _association(host, line, called) as association:
-            counted = where + facts(contexts=len(association.contexts))
-            seen.append(Observation(What.DICOM_LISTENER, target, reach, where))
-            if called_too:
-                seen.append(Observation(What.CALLED_TITLE, target, reach, counted))
-            seen.append(Observation(What.CALLING_TITLE, target, reach, counted))
-            seen.append(Observation(What.DICOM_TRANSPORT, target, reach, where))
-            seen += _offers(host, association)
-            if host.gentle:
-                return seen
-            if host.wants("DCM-005"):
-                status = await _echo(association)
-                seen.append(Observation(What.ECHO, target, reach, where + facts(status=status)))
-                if status is None:
-                    return seen
-            seen += await _ask(host, line, association, waiting)
-    except (AssociationEnded, BadPDU):
-        if not seen:
-            raise NotDicom from None
-    return seen
+    def saw(self, what: What, found: tuple[Fact, ...] = ()) -> None:
+        """Note an observation."""
+        self.seen.append(Observation(what, self._name, self._reach, self.where + found))
 
+    def missed(self, checks: tuple[str, ...], reason: Reason, found: tuple[Fact, ...] = ()) -> None:
+        """Note what stays open, and why."""
+        self.seen.append(Miss(checks, self._name, reason, self.where + found))
 
-async def _ask_again(host: Host, line: Line, called: str, waiting: list[_Question]) -> list[Seen]:
-    """One more association; whatever happens, at least one question leaves `waiting`."""
-    before = len(waiting)
-    seen: list[Seen] = []
-    reason = Reason.PROTOCOL
-    try:
-        async with _association(host, line, called) as association:
-            seen = await _ask(host, line, association, waiting)
-    except AssociationRejected as refused:
-        reason, seen = Reason.NOT_ASKED, [_closed(host, line, ask, refused) for ask in waiting]
-        waiting.clear()
-    except PeerTooSlow:
-        host.timeouts += 1
-        reason = Reason.TIMED_OUT
-    except PeerUnreachable:
-        reason = Reason.UNREACHABLE
-    except OutOfBudget:
-        checks = tuple(ask.check for ask in waiting)
-        waiting.clear()
-        return [Miss(checks, host.target.name, host.spent(), _where(host, line))]
-    except (AssociationEnded, BadPDU):
-        reason = Reason.PROTOCOL
-    if len(waiting) == before and waiting:
-        seen.append(Miss((waiting.pop(0).check,), host.target.name, reason, _where(host, line)))
-    return seen
-
-
-async def _ask(
-    host: Host, line: Line, association: RequestedAssociation, waiting: list[_Question]
-) -> list[Seen]:
-    """Put questions until none is left or the association is over."""
-    target, reach, where = host.target.name, host.target.reach, _where(host, line)
-    seen: list[Seen] = []
-    while waiting:
-        ask = waiting.pop(0)
-        try:
-            found = await ask.put(association)
-        except OperationFailed as refused:
-            seen.append(Observation(ask.what, target, reach, where + facts(status=refused.status)))
-        except _SentAnInstance:
-            seen.append(Observation(ask.what, target, reach, where + facts(ignored_key=True)))
-            return seen
-        except (AssociationEnded, BadPDU) as ended:
-            if isinstance(ended, AssociationEnded) and _by_peer(ended):
-                seen.append(Observation(ask.what, target, reach, where))
+    async def knock(self) -> str | None:
+        """Associate under a random title, then under the one we were told; the title that was taken."""
+        host = self.host
+        called = "HC-" + secrets.token_hex(6).upper()
+        first = await self._within(called, called_too=True)
+        if first is None:
+            return called
+        refused = _reject_facts(first)
+        self.saw(What.DICOM_LISTENER, refused)
+        self.saw(What.CALLED_TITLE, refused)
+        if host.called is None:
+            if first.reason == _CALLED_NOT_RECOGNISED:
+                # It refuses the title, not us: what it would let us do stays unknown.
+                wanted = tuple(check for check in STRANGER[1:] if host.wants(check))
+                self.missed(wanted, Reason.NEEDS_TITLE, refused)
             else:
-                seen.append(Miss((ask.check,), target, Reason.PROTOCOL, where))
-            return seen
-        except PeerTooSlow:
-            host.timeouts += 1
-            seen.append(Miss((ask.check,), target, Reason.TIMED_OUT, where))
-            return seen
-        else:
-            seen.append(Observation(ask.what, target, reach, where + found))
-            if any(fact.key is Key.IGNORED_KEY for fact in found):
-                return seen
-    return seen
-
-
-def _closed(host: Host, line: Line, ask: _Question, refused: AssociationRejected) -> Observation:
-    return Observation(ask.what, host.target.name, host.target.reach, _reject_facts(host, line, refused))
-
-
-def _offers(host: Host, association: RequestedAssociation) -> list[Seen]:
-    target, reach = host.target.name, host.target.reach
-    accepted = {context.abstract_syntax for context in association.contexts}
-    where = facts(port=host.target.port)
-    user = association.accept.user if association.accept is not None else None
-    uid = user.implementation_uid if user is not None else None
-    version = user.implementation_version if user is not None else None
-    made: list[Seen] = [Observation(What.IMPLEMENTATION, target, reach, where + facts_of(uid, version))]
-    if host.gentle:
-        return made
-    made.append(
-        Observation(What.STORE_OFFER, target, reach, where + facts(contexts=len(accepted & set(STORAGE))))
-    )
-    offered = len(accepted & set(SERVICES))
-    made.append(Observation(What.SERVICES_OFFER, target, reach, where + facts(contexts=offered)))
-    invented = any(uid.startswith("2.25.") for uid in accepted)
-    belied = claims_dcmtk(uid) and len(accepted & set(SERVICES)) == len(SERVICES)
-    rule = "invented-class" if invented else "every-context" if belied else None
-    made.append(Observation(What.DECOY, target, reach, where + facts(rule=rule)))
-    return made
-
-
-async def _echo(association: RequestedAssociation) -> int | None:
-    """The status; None when the peer would rather hang up."""
-    try:
-        return await association.echo()
-    except OperationFailed as refused:
-        return refused.status
-    except AssociationEnded:
+                self.saw(What.CALLING_TITLE, refused)
+            return None
+        second = await self._within(host.called, called_too=False)
+        if second is None:
+            return host.called
+        refused = _reject_facts(second)
+        self.saw(What.CALLING_TITLE, refused)
+        told = first.reason == _CALLED_NOT_RECOGNISED and second.reason == _CALLING_NOT_RECOGNISED
+        self.saw(What.REJECT_REASONS, refused + facts(rule="reasons-differ" if told else None))
         return None
 
+    async def _within(self, called: str, *, called_too: bool) -> AssociateReject | None:
+        """What the first association tells; it answers as many questions as it lives for."""
+        dialogue = Dialogue(self.script, called, self.waiting)
+        await talk(self.host, dialogue, self.line.tls)
+        if (accepted := dialogue.accepted) is None:
+            if dialogue.reject is None:
+                raise NotDicom
+            return dialogue.reject
+        counted = _same(contexts=len(accepted.contexts))
+        self.saw(What.DICOM_LISTENER)
+        if called_too:
+            self.saw(What.CALLED_TITLE, counted)
+        self.saw(What.CALLING_TITLE, counted)
+        self.saw(What.DICOM_TRANSPORT)
+        self._offers(accepted)
+        self._answers(dialogue)
+        return None
 
-@dataclass(frozen=True, slots=True)
-class _Question:
-    what: What
-    check: str
-    put: Callable[[RequestedAssociation], Awaitable[tuple[Fact, ...]]]
+    async def ask_again(self, called: str) -> None:
+        """One more association; whatever happens, at least one question leaves `waiting`."""
+        before, waiting = len(self.waiting), self.waiting
+        reason = Reason.PROTOCOL
+        try:
+            dialogue = Dialogue(self.script, called, waiting)
+            await talk(self.host, dialogue, self.line.tls)
+            if dialogue.reject is not None:
+                refused = _reject_facts(dialogue.reject)
+                for question in waiting:
+                    self.saw(_SHOWS[question.check], refused)
+                waiting.clear()
+            elif dialogue.accepted is not None:
+                self._answers(dialogue)
+        except PeerTooSlow:
+            reason = Reason.TIMED_OUT
+        except PeerUnreachable:
+            reason = Reason.UNREACHABLE
+        except OutOfBudget:
+            self.missed(tuple(one.check for one in waiting), self.host.spent())
+            waiting.clear()
+        if waiting and len(waiting) == before:
+            self.missed((waiting.pop(0).check,), reason)
+
+    def _answers(self, dialogue: Dialogue) -> None:
+        """What each question came to, and the one over which the association ended."""
+        for one in dialogue.answers:
+            self.saw(_SHOWS[one.question.check], _found(one))
+        asked = dialogue.unanswered
+        if asked is None:
+            return
+        if dialogue.end is End.ABORTED:
+            self.saw(_SHOWS[asked.check])
+        else:
+            late = dialogue.end is End.LATE
+            self.missed((asked.check,), Reason.TIMED_OUT if late else Reason.PROTOCOL)
+
+    def _offers(self, accepted: Accepted) -> None:
+        """What the negotiation alone says."""
+        host, offered = self.host, accepted.contexts.keys()
+        if host.wants("DCM-022", "DCM-023", "DCM-024"):
+            self.saw(What.IMPLEMENTATION, facts_of(accepted.uid, accepted.version))
+        if host.gentle:
+            return
+        services = len(offered & set(SERVICES))
+        if host.wants("DCM-011"):
+            self.saw(What.STORE_OFFER, _same(contexts=len(offered & set(STORAGE))))
+        if host.wants("DCM-014"):
+            self.saw(What.SERVICES_OFFER, _same(contexts=services))
+        if host.wants("DCM-030"):
+            invented = any(uid.startswith("2.25.") for uid in offered)
+            belied = claims_dcmtk(accepted.uid) and services == len(SERVICES)
+            rule = "invented-class" if invented else "every-context" if belied else None
+            self.saw(What.DECOY, _same(rule=rule))
 
 
-def _find(
-    sop_class: str, make: Callable[[], bytes]
-) -> Callable[[RequestedAssociation], Awaitable[tuple[Fact, ...]]]:
-    async def put(association: RequestedAssociation) -> tuple[Fact, ...]:
-        matches = association.find(make(), sop_class=sop_class, limit=1)
-        async for _ in matches:
-            # Somebody's record: dropped undecoded. Going on once sends C-CANCEL; then the association is cut.
-            try:
-                async with asyncio.timeout(_CANCEL_SECONDS):
-                    await anext(matches, None)
-            except (TimeoutError, AssociationEnded, OperationFailed):
-                pass
-            return facts(ignored_key=True)
-        return facts(status=0, matches=0)
-
-    return put
-
-
-async def _get(association: RequestedAssociation) -> tuple[Fact, ...]:
-    done = await association.get(_study_key(), sop_class=STUDY_GET, open_sink=_refuse_to_look)
-    return facts(status=done.status, sub_operations=done.completed + done.failed + done.warnings)
-
-
-async def _move(association: RequestedAssociation) -> tuple[Fact, ...]:
-    done = await association.move(_study_key(), sop_class=STUDY_MOVE, destination=NOWHERE)
-    return facts(status=done.status, sub_operations=done.completed + done.failed + done.warnings)
-
-
-def _refuse_to_look(_command: Command, _context: AcceptedContext) -> Status:
-    raise _SentAnInstance
+def _found(answer: Answer) -> tuple[Fact, ...]:
+    if answer.record:
+        return _same(ignored_key=True)
+    finds = answer.question.field is Field.C_FIND and answer.status == 0
+    return _same(status=answer.status, matches=0 if finds else None, sub_operations=answer.sub_operations)
 
 
 def element(group: int, number: int, value: str) -> bytes:
@@ -343,41 +250,50 @@ def element(group: int, number: int, value: str) -> bytes:
     return struct.pack("<HHI", group, number, len(raw)) + raw
 
 
+_STUDY_LEVEL: Final = element(0x0008, 0x0052, "STUDY")
+_PATIENT_LEVEL: Final = element(0x0008, 0x0052, "PATIENT")
+
+
 def _study_key() -> bytes:
-    return element(0x0008, 0x0052, "STUDY") + element(0x0020, 0x000D, canary_uid())
+    return _STUDY_LEVEL + element(0x0020, 0x000D, canary_uid())
 
 
 def _patient_key() -> bytes:
-    return element(0x0008, 0x0052, "PATIENT") + element(0x0010, 0x0020, secrets.token_hex(16))
+    return _PATIENT_LEVEL + element(0x0010, 0x0020, secrets.token_hex(16))
 
 
 def _worklist_key() -> bytes:
     return element(0x0008, 0x0050, secrets.token_hex(8))
 
 
+def _find(check: str, sop_class: str, key: Callable[[], bytes]) -> Question:
+    return Question(check, sop_class, Field.C_FIND, lambda number: find_request(number, sop_class), key)
+
+
 _QUESTIONS: Final = (
-    _Question(What.STUDY_QUERY, "DCM-006", _find(STUDY_FIND, _study_key)),
-    _Question(What.GET, "DCM-009", _get),
-    _Question(What.MOVE, "DCM-010", _move),
-    _Question(What.PATIENT_QUERY, "DCM-007", _find(PATIENT_FIND, _patient_key)),
-    _Question(What.WORKLIST_QUERY, "DCM-008", _find(WORKLIST_FIND, _worklist_key)),
+    Question("DCM-005", VERIFICATION, Field.C_ECHO, echo_request),
+    _find("DCM-006", STUDY_FIND, _study_key),
+    Question("DCM-009", STUDY_GET, Field.C_GET, lambda number: get_request(number, STUDY_GET), _study_key),
+    Question(
+        "DCM-010",
+        STUDY_MOVE,
+        Field.C_MOVE,
+        lambda number: move_request(number, STUDY_MOVE, NOWHERE),
+        _study_key,
+    ),
+    _find("DCM-007", PATIENT_FIND, _patient_key),
+    _find("DCM-008", WORKLIST_FIND, _worklist_key),
 )
+_SHOWS: Final = {
+    "DCM-005": What.ECHO,
+    "DCM-006": What.STUDY_QUERY,
+    "DCM-007": What.PATIENT_QUERY,
+    "DCM-008": What.WORKLIST_QUERY,
+    "DCM-009": What.GET,
+    "DCM-010": What.MOVE,
+}
+"""What the answer to each question is an observation of."""
 
 
-def _where(host: Host, line: Line) -> tuple[Fact, ...]:
-    return facts(port=host.target.port, transport=line.transport)
-
-
-def _reject_facts(host: Host, line: Line, reject: AssociationRejected) -> tuple[Fact, ...]:
-    return _where(host, line) + facts(
-        reject_result=reject.result, reject_source=reject.source, reject_reason=reject.reason
-    )
-
-
-def _wanted(host: Host, checks: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(check for check in checks if host.wants(check))
-
-
-def _by_peer(ended: AssociationEnded) -> bool:
-    """Whether it was an A-ABORT: a refusal in form, not a broken line."""
-    return ended.message.startswith("the peer aborts")
+def _reject_facts(reject: AssociateReject) -> tuple[Fact, ...]:
+    return facts(reject_result=reject.result, reject_source=reject.source, reject_reason=reject.reason)

@@ -1,0 +1,317 @@
+"""One association as a stranger holds it, without a socket: questions in order, what each came to.
+
+Bytes in, bytes out (PS3.8 section 9.2, the requestor's half). What can be written before is: a request for
+an association differs from host to host by one title, a question by one canary. Bytes of a data set that a
+peer sends are counted and dropped; they are never put together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from huisclos.dimse.protocol.bounds import Bounds
+from huisclos.dimse.protocol.commands import RESPONSE, Command, Field, Tag, cancel_request, write_command
+from huisclos.dimse.protocol.contexts import Proposal, agreed
+from huisclos.dimse.protocol.events import AcceptedContext, CommandReceived, DataReceived
+from huisclos.dimse.protocol.items import RoleSelection, UserInformation
+from huisclos.dimse.protocol.messages import Assembler, fragments
+from huisclos.dimse.protocol.names import write_ae_title
+from huisclos.dimse.protocol.pdus import (
+    Abort,
+    AbortReason,
+    AbortSource,
+    AssociateAccept,
+    AssociateReject,
+    AssociateRequest,
+    Kind,
+    ProposedContext,
+    ReleaseReply,
+    ReleaseRequest,
+    read_pdu,
+    write_pdu,
+)
+from huisclos.dimse.protocol.reader import Control, Fragment, Reader
+from huisclos.dimse.protocol.statuses import Category, Status, category
+from huisclos.errors import BadPDU
+
+BOUNDS: Final = Bounds(
+    announced_pdu_length=16 * 1024,
+    pdu_length=128 * 1024,
+    associate_length=64 * 1024,
+    identifier_length=64 * 1024,
+)
+_TITLE_AT: Final = 10
+"""where the called title lies in A-ASSOCIATE-RQ (PS3.8 table 9-11)"""
+_TITLE_LENGTH: Final = 16
+_ITEMS_AT: Final = 68
+"""where the items of an A-ASSOCIATE PDU begin, its header taken off"""
+_REMEMBERED: Final = 256
+"""answers that a script remembers"""
+_REMEMBERED_LENGTH: Final = 4 * 1024
+"""bytes of such an answer"""
+_ANY_LENGTH: Final = 128 * 1024
+"""bytes of our PDUs to a peer that sets no bound"""
+
+_RETRIEVES: Final = (Field.C_GET, Field.C_MOVE)
+_ABORT: Final = write_pdu(Abort(AbortSource.USER, AbortReason.NOT_SPECIFIED))
+_RELEASE: Final = write_pdu(ReleaseRequest())
+_RELEASED: Final = write_pdu(ReleaseReply())
+
+
+class End(Enum):
+    """How an association ended."""
+
+    RELEASED = "released"
+    REJECTED = "rejected"
+    ABORTED = "aborted"
+    """by the peer, in form: a refusal"""
+    LEFT = "left"
+    """the peer releases or hangs up of its own accord"""
+    BROKEN = "broken"
+    """the peer breaks the protocol"""
+    LATE = "late"
+    """a deadline ran out"""
+    RECORD = "record"
+    """the peer answered a canary with somebody's record or image, which is not looked at"""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request of DIMSE for a thing that does not exist."""
+
+    check: str
+    sop_class: str
+    field: Field
+    make: Callable[[int], Command]
+    """the command, by message id"""
+    key: Callable[[], bytes] | None = None
+    """the identifier, anew for each host, implicit little endian"""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a question came to; without a status, the association ended over it."""
+
+    question: Question
+    status: int | None = None
+    sub_operations: int | None = None
+    record: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What an A-ASSOCIATE-AC says."""
+
+    contexts: dict[str, int]
+    """the number of each abstract syntax that was accepted"""
+    pdu_length: int
+    uid: str | None
+    version: str | None
+
+
+class Script:
+    """What is proposed and what is asked, encoded once for all hosts that are asked the same."""
+
+    __slots__ = ("_raw", "_remembered", "_request", "commands", "message_ids")
+
+    def __init__(self, calling: str, proposals: Sequence[Proposal], questions: Sequence[Question]) -> None:
+        self._request = AssociateRequest(
+            called="X" * _TITLE_LENGTH,
+            calling=calling,
+            contexts=tuple(
+                ProposedContext(2 * at + 1, one.abstract_syntax, one.transfer_syntaxes)
+                for at, one in enumerate(proposals)
+            ),
+            user=UserInformation(
+                max_length=BOUNDS.announced_pdu_length,
+                roles=tuple(RoleSelection(one.abstract_syntax, True, True) for one in proposals if one.scp),
+            ),
+        )
+        self._raw = write_pdu(self._request)
+        self._remembered: dict[bytes, tuple[Accepted, dict[int, AcceptedContext]]] = {}
+        self.message_ids = {one.check: at for at, one in enumerate(questions, 1)}
+        """by check"""
+        self.commands = {one.check: write_command(one.make(at)) for at, one in enumerate(questions, 1)}
+        """by check, encoded"""
+
+    def opening(self, called: str) -> bytes:
+        """A-ASSOCIATE-RQ to `called`. Raises `BadIdentifier`."""
+        return self._raw[:_TITLE_AT] + write_ae_title(called) + self._raw[_TITLE_AT + _TITLE_LENGTH :]
+
+    def read(self, body: bytes) -> tuple[Accepted, dict[int, AcceptedContext]]:
+        """What an A-ASSOCIATE-AC says, and its contexts by number. Raises `BadPDU`.
+
+        Servers of one make answer alike but for the titles, which only repeat ours: what was read once is
+        remembered.
+        """
+        items = body[_ITEMS_AT:]
+        if (known := self._remembered.get(items)) is not None:
+            return known
+        found = _read_accept(body, self._request)
+        if len(items) <= _REMEMBERED_LENGTH and len(self._remembered) < _REMEMBERED:
+            self._remembered[items] = found
+        return found
+
+
+class Dialogue:
+    """One association, from its request to its end; `waiting` is emptied as questions are answered."""
+
+    __slots__ = (
+        "_asked", "_assembler", "_reader", "_releasing", "_script",
+        "accepted", "answers", "end", "opening", "reject", "waiting",
+    )  # fmt: skip
+
+    def __init__(self, script: Script, called: str, waiting: list[Question]) -> None:
+        self.opening = script.opening(called)
+        self.waiting = waiting
+        self.accepted: Accepted | None = None
+        self.reject: AssociateReject | None = None
+        self.answers: list[Answer] = []
+        self.end: End | None = None
+        """None while it goes on; then nothing more is read, and the transport is to be closed"""
+        self._script = script
+        self._reader = Reader(BOUNDS)
+        self._assembler = Assembler(BOUNDS)
+        self._asked: Question | None = None
+        self._releasing = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what the peer sends; what is to be sent."""
+        if self.end is not None:
+            return b""
+        out = b""
+        try:
+            self._reader.feed(memoryview(data))
+            while (read := self._reader.read()) is not None:
+                out += self._fragment(read) if isinstance(read, Fragment) else self._control(read)
+                if self.end is not None:
+                    break
+        except BadPDU as bad:
+            self._over(End.BROKEN)
+            out += write_pdu(Abort(AbortSource.PROVIDER, bad.reason))
+        return out
+
+    def late(self) -> bytes:
+        """A deadline ran out; what is to be sent before the transport is closed."""
+        if self._releasing:
+            self._over(End.RELEASED)
+        else:
+            self._over(End.LATE)
+        return _ABORT
+
+    def lost(self) -> None:
+        """The transport is gone."""
+        self._over(End.RELEASED if self._releasing else End.LEFT)
+
+    def _over(self, end: End) -> None:
+        if self.end is None:
+            self.end = end
+
+    def _control(self, read: Control) -> bytes:
+        kind = read.kind
+        if kind == Kind.ASSOCIATE_AC and self.accepted is None:
+            self.accepted, self._assembler.contexts = self._script.read(read.body)
+            return self._next()
+        if kind == Kind.RELEASE_RP and self._releasing:
+            self._over(End.RELEASED)
+            return b""
+        if kind == Kind.ABORT:
+            self._over(End.RELEASED if self._releasing else End.ABORTED)
+            return b""
+        if kind == Kind.ASSOCIATE_RJ and self.accepted is None:
+            reject = read_pdu(kind, read.body, BOUNDS)
+            assert isinstance(reject, AssociateReject)  # noqa: S101 - by its kind
+            self.reject = reject
+            self._over(End.REJECTED)
+            return b""
+        if kind == Kind.RELEASE_RQ and self.accepted is not None:
+            if not self._releasing:  # both at once: its answer to ours is still to come
+                self._over(End.LEFT)
+            return _RELEASED
+        raise BadPDU("a PDU out of turn", reason=AbortReason.UNEXPECTED_PDU)
+
+    def _fragment(self, read: Fragment) -> bytes:
+        if self.accepted is None:
+            raise BadPDU("data out of turn", reason=AbortReason.UNEXPECTED_PDU)
+        if self._releasing:
+            return b""
+        event = self._assembler.take(read)
+        if isinstance(event, CommandReceived):
+            return self._command(event)
+        if isinstance(event, DataReceived) and event.last and self._asked is None:
+            return self._next()
+        return b""
+
+    def _command(self, event: CommandReceived) -> bytes:
+        asked, command = self._asked, event.command
+        if asked is None:
+            raise BadPDU("an answer to nothing")
+        number = self._script.message_ids[asked.check]
+        if command.field == Field.C_STORE and asked.field is Field.C_GET:
+            return self._record(asked) + _ABORT
+        if command.field != asked.field | RESPONSE or command.message_id != number:
+            raise BadPDU("an answer to something that was not asked")
+        status = command.status or 0
+        if category(status) is Category.PENDING:
+            if asked.field is not Field.C_FIND:
+                return b""
+            cancel = write_command(cancel_request(number))
+            return self._record(asked) + self._message(event.context.id, cancel) + _ABORT
+        moved = None
+        if asked.field in _RETRIEVES and category(status) is not Category.FAILURE:
+            moved = sum(command.number(tag) or 0 for tag in (Tag.COMPLETED, Tag.FAILED, Tag.WARNINGS))
+        self.answers.append(Answer(asked, status, moved))
+        self._asked = None
+        return b"" if command.has_data_set else self._next()
+
+    def _record(self, asked: Question) -> bytes:
+        """Somebody's record comes: not another byte of it is read."""
+        self.answers.append(Answer(asked, record=True))
+        self._asked = None
+        self._over(End.RECORD)
+        return b""
+
+    def _next(self) -> bytes:
+        """The next question that can be put, or the release."""
+        accepted = self.accepted
+        assert accepted is not None  # noqa: S101 - called from an association that stands
+        while self.waiting:
+            question = self.waiting.pop(0)
+            context = accepted.contexts.get(question.sop_class)
+            if context is None:
+                self.answers.append(Answer(question, Status.SOP_CLASS_NOT_SUPPORTED))
+                continue
+            self._asked = question
+            return self._message(
+                context, self._script.commands[question.check], question.key() if question.key else None
+            )
+        self._releasing = True
+        return _RELEASE
+
+    def _message(self, context: int, command: bytes, data: bytes | None = None) -> bytes:
+        assert self.accepted is not None  # noqa: S101 - called from an association that stands
+        most = self.accepted.pdu_length
+        parts = [*fragments(context, memoryview(command), command=True, last=True, pdu_length=most)]
+        if data is not None:
+            parts += fragments(context, memoryview(data), command=False, last=True, pdu_length=most)
+        return b"".join(parts)
+
+    @property
+    def unanswered(self) -> Question | None:
+        """The question over which the association ended."""
+        return self._asked
+
+
+def _read_accept(body: bytes, request: AssociateRequest) -> tuple[Accepted, dict[int, AcceptedContext]]:
+    accept = read_pdu(Kind.ASSOCIATE_AC, body, BOUNDS)
+    assert isinstance(accept, AssociateAccept)  # noqa: S101 - by its kind
+    contexts = agreed(request, accept)
+    numbers: dict[str, int] = {}
+    for one in contexts.values():
+        numbers.setdefault(one.abstract_syntax, one.id)
+    user = accept.user
+    length = min(user.max_length or _ANY_LENGTH, _ANY_LENGTH)
+    return Accepted(numbers, length, user.implementation_uid, user.implementation_version), contexts
