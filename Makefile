@@ -8,6 +8,8 @@ STAMP := $(VENV)/.set-up
 LOCALE := src/huisclos/web/locale
 FUZZ_SECONDS ?= 60
 FUZZ_INPUTS ?= 1000000
+KILLS ?= 1000
+SOAK_MINUTES ?= 60
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
@@ -15,7 +17,7 @@ export PIP_ROOT_USER_ACTION := ignore
 export PYTHONNOUSERSITE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help set-up run demo test lint format bench fuzz fuzz-long docs i18n pin clean
+.PHONY: help set-up run demo test lint format bench fuzz fuzz-long kills soak docs i18n pin clean
 
 help:
 	@echo "make run     an archive of your own on this machine, and how to log in"
@@ -26,6 +28,8 @@ help:
 	@echo "make bench   speed, beside Debian's Orthanc in the same run"
 	@echo "make fuzz    hostile bytes at every parser; FUZZ_SECONDS=60"
 	@echo "make fuzz-long  a million inputs for each parser; FUZZ_INPUTS=1000000"
+	@echo "make kills   kill -9 each process, over and over, under load; KILLS=1000"
+	@echo "make soak    an hour of mixed work: memory, descriptors, latency; SOAK_MINUTES=60"
 	@echo "make docs    the command-line reference, from the program itself"
 	@echo "make i18n    gather the sentences to translate and compile the translations"
 	@echo "make pin     new versions and hashes in constraints.txt"
@@ -67,6 +71,12 @@ fuzz: set-up
 
 fuzz-long: set-up
 	$(BIN)/python -m tests.fuzz.run --inputs $(FUZZ_INPUTS) --findings .run/fuzz
+
+kills: set-up
+	$(BIN)/python -m tests.soak.kills --kills $(KILLS) --json .run/kills.json
+
+soak: set-up
+	$(BIN)/python -m tests.soak.hour --minutes $(SOAK_MINUTES) --json .run/soak.json
 
 docs: set-up
 	$(BIN)/python docs/generate.py
