@@ -34,7 +34,6 @@ class What(StrEnum):
     REST = "rest"
     STATISTICS = "statistics"
     EXPLORER = "explorer"
-    SCRIPTING = "scripting"
     PLUGINS = "plugins"
     WEBDAV = "webdav"
     ARC_UI = "arc-ui"
@@ -59,8 +58,14 @@ class What(StrEnum):
     SETTING = "setting"
     FILES = "files"
     DISK = "disk"
+    FIREWALL = "firewall"
+    INSTALLED = "installed"
+    DEFAULT_LOGIN = "default-login"
     LOG = "log"
     BOX = "box"
+    ANNOUNCED = "announced"
+    OUTSIDE = "outside"
+    HOUSE = "house"
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,13 +50,18 @@ class Judgement:
 
 def judge(observations: Iterable[Observation], table: Iterable[Rule] | None = None) -> list[Judgement]:
     """Each rule's word on each observation it reads."""
-    rows = list(ALL if table is None else table)
+    rows = _ROWS if table is None else _by_what(tuple(table))
     return [
         Judgement(rule.check, rule.verdict, rule.is_open(seen), seen)
         for seen in observations
-        for rule in rows
-        if rule.what is seen.what and rule.reads(seen)
+        for rule in rows.get(seen.what, ())
+        if rule.reads(seen)
     ]
+
+
+def _by_what(table: tuple[Rule, ...]) -> dict[What, tuple[Rule, ...]]:
+    """The rows that read each kind of observation: most of a table never reads a given one."""
+    return {what: tuple(rule for rule in table if rule.what is what) for what in What}
 
 
 def _status(seen: Observation) -> bool:
@@ -114,6 +119,10 @@ def _weak_certificate(seen: Observation) -> bool:
     )
 
 
+def _known_fault(seen: Observation) -> bool:
+    return seen.get(Key.CVE) is not None
+
+
 _P, _O, _I = Verdict.PROVED, Verdict.OFFERED, Verdict.INFERRED
 
 DICOM: Final = (
@@ -139,13 +148,15 @@ DICOM: Final = (
     Rule(What.DICOM_TLS_VERSION, "DCM-018", _P, _old_tls),
     Rule(What.DICOM_CERTIFICATE, "DCM-020", _P, _weak_certificate),
     Rule(What.IMPLEMENTATION, "DCM-022", _P, lambda seen: seen.get(Key.VERSION) is not None),
-    Rule(What.IMPLEMENTATION, "DCM-023", _I, lambda seen: seen.get(Key.CVE) is not None),
+    Rule(What.IMPLEMENTATION, "DCM-023", _I, _known_fault),
     Rule(What.IMPLEMENTATION, "DCM-024", _I, lambda seen: seen.get(Key.CLASS) == "end-of-life"),
     Rule(What.DECOY, "DCM-030", _I, lambda seen: seen.get(Key.RULE) is not None),
 )
 
 WEB: Final = (
     Rule(What.REST, "WEB-001", _P, _served),
+    Rule(What.REST, "DCM-023", _I, _known_fault, lambda seen: seen.get(Key.VERSION) is not None),
+    Rule(What.DEFAULT_LOGIN, "WEB-002", _P, _served),
     Rule(What.STATISTICS, "WEB-003", _P, lambda seen: seen.number(Key.IMAGES) >= 0),
     Rule(What.EXPLORER, "WEB-004", _P, _served),
     Rule(What.WEBDAV, "WEB-006", _P, _served),
@@ -184,6 +195,12 @@ _SETTINGS: Final = {
     "proxy": "CFG-014",
     "published": "CFG-015",
     "public-peer": "CFG-018",
+    "lua": "WEB-005",
+    "no-limit": "WEB-026",
+    "guest-share": "WEB-028",
+    "guest-export": "WEB-029",
+    "access-log": "LOG-003",
+    "packed": "RST-024",
 }
 """Settings that stand open or closed, and their checks."""
 
@@ -211,15 +228,25 @@ _FILES: Final = {
     "xz": "RST-004",
     "bz2": "RST-004",
     "iso": "RST-004",
+    "7z": "RST-004",
+    "sqlite": "RST-004",
     "zip-cipher": "RST-005",
     "clear-names": "RST-005",
     "rows": "RST-006",
+    "packed-index": "RST-006",
     "dump": "RST-007",
+    "cache": "RST-008",
+    "thumbnail": "RST-008",
+    "exports": "RST-009",
     "named": "RST-010",
     "backup": "RST-011",
     "cloud": "RST-013",
     "readable": "RST-014",
+    "bin": "RST-018",
     "hl7": "RST-021",
+    "volume": "RST-022",
+    "residue": "RST-023",
+    "packed": "RST-024",
 }
 """Kinds of things at rest, and their checks."""
 
@@ -230,39 +257,93 @@ def _lies(seen: Observation) -> bool:
 
 REST: Final = (
     *(Rule(What.FILES, check, _P, _lies, _says(Key.CLASS, kind)) for kind, check in _FILES.items()),
-    Rule(What.DISK, "RST-015", _P, _says(Key.VALUE, "plain")),
+    Rule(What.DISK, "RST-015", _P, _says(Key.VALUE, "plain"), _says(Key.CLASS, "disk")),
+    Rule(What.DISK, "RST-016", _P, _says(Key.VALUE, "plain"), _says(Key.CLASS, "removable")),
+    Rule(What.DISK, "RST-017", _P, _says(Key.VALUE, "plain"), _says(Key.CLASS, "swap")),
 )
 
 _BOX: Final = {
     "igd": "BOX-001",
-    "imaging": "BOX-002",
     "endless": "BOX-003",
     "nat-pmp": "BOX-004",
     "nat-pmp-silent": "BOX-004",
-    "ipv6-off": "BOX-009",
-    "ipv6-on": "BOX-009",
-    "outside-shared": "BOX-018",
-    "outside-public": "BOX-018",
+    "ssdp": "BOX-015",
+    "ssdp-silent": "BOX-015",
 }
-"""What a box says, and the checks it answers."""
-_FINE: Final = frozenset({"nat-pmp-silent", "ipv6-on", "outside-public"})
+"""What a box says by answering at all, and the checks it answers."""
+_FINE: Final = frozenset({"nat-pmp-silent", "ssdp-silent"})
+
+_BOX_SETTINGS: Final = {
+    "upnp": "BOX-001",
+    "mapping": "BOX-002",
+    "forward": "BOX-005",
+    "dmz": "BOX-006",
+    "any-source": "BOX-007",
+    "wide": "BOX-008",
+    "ipv6": "BOX-009",
+    "pinhole": "BOX-011",
+    "remote-admin": "BOX-012",
+    "admin-page": "BOX-013",
+    "firewall": "BOX-014",
+    "dyndns": "BOX-017",
+    "outside-public": "BOX-018",
+    "outside-shared": "BOX-018",
+    "outside-private": "BOX-018",
+    "outside-ports": "BOX-018",
+    "shared-lan": "BOX-019",
+    "drift": "BOX-021",
+    "remote-without-vpn": "CFG-019",
+}
+"""Settings of a box that stand open or closed, as it told them or as its owner declares them."""
+_IDLE: Final = {"mapping-idle": "BOX-002", "forward-idle": "BOX-005", "dmz-idle": "BOX-006"}
+"""Configured, and without effect while the outside address is shared."""
 
 
 def _lets_in(seen: Observation) -> bool:
-    word = seen.get(Key.CLASS)
-    if word == "imaging":
-        return seen.number(Key.PORT) >= 0
-    return word not in _FINE and seen.number(Key.COUNT) != 0
+    return seen.get(Key.CLASS) not in _FINE and seen.number(Key.COUNT) != 0
 
 
-BOX: Final = tuple(
-    Rule(What.BOX, check, _P, _lets_in, _says(Key.CLASS, word)) for word, check in _BOX.items()
+def _told(name: str) -> Callable[[Observation], bool]:
+    return lambda seen: seen.get(Key.CLASS) == name and seen.get(Key.DECLARED) is not True
+
+
+def _declared(name: str) -> Callable[[Observation], bool]:
+    return lambda seen: seen.get(Key.CLASS) == name and seen.get(Key.DECLARED) is True
+
+
+BOX: Final = (
+    *(Rule(What.BOX, check, _P, _lets_in, _says(Key.CLASS, word)) for word, check in _BOX.items()),
+    *(Rule(What.BOX, check, _P, _stands_open, _told(word)) for word, check in _BOX_SETTINGS.items()),
+    *(Rule(What.BOX, check, _I, _stands_open, _declared(word)) for word, check in _BOX_SETTINGS.items()),
+    *(Rule(What.BOX, check, Verdict.CONFIG, _stands_open, _told(word)) for word, check in _IDLE.items()),
+    Rule(What.BOX, "BOX-020", _I, _stands_open, _says(Key.CLASS, "firmware")),
+    Rule(What.ANNOUNCED, "DCM-001", _O, lambda seen: seen.reach.value != "loopback"),
+    Rule(What.ANNOUNCED, "DCM-015", _O, _plain),
 )
+
+
+def _imaging_spoken(seen: Observation) -> bool:
+    return seen.get(Key.PROTOCOL) in ("dicom", "dicom-tls")
+
+
+def _maybe_imaging(seen: Observation) -> bool:
+    return not _imaging_spoken(seen)
+
+
+OUTSIDE: Final = (
+    Rule(What.OUTSIDE, "BOX-016", _P, lambda _: True, _imaging_spoken),
+    Rule(What.OUTSIDE, "BOX-016", _O, lambda seen: seen.get(Key.PROTOCOL) != "closed", _maybe_imaging),
+    Rule(What.HOUSE, "BOX-016", _P, _counted, _says(Key.CLASS, "public-knock")),
+    Rule(What.HOUSE, "BOX-016", _O, _counted, _says(Key.CLASS, "public-knock-maybe")),
+)
+"""What is seen from the Internet, and who came from it to this house's own listeners (P11)."""
 
 _LOGS: Final = {
     "values": "LOG-001",
     "parameters": "LOG-002",
+    "unlogged": "LOG-003",
     "loose": "LOG-004",
+    "kept": "LOG-004",
     "strangers": "LOG-005",
 }
 """What logs show, and the checks it answers."""
@@ -272,11 +353,26 @@ LOGS: Final = tuple(
     for word, check in _LOGS.items()
 )
 
-_PORTS: Final = {"database": "WEB-027", "odd-port": "DCM-028", "administrator": "CFG-017"}
-"""What this machine's listeners show, and the checks it answers."""
+_PORTS: Final = {
+    "database": "WEB-027",
+    "odd-port": "DCM-028",
+    "administrator": "CFG-017",
+    "viewer": "CFG-013",
+    "guest-share": "WEB-028",
+    "remote-help": "WEB-030",
+}
+"""What listeners show, and the checks it answers."""
 
 PORTS: Final = tuple(
     Rule(What.OPEN_PORT, check, _P, _stands_open, _says(Key.CLASS, word)) for word, check in _PORTS.items()
 )
 
-ALL: Final = BOX + PORTS + LOGS + CONFIG + DICOM + REST + WEB
+MACHINE: Final = (
+    Rule(What.FIREWALL, "CFG-016", Verdict.CONFIG, _stands_open),
+    Rule(What.INSTALLED, "DCM-023", _I, _known_fault, _says(Key.CLASS, "program")),
+    Rule(What.INSTALLED, "CFG-020", _I, _stands_open, _says(Key.CLASS, "support")),
+)
+"""What this machine's own system says."""
+
+ALL: Final = MACHINE + BOX + OUTSIDE + PORTS + LOGS + CONFIG + DICOM + REST + WEB
+_ROWS: Final = _by_what(ALL)

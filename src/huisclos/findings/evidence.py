@@ -20,6 +20,7 @@ VERSIONS: Final = re.compile(
 )
 TOKEN: Final = re.compile(r"p-[0-9a-f]{16}")
 TIME: Final = re.compile(r"20[2-9]\d-\d\d-\d\d")
+CVE: Final = re.compile(r"CVE-20[0-4]\d-\d{4,7}")
 
 
 class Kind(StrEnum):
@@ -32,6 +33,8 @@ class Kind(StrEnum):
     VERSION = "version"
     TOKEN = "token"  # noqa: S105 - a keyed digest
     TIME = "time"
+    CVE = "cve"
+    """a number of a public list of faults"""
 
 
 class Key(StrEnum):
@@ -100,6 +103,7 @@ _OTHERS: Final = {
     Key.TLS_VERSION: Kind.VERSION,
     Key.PLACE: Kind.TOKEN,
     Key.DAY: Kind.TIME,
+    Key.CVE: Kind.CVE,
 }
 
 
@@ -150,4 +154,6 @@ def _fits(kind: Kind, value: int | bool | str) -> bool:  # noqa: FBT001 - a valu
         return False
     if kind is Kind.WORD:
         return value in words()
-    return {Kind.VERSION: VERSIONS, Kind.TOKEN: TOKEN, Kind.TIME: TIME}[kind].fullmatch(value) is not None
+    return {Kind.VERSION: VERSIONS, Kind.TOKEN: TOKEN, Kind.TIME: TIME, Kind.CVE: CVE}[kind].fullmatch(
+        value
+    ) is not None

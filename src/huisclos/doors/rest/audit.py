@@ -19,7 +19,8 @@ import msgspec
 
 from huisclos.clock import steady
 from huisclos.doors.observation import Miss, Observation, Seen, What
-from huisclos.doors.rest.examine import BACKUP, CLOUDS, Entry, Examiner
+from huisclos.doors.rest.examine import Entry, Examiner
+from huisclos.doors.rest.places import BACKUP, is_archive, is_sealed_backup, marks_of
 from huisclos.doors.rest.tally import Heap, Tally
 from huisclos.errors import Unreadable
 from huisclos.findings.evidence import Fact, facts
@@ -45,6 +46,12 @@ class Walk:
     resume: Path | None = None
     shown: dict[str, str] = field(default_factory=dict)
     """token to sub-tree, for the terminal alone"""
+    unread: int = 0
+    """folders that could not be listed"""
+    sealed: int = 0
+    """backups whose layout is that of a program that encrypts"""
+    until: float | None = None
+    """on the steady clock; what is not looked at by then is said to be so"""
 
     def token(self, path: str) -> str:
         """The token of a place."""
@@ -61,6 +68,9 @@ def audit(root: Path, walk: Walk, pool: Executor | None = None, progress: Progre
     for name, share in _shares(root, walk):
         if name in state.done:
             continue
+        if walk.until is not None and steady() > walk.until:
+            state.tally.misses["budget", "file"] = 1
+            break
         if pool is None:
             state.join(name, examine(share, walk.key, str(root), keep=walk.keep_paths))
         else:
@@ -75,6 +85,10 @@ def audit(root: Path, walk: Walk, pool: Executor | None = None, progress: Progre
         _collect(running, names, state)
         if progress is not None:
             progress(state.tally.files)
+    if walk.unread:
+        state.tally.misses["unreadable", "folder"] = walk.unread
+    if walk.sealed:
+        state.tally.counts["sealed-backup"] = walk.sealed
     state.finish()
     return state.tally
 
@@ -88,7 +102,7 @@ def examine(share: list[Entry], key: bytes, root: str, *, keep: bool) -> Tally:
     examiner = Examiner(key, root, keep_paths=keep)
     for entry in share:
         examiner.look(entry)
-    return examiner.tally
+    return examiner.close()
 
 
 def _collect(running: set[Future[Tally]], names: dict[Future[Tally], str], state: _State) -> None:
@@ -119,42 +133,36 @@ def _entries(root: str, walk: Walk) -> Iterator[Entry]:
     if os.path.isfile(root):  # noqa: PTH113 - a walk on strings: a Path for each of a million files is too slow
         yield _entry(root, walk.token(root), reachable=_is_open_above(root))
         return
-    stack = [(root, "", _is_open_above(os.path.join(root, "x")))]  # noqa: PTH118 - as above
+    stack = [(root, "", _is_open_above(os.path.join(root, "x")), is_archive(root))]  # noqa: PTH118 - as above
     while stack:
-        folder, branch, reachable = stack.pop()
-        backup, cloud = _named(folder)
-        folders = []
+        folder, branch, reachable, beside = stack.pop()
         try:
             with os.scandir(folder) as listing:
                 found = sorted(listing, key=lambda one: one.name)
         except OSError:
+            walk.unread += 1
             continue
+        folders = []
         for one in found:
-            if one.is_symlink():
-                continue
-            if one.is_dir():
+            if one.is_dir(follow_symlinks=False):
                 mode = one.stat(follow_symlinks=False).st_mode
-                folders.append((one.path, branch or walk.token(one.path), reachable and bool(mode & _MODES)))
-            elif one.is_file():
-                yield Entry(
-                    one.path,
-                    branch or walk.token(folder),
-                    reachable,
-                    backup or bool(BACKUP.search(one.name)),
-                    cloud,
+                folders.append(
+                    (one.path, branch or walk.token(one.path), reachable and bool(mode & _MODES), beside)
                 )
-        stack += reversed(folders)
+        if folders:
+            walk.sealed += is_sealed_backup(frozenset(one.name for one in found))
+            beside = beside or any(is_archive(one[0]) for one in folders)
+        marks = marks_of(folder) + (("residue",) if beside else ())
+        named, here = "backup" not in marks, branch or walk.token(folder)
+        for one in found:
+            if one.is_file(follow_symlinks=False):
+                also = ("backup",) if named and BACKUP.search(one.name) else ()
+                yield Entry(one.path, here, reachable, marks + also)
+        stack += [(*one[:3], one[3] or beside) for one in reversed(folders)]
 
 
 def _entry(path: str, branch: str, *, reachable: bool) -> Entry:
-    backup, cloud = _named(path)
-    return Entry(path, branch, reachable, backup, cloud)
-
-
-def _named(path: str) -> tuple[bool, bool]:
-    parts = path.lower().split("/")
-    cloud = any(part in CLOUDS or part.startswith("onedrive -") for part in parts)
-    return any(BACKUP.search(part) for part in parts), cloud
+    return Entry(path, branch, reachable, marks_of(path))
 
 
 def _is_open_above(path: str) -> bool:
@@ -174,12 +182,22 @@ def observe(root: Path, tally: Tally) -> list[Seen]:
         seen.append(_seen(root, word, facts(count=count)))
     for product, rows in sorted(tally.rows.items()):
         seen.append(_seen(root, "rows", facts(product=product, rows=rows)))
-    if "clear" not in tally.heaps:
+    if tally.files and ("budget", "file") not in tally.misses:
+        met = {*tally.heaps, *tally.counts, *(("rows",) if tally.rows else ())}
+        seen += [_seen(root, kind, facts(count=0)) for kind in _LOOKED_FOR if kind not in met]
+    elif not tally.files:
         seen.append(_seen(root, "clear", facts(images=0)))
     for (reason, container), count in sorted(tally.misses.items()):
-        check = "RST-004" if container != "file" else "RST-001"
+        check = "RST-001" if container in ("file", "folder") else "RST-004"
         seen.append(Miss((check,), str(root), Reason(reason), facts(container=container, count=count)))
     return seen
+
+
+_LOOKED_FOR: Final = (
+    "clear", "headerless", "media", "zip", "zip-cipher", "rows", "dump", "cache", "exports", "named",
+    "backup",    "cloud", "readable", "bin", "hl7", "volume", "residue", "packed",
+)  # fmt: skip
+"""What a walk to the end has looked for: one kind for each check."""
 
 
 def _seen(root: Path, kind: str, found: tuple[Fact, ...]) -> Observation:

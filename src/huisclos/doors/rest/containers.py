@@ -10,19 +10,18 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import IO, Final
 
+from huisclos.doors.rest import seven
+from huisclos.doors.rest.budget import MEMORY, Budget, TooMuch
 from huisclos.doors.rest.heads import HEAD, MORE, is_headerless, is_part10
+from huisclos.doors.rest.others import word_of
+
+__all__ = ["Budget", "Found", "Notes", "TooMuch", "kind_of", "look_into", "scan_image"]
 
 MAX_DEPTH: Final = 4
-MAX_MEMBERS: Final = 200_000
-MAX_OCTETS: Final = 8 * 1024**3
-"""bytes unpacked from one outermost file"""
 MAX_NESTED: Final = 64 * 1024 * 1024
-"""bytes of a zip inside something, which has to be held to be read"""
-_MEMORY: Final = 128 * 1024 * 1024
-"""bytes an xz stream may ask for"""
+"""bytes of a zip or 7z inside something, which has to be held to be read"""
 _BLOCK: Final = 1024 * 1024
 _SECTOR: Final = 512
 _PREAMBLE: Final = 128
@@ -30,27 +29,10 @@ _ENCRYPTED: Final = 0x1
 _AES: Final = 99
 """compression method that stands for WinZip's AES"""
 
-Found = Callable[[bytes, int, bool, str], None]
-"""Told of each image inside: its head, its size, whether it has the usual mark, and its name inside."""
-
-
-class TooMuch(Exception):
-    """The budget is spent: what is left was not looked at."""
-
-
-@dataclass(slots=True)
-class Budget:
-    """What one outermost file may cost."""
-
-    octets: int = MAX_OCTETS
-    members: int = MAX_MEMBERS
-
-    def spend(self, octets: int, members: int = 0) -> None:
-        """Raises `TooMuch`."""
-        self.octets -= octets
-        self.members -= members
-        if self.octets < 0 or self.members < 0:
-            raise TooMuch
+Found = Callable[[bytes, int, bool], None]
+"""Told of each image inside: its head, its size, and whether it has the usual mark."""
+Notes = Callable[[str], None]
+"""Told what else is inside: `zip-cipher`, `clear-names`, `sealed`, `unread`, or a word of `word_of`'s."""
 
 
 def kind_of(head: bytes) -> str | None:
@@ -62,16 +44,16 @@ def kind_of(head: bytes) -> str | None:
         (b"\xfd7zXZ\0", "xz"),
         (b"BZh", "bz2"),
         (b"7z\xbc\xaf\x27\x1c", "7z"),
+        (b"\x28\xb5\x2f\xfd", "zst"),
+        (b"Rar!\x1a\x07", "rar"),
     ):
         if head.startswith(magic):
             return kind
     return "tar" if head[257:262] == b"ustar" else None
 
 
-def look_into(
-    file: IO[bytes], kind: str, found: Found, notes: Callable[[str], None], budget: Budget, depth: int = 0
-) -> None:
-    """Tell of every image in a container. `notes` hears `encrypted`, `zip-cipher`, `clear-names`.
+def look_into(file: IO[bytes], kind: str, found: Found, notes: Notes, budget: Budget, depth: int = 0) -> None:
+    """Tell of every image in a container, and of what else there is to note.
 
     Raises `TooMuch` when the budget is spent, `OSError` or `EOFError` when the container is broken.
     """
@@ -82,9 +64,11 @@ def look_into(
             _zip(file, found, notes, budget, depth)
         elif kind == "tar":
             _tar(file, found, notes, budget, depth)
+        elif kind == "7z":
+            _seven(file, found, notes, budget, depth)
         elif kind in ("gz", "bz2", "xz"):
             stream = _Metered(_open(file, kind), budget)
-            _member(stream, "", None, found, notes, budget, depth)
+            _member(stream, None, found, notes, budget, depth)
         else:
             notes("unread")
     except (
@@ -110,7 +94,7 @@ class _Xz(io.RawIOBase):
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self._state = lzma.LZMADecompressor(memlimit=_MEMORY)
+        self._state = lzma.LZMADecompressor(memlimit=MEMORY)
 
     def readable(self) -> bool:
         return True
@@ -144,13 +128,20 @@ class _Metered(io.RawIOBase):
         return raw
 
 
-def _zip(file: IO[bytes], found: Found, notes: Callable[[str], None], budget: Budget, depth: int) -> None:
-    if not file.seekable():
-        raw = file.read(MAX_NESTED + 1)
-        if len(raw) > MAX_NESTED:
-            raise TooMuch
-        file = io.BytesIO(raw)
-    with zipfile.ZipFile(file) as archive:
+def _seekable(file: IO[bytes]) -> IO[bytes]:
+    """`file`, held in memory when it cannot be read in any order. Raises `TooMuch`."""
+    if file.seekable():
+        return file
+    raw = b""
+    while len(raw) <= MAX_NESTED and (more := file.read(_BLOCK)):
+        raw += more
+    if len(raw) > MAX_NESTED:
+        raise TooMuch
+    return io.BytesIO(raw)
+
+
+def _zip(file: IO[bytes], found: Found, notes: Notes, budget: Budget, depth: int) -> None:
+    with zipfile.ZipFile(_seekable(file)) as archive:
         for member in archive.infolist():
             budget.spend(0, 1)
             if member.is_dir():
@@ -159,26 +150,34 @@ def _zip(file: IO[bytes], found: Found, notes: Callable[[str], None], budget: Bu
                 notes("clear-names" if member.compress_type == _AES else "zip-cipher")
                 continue
             with archive.open(member) as stream:
-                _member(
-                    _Metered(stream, budget), member.filename, member.file_size, found, notes, budget, depth
-                )
+                _member(_Metered(stream, budget), member.file_size, found, notes, budget, depth)
 
 
-def _tar(file: IO[bytes], found: Found, notes: Callable[[str], None], budget: Budget, depth: int) -> None:
+def _seven(file: IO[bytes], found: Found, notes: Notes, budget: Budget, depth: int) -> None:
+    try:
+        for stream, size in seven.members(_seekable(file), budget.spend):
+            budget.spend(0, 1)
+            _member(stream, size, found, notes, budget, depth)
+    except seven.Sealed as sealed:
+        notes("clear-names" if sealed.args[0] else "sealed")
+    except seven.NotUnpacked:
+        notes("unread")
+
+
+def _tar(file: IO[bytes], found: Found, notes: Notes, budget: Budget, depth: int) -> None:
     with tarfile.open(fileobj=file, mode="r|") as archive:
         for member in archive:
             budget.spend(0, 1)
             stream = archive.extractfile(member) if member.isreg() else None
             if stream is not None:
-                _member(stream, member.name, member.size, found, notes, budget, depth)
+                _member(stream, member.size, found, notes, budget, depth)
 
 
 def _member(
     stream: IO[bytes] | io.RawIOBase,
-    name: str,
     size: int | None,
     found: Found,
-    notes: Callable[[str], None],
+    notes: Notes,
     budget: Budget,
     depth: int,
 ) -> None:
@@ -186,11 +185,13 @@ def _member(
     part10 = is_part10(head)
     if part10 or is_headerless(head):
         head += _take(stream, MORE)
-        found(head, size if size is not None else len(head), part10, name)
+        found(head, size if size is not None else len(head), part10)
         return
     inner = kind_of(head)
     if inner is not None:
         look_into(_Rest(head, stream), inner, found, notes, budget, depth + 1)  # type: ignore[arg-type]
+    elif word := word_of(head, lambda: _take(stream, MORE)):
+        notes(word)
 
 
 def _take(stream: IO[bytes] | io.RawIOBase, size: int) -> bytes:
@@ -218,8 +219,8 @@ class _Rest(io.RawIOBase):
         return self._stream.read(size if size >= 0 else _BLOCK) or b""
 
 
-def scan_image(file: IO[bytes], budget: Budget) -> Iterator[bytes]:
-    """The head of each image that lies on a sector of a disk image, whatever its file system."""
+def scan_image(file: IO[bytes], budget: Budget, step: int = _SECTOR) -> Iterator[bytes]:
+    """The head of each image at a multiple of `step` bytes: a sector of a disk, whatever its file system."""
     held, more = b"", True
     while more:
         raw = file.read(_BLOCK)
@@ -227,11 +228,11 @@ def scan_image(file: IO[bytes], budget: Budget) -> Iterator[bytes]:
         budget.spend(len(raw))
         held += raw
         # What begins near the end is left for the next read, which has its whole head.
-        until = max((len(held) - MORE) // _SECTOR * _SECTOR, 0) if more else len(held)
+        until = max((len(held) - MORE) // step * step, 0) if more else len(held)
         at = held.find(b"DICM")
         while at >= 0:
             start = at - _PREAMBLE
-            if 0 <= start < until and start % _SECTOR == 0 and held[at + 4 : at + 6] == b"\x02\x00":
+            if 0 <= start < until and start % step == 0 and held[at + 4 : at + 6] == b"\x02\x00":
                 yield held[start : start + MORE]
             at = held.find(b"DICM", at + 4)
         held = held[until:]

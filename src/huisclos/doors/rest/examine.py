@@ -3,43 +3,26 @@
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 import stat
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from huisclos.doors.rest.containers import Budget, TooMuch, kind_of, look_into, scan_image
+from huisclos.doors.rest import others
+from huisclos.doors.rest.budget import Budget, TooMuch
+from huisclos.doors.rest.containers import kind_of, look_into, scan_image
 from huisclos.doors.rest.heads import HEAD, MORE, Known, is_headerless, is_part10, read_head
 from huisclos.doors.rest.tally import Tally
 
-CLOUDS: Final = frozenset(
-    ("dropbox", "onedrive", "google drive", "googledrive", "icloud drive", "icloud",
-     "kdrive", "nextcloud", "pcloud",
-     "mega", "com~apple~clouddocs", "my drive", "box sync")
-)  # fmt: skip
-BACKUP: Final = re.compile(r"backup|sauvegarde|\.bak\b|backupdb", re.IGNORECASE)
-_IMAGE_FILE: Final = (".iso", ".img", ".dmg", ".bin", ".vmdk", ".raw")
-_TABLES: Final = {
-    "orthanc": "MainDicomTags",
-    "horos": "ZPATIENT",
-    "osirix-horos": "ZSTUDY",
-    "conquest": "DICOMPatients",
-    "dcm4chee": "patient_id",
-}
-_DUMPS: Final = (
-    b"-- PostgreSQL database dump",
-    b"-- MySQL dump",
-    b"-- MariaDB dump",
-    b"PRAGMA foreign_keys",
-    b"CREATE TABLE",
-)
-_COLUMNS: Final = re.compile(
-    rb"patientname|patient_name|pat_name|studyinstanceuid|study_iuid|MainDicomTags|PatientNam", re.IGNORECASE
-)
-_DUMP_HEAD: Final = 64 * 1024
+_IMAGE_FILE: Final = (".iso", ".img", ".dmg", ".bin", ".vmdk", ".raw", ".vhd", ".vhdx", ".vdi", ".qcow2")
+_DUMP_HEAD: Final = 1024 * 1024
+_THUMBS: Final = 16 * 1024 * 1024
+_RELATIONS: Final = 64 * 1024 * 1024
+"""bytes of a PostgreSQL catalogue of relations that are searched"""
+_LUKS, _BITLOCKER = b"LUKS\xba\xbe", b"-FVE-FS-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +34,8 @@ class Entry:
     """token of the sub-tree of the root that it lies in"""
     reachable: bool
     """whether other accounts can get to its folder"""
-    backup: bool
-    cloud: bool
+    marks: tuple[str, ...] = ()
+    """what its folders say of it: `backup`, `cloud`, `cache`, `bin`, `volume`, `residue`"""
 
 
 class Examiner:
@@ -63,6 +46,8 @@ class Examiner:
         self._key = key
         self._root = root
         self._keep = keep_paths
+        self._folders: dict[str, list[int]] = {}
+        """images, and what programs make out of them, in each folder of the share"""
 
     def look(self, entry: Entry) -> None:
         """Count what is clear in one file; what cannot be read is counted as such."""
@@ -73,6 +58,9 @@ class Examiner:
             self.tally.misses["unreadable", "file"] += 1
             return
         try:
+            # A pipe or a device that took a file's place since the walk saw it is not read.
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                return
             head = os.read(file, HEAD)
             self._judge(entry, file, head)
         except (OSError, EOFError):
@@ -80,21 +68,56 @@ class Examiner:
         finally:
             os.close(file)
 
+    def close(self) -> Tally:
+        """What the share came to."""
+        for images, made in self._folders.values():
+            if images and made:
+                self.tally.counts["exports"] += made
+        self._folders.clear()
+        return self.tally
+
     def _judge(self, entry: Entry, file: int, head: bytes) -> None:
         part10 = is_part10(head)
         if part10 or is_headerless(head):
             self._image(entry, file, head, part10=part10)
         elif kind := kind_of(head):
             self._container(entry, file, kind)
-        elif head.startswith(b"SQLite format 3\0"):
-            self._database(entry)
+        elif head.startswith(others.SQLITE):
+            self._database(entry, file)
+        elif head.startswith(_LUKS) or head[3:11] == _BITLOCKER:
+            self.tally.counts["sealed"] += 1
         elif entry.path.lower().endswith(_IMAGE_FILE):
-            self._disk(entry, file)
-        elif head.startswith((*_DUMPS, b"PGDMP")):
-            text = head + os.read(file, _DUMP_HEAD)
-            self._note("dump", entry) if _COLUMNS.search(text) else None
-        elif head.startswith((b"MSH|^~\\&", b"\x0bMSH|")):
-            self._note("hl7", entry)
+            self._disk(entry, file, "iso")
+        elif others.is_export(head):
+            self._export(entry, head)
+        elif word := others.word_of(head, partial(os.read, file, _DUMP_HEAD)):
+            self._note(word, entry)
+        else:
+            self._rest(entry, file, head)
+
+    def _rest(self, entry: Entry, file: int, head: bytes) -> None:
+        """What few files are."""
+        rows = others.dbase_rows(head)
+        if rows is not None:
+            self.tally.rows["conquest"] += rows
+        elif (at := others.inside_response(head)) is not None:
+            body = (head + os.read(file, MORE))[at:]
+            if is_part10(body) or is_headerless(body):
+                self._count("clear", read_head(body, self._key, part10=is_part10(body)), len(body), entry)
+        elif (raw := others.unpacked(head, partial(os.read, file, MORE))) and is_part10(raw):
+            self._count("packed", read_head(raw, self._key), os.fstat(file).st_size, entry)
+        elif entry.path.lower().endswith("/thumbs.db") and others.is_thumbs_db(head, os.read(file, _THUMBS)):
+            self._note("thumbnail", entry)
+        elif entry.path.endswith("/1259") and "/base/" in entry.path:
+            product = others.relations(head + os.read(file, _RELATIONS))
+            if product is not None:
+                # How many rows there are is in the server's own counts, and this is no server.
+                self.tally.rows[product] += 1
+
+    def _export(self, entry: Entry, head: bytes) -> None:
+        if others.is_thumbnail(head):
+            self._note("thumbnail", entry)
+        self._folders.setdefault(entry.path.rpartition("/")[0], [0, 0])[1] += 1
 
     def _image(self, entry: Entry, file: int, head: bytes, *, part10: bool) -> None:
         status = os.fstat(file)
@@ -108,6 +131,9 @@ class Examiner:
             else "headerless"
         )
         self._count(kind, known, status.st_size, entry)
+        self._folders.setdefault(entry.path.rpartition("/")[0], [0, 0])[0] += 1
+        if entry.path.lower().endswith(".wl"):
+            self._note("hl7", entry)
         if entry.reachable and status.st_mode & stat.S_IROTH:
             self.tally.counts["readable"] += 1
         if known.named:
@@ -116,15 +142,13 @@ class Examiner:
     def _count(self, kind: str, known: Known | None, size: int, entry: Entry) -> None:
         self.tally.heap(kind).add(known, size)
         self.tally.places[kind, entry.branch] += 1
-        if entry.backup:
-            self.tally.counts["backup"] += 1
-        if entry.cloud:
-            self.tally.counts["cloud"] += 1
+        for mark in entry.marks:
+            self.tally.counts[mark] += 1
         if self._keep:
             self.tally.paths.append((kind, entry.path))
 
     def _container(self, entry: Entry, file: int, kind: str) -> None:
-        def found(head: bytes, size: int, part10: bool, _name: str) -> None:  # noqa: FBT001 - as the port has it
+        def found(head: bytes, size: int, part10: bool) -> None:  # noqa: FBT001 - as the port has it
             self._count(kind, read_head(head, self._key, part10=part10), size, entry)
 
         def notes(word: str) -> None:
@@ -145,16 +169,17 @@ class Examiner:
         if self.tally.heap(kind).images == before and not before:
             del self.tally.heaps[kind]
 
-    def _disk(self, entry: Entry, file: int) -> None:
+    def _disk(self, entry: Entry, file: int, kind: str) -> None:
+        """Images at the beginning of a sector, or anywhere in a database's file."""
         with os.fdopen(os.dup(file), "rb") as stream:
             stream.seek(0)
             try:
-                for head in scan_image(stream, Budget()):
-                    self._count("iso", read_head(head, self._key), 0, entry)
+                for head in scan_image(stream, Budget(), step=1 if kind == "sqlite" else 512):
+                    self._count(kind, read_head(head, self._key), 0, entry)
             except TooMuch:
-                self.tally.misses["too-large", "iso"] += 1
+                self.tally.misses["too-large", kind] += 1
 
-    def _database(self, entry: Entry) -> None:
+    def _database(self, entry: Entry, file: int) -> None:
         """Names of tables, and how many rows they have; `immutable`, so that nothing is written beside it."""
         address = Path(entry.path).absolute().as_uri() + "?mode=ro&immutable=1"
         try:
@@ -163,14 +188,15 @@ class Examiner:
                     str(row[0])
                     for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
                 }
-                for product, table in _TABLES.items():
+                for product, table in others.TABLES.items():
                     if table in names:
                         (rows,) = database.execute(f'SELECT count(*) FROM "{table}"').fetchone()  # noqa: S608 - a name of ours
                         self.tally.rows[product] += int(rows)
                         self._note("index", entry)
-                        return
+                        break
         except sqlite3.Error:
             self.tally.misses["unreadable", "sqlite"] += 1
+        self._disk(entry, file, "sqlite")
 
     def _note(self, word: str, entry: Entry) -> None:
         self.tally.counts[word] += 1
