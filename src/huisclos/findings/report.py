@@ -85,9 +85,10 @@ def digest(raw: bytes) -> str:
 
 
 def exit_code(report: Report, fail_on: Severity) -> ExitCode:
-    """The exit code of an audit; a muted finding does not count."""
+    """The exit code of an audit; a muted finding does not count, and information is no door."""
     if any(one.severity.rank <= fail_on.rank and one.muted is None for one in report.findings):
         return ExitCode.FINDINGS
-    if not any(one.muted is None for one in report.findings) and report.untested:
+    doors = any(one.muted is None and one.severity is not Severity.INFO for one in report.findings)
+    if not doors and report.untested:
         return ExitCode.UNTESTED
     return ExitCode.CLEAN

@@ -113,7 +113,7 @@ async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Ha
     session: ssl.SSLObject = writer.get_extra_info("ssl_object")
     version, shown = session.version(), session.getpeercert(binary_form=True)
     try:
-        writer.write(_question())
+        writer.write(association_request())
         await writer.drain()
         head = await reader.read(_FIRST)
     except ssl.SSLError as error:
@@ -133,7 +133,8 @@ def _why(error: ssl.SSLError) -> Spoke:
     return Spoke.CERTIFICATE if "ALERT" in reason and wanted else Spoke.NO_TLS
 
 
-def _question() -> bytes:
+def association_request() -> bytes:
+    """An A-ASSOCIATE-RQ for verification, as it goes out (PS3.8 section 9.3.2)."""
     machine = Machine(Side.REQUESTOR, Bounds())
     machine.ask(
         AssociateRequest(
@@ -171,7 +172,7 @@ def certificate_facts(der: bytes, now: datetime) -> tuple[Fact, ...]:
 
 
 @contextlib.contextmanager
-def throwaway(now: datetime) -> Iterator[tuple[Path, Path]]:
+def throwaway(now: datetime, days: int = 0) -> Iterator[tuple[Path, Path]]:
     """Files of a certificate that nobody can know, and of its key; gone at the end."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, CALLING)])
@@ -182,7 +183,7 @@ def throwaway(now: datetime) -> Iterator[tuple[Path, Path]]:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=days, hours=1))
         .sign(key, hashes.SHA256())
     )
     with tempfile.TemporaryDirectory(prefix="huisclos-") as folder:
