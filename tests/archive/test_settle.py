@@ -85,7 +85,12 @@ async def test_duplicates_and_conflicts_are_settled(house: World) -> None:
 async def test_an_unapproved_senders_batch_waits(house: World) -> None:
     """Until the sender is approved; then it is settled like any other."""
     await house.send(data_set(), names(), EXPLICIT, source=STRANGER)
-    assert await settler(house).batches() == Settled(waiting=1)
+    first = await settler(house).batches()
+    (waiting,) = first.apart.values()
+    (place,) = batched(house)
+    assert (waiting.source.label, waiting.instances, waiting.since) == ("STRANGER", 1, 1_000.0)
+    assert waiting.octets == house.store.open(place).size
+    assert first.objects == 0
     house.vault.approved.add(STRANGER.id)
     assert await settler(house).batches() == Settled(objects=1)
 

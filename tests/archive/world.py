@@ -18,6 +18,7 @@ from huisclos.archive.manifest import encode_manifest, manifest_digest, seal_man
 from huisclos.archive.nouns import (
     ArchiveCounts,
     Choice,
+    Cut,
     Deposit,
     Doubt,
     DoubtKind,
@@ -26,9 +27,11 @@ from huisclos.archive.nouns import (
     ManifestSeries,
     Outcome,
     Placement,
+    Quarantined,
     Query,
     QueryPage,
     QuietSeries,
+    Rivals,
     Side,
     Standing,
     StoredObject,
@@ -61,6 +64,7 @@ class Vault:
         self.decisions: list[Choice | None] = []
         self.settlements: list[Deposit] = []
         self.emptied: list[str] = []
+        self.cut: list[str] = []
         self.approved: set[str] = set()
         self.locked = False
 
@@ -133,6 +137,10 @@ class Vault:
         """See the port."""
         self.settlements += deposits
 
+    async def cut_short(self, study_id: str) -> None:
+        """See the port."""
+        self.cut.append(study_id)
+
     async def batch_empty(self, batch_id: str) -> None:
         """See the port."""
         self.emptied.append(batch_id)
@@ -161,6 +169,9 @@ class Finder:
         self.away = False
         self.before_register: Callable[[StoredObject], None] = lambda _: None
         self.notes: list[tuple[DoubtKind, str]] = []
+        self.quarantine: tuple[Quarantined, ...] | None = None
+        self.rivals: list[Rivals] = []
+        self.comparisons: list[tuple[str, Cut]] = []
         self.written: set[str] = set()
         self.open: set[str] = set()
 
@@ -248,6 +259,10 @@ class Finder:
         """Not part of this world."""
         raise NotFound("no doubts here")
 
+    async def doubt(self, grant: Grant, doubt_id: str) -> Doubt:
+        """Not part of this world."""
+        raise NotFound("no doubts here")
+
     async def decide(self, grant: Grant, doubt_id: str, choice: Choice | None) -> Doubt:
         """Not part of this world."""
         raise NotFound("no doubts here")
@@ -290,6 +305,21 @@ class Finder:
     async def decided(self, kind: DoubtKind) -> tuple[tuple[str, Choice], ...]:
         """See the port; nobody decides here."""
         return ()
+
+    async def quarantined(self, waiting: tuple[Quarantined, ...]) -> None:
+        """See the port."""
+        self._here()
+        self.quarantine = waiting
+
+    async def uncompared(self) -> tuple[Rivals, ...]:
+        """See the port."""
+        return tuple(self.rivals)
+
+    async def compared(self, doubt_id: str, cut: Cut) -> bool:
+        """See the port."""
+        self.rivals = [one for one in self.rivals if one.doubt_id != doubt_id]
+        self.comparisons.append((doubt_id, cut))
+        return cut is not Cut.NEITHER
 
     async def restore_study(self, study: RestoredStudy) -> None:
         """See the port."""

@@ -5,8 +5,39 @@ from __future__ import annotations
 from huisclos.access.chronicle import JournalAsked, JournalHead, JournalPage
 from huisclos.access.gate import Stage
 from huisclos.access.house import Certificate, Glance, HouseReport, Separation, Trust
-from huisclos.access.nouns import Proof
+from huisclos.access.nouns import Proof, Right
+from huisclos.errors import NotFound, NotGranted
 from tests.web.house import DAY, HOUR, WORDS, House
+
+
+class TheQuarantine:
+    """`Quarantine` over a house: one sender waits, until somebody decides."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.waiting: dict[str, tuple[str, int]] = {}
+        """Title and images by source id."""
+        self.admitted: list[str] = []
+        self.discarded: list[str] = []
+
+    def _take(self, proof: Proof, source_id: str) -> tuple[str, int]:
+        if not self.house.actor_of(proof).may(Right.PEOPLE):
+            raise NotGranted("this role may not do this")
+        if source_id not in self.waiting:
+            raise NotFound("nothing waits")
+        return self.waiting.pop(source_id)
+
+    async def admit(self, proof: Proof, source_id: str) -> str:
+        """See the port."""
+        title, _ = self._take(proof, source_id)
+        self.admitted.append(title)
+        return title
+
+    async def discard(self, proof: Proof, source_id: str) -> int:
+        """See the port."""
+        title, images = self._take(proof, source_id)
+        self.discarded.append(title)
+        return images
 
 
 class TheChronicle:

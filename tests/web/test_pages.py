@@ -7,7 +7,7 @@ import pytest
 from huisclos.access.nouns import ActorKind, Role
 from huisclos.access.people import FastReader
 from huisclos.archive.nouns import Choice, DoubtKind
-from huisclos.web.pages.decide import _choices, _explained, _titles
+from huisclos.web.pages.doubts import choice_words, explanations, titles
 from huisclos.web.pages.people import role_names, role_sentences
 from huisclos.web.words import Words
 from tests import corpus
@@ -263,8 +263,8 @@ def test_every_noun_has_a_word(language: str) -> None:
     """Roles, doubts, choices: each member of each closed list is said."""
     words = Words(language)
     assert set(role_names(words)) == set(role_sentences(words)) == set(Role)
-    assert set(_titles(words)) == set(_explained(words)) == set(DoubtKind)
-    assert len(_choices(words)) == 6
+    assert set(titles(words)) == set(explanations(words)) == set(DoubtKind)
+    assert set(choice_words(words)) == set(Choice)
 
 
 async def test_an_owner_becomes_a_holder(browser: Browser) -> None:

@@ -29,6 +29,7 @@ from huisclos.archive.layout import new_id
 from huisclos.archive.nouns import (
     ArchiveCounts,
     Choice,
+    Cut,
     Doubt,
     DoubtKind,
     Level,
@@ -58,7 +59,7 @@ from huisclos.stores.memory import MemoryStore
 from huisclos.web.gate import GateSite
 from huisclos.web.site import Origins, Site
 from tests.archive.world import Finder, Study, Vault
-from tests.web.books import TheChronicle, TheState
+from tests.web.books import TheChronicle, TheQuarantine, TheState
 from tests.web.house import (
     DAY,
     HOUR,
@@ -227,6 +228,13 @@ class Books(Finder):
         """See the port."""
         return tuple(doubt for doubt in self.doubt_list if (doubt.decided is not None) == decided)
 
+    async def doubt(self, grant: Grant, doubt_id: str) -> Doubt:
+        """See the port."""
+        for doubt in self.doubt_list:
+            if doubt.id == doubt_id:
+                return doubt
+        raise NotFound("no such doubt")
+
     async def decide(self, grant: Grant, doubt_id: str, choice: Choice | None) -> Doubt:
         """See the port."""
         for doubt in self.doubt_list:
@@ -350,6 +358,7 @@ class World:
         self.books = Books(self.keys, self.store)
         self.picture = Picture()
         self.peers = ThePeers(self.house)
+        self.quarantine = TheQuarantine(self.house)
         self.set_up = TheSetUp(self.house)
         self.gate = TheGate(self.house, self.books)
         self.receiver = Receiver(self.store, self.books, self.keys)
@@ -359,6 +368,7 @@ class World:
             set_up=self.set_up,
             people=ThePeople(self.house),
             peers=self.peers,
+            quarantine=self.quarantine,
             chronicle=TheChronicle(self.house),
             house=TheState(self.house),
             keeper=self.keys,
@@ -425,7 +435,7 @@ class World:
         one = Pending(new_id(), PendingKind.PEER, "MAMMO", "find, move", time - 9 * HOUR, "console")
         self.house.pending_list[one.id] = one
         self.house.lines = self._lines(self.study_ids()[:1])
-        self.books.doubt_list = (self._doubt(),)
+        self.books.doubt_list = (self._doubt(), *self.books.doubt_list, self._waiting())
 
     def _lines(self, study_ids: list[str]) -> list[JournalLine]:
         time, study = self.house.time, study_ids[0] if study_ids else ""
@@ -479,6 +489,45 @@ class World:
             JournalLine(2, time - 2 * DAY, "verified", house, "house", "house"),
             JournalLine(1, time - 2 * DAY - 5, "started", house, "house", "house"),
         ]
+
+    async def rivals(self, content: bytes, other: bytes, *, cut: Cut = Cut.NEITHER) -> Doubt:
+        """Two contents under one SOP Instance UID, and the doubt about them."""
+        first, second = await self.put(content), await self.put(other)
+        sides = [
+            Side(
+                stored.heading.study_uid,
+                stored.heading.instance_uid,
+                stored.heading.patient_name,
+                stored.heading.patient_id,
+                stored.heading.patient_birth_date,
+                stored.heading.patient_sex,
+                stored.heading.study_date,
+                stored.heading.series_description,
+                stored.heading.modality,
+                stored.source.label,
+                received_at,
+                instance_id=stored.instance_id,
+            )
+            for stored, received_at in ((first, NOW - DAY), (second, NOW - HOUR))
+        ]
+        choices = (Choice.KEEP_FIRST, Choice.KEEP_SECOND)
+        kind = DoubtKind.SAME_UID_OTHER_CONTENT
+        doubt = Doubt(new_id(), kind, NOW - HOUR, sides[0], sides[1], choices, cut=cut)
+        self.books.doubt_list = (*self.books.doubt_list, doubt)
+        return doubt
+
+    def _waiting(self) -> Doubt:
+        side = Side(
+            source="NEWCT",
+            source_id=new_id(),
+            address="192.168.1.40",
+            instances=24,
+            octets=12_600_000,
+            received_at=NOW - 9 * HOUR,
+        )
+        self.quarantine.waiting[side.source_id] = (side.source, side.instances)
+        choices = (Choice.ADMIT, Choice.LEAVE, Choice.REFUSE)
+        return Doubt(new_id(), DoubtKind.QUARANTINE, NOW - 9 * HOUR, side, Side(), choices)
 
     def _doubt(self) -> Doubt:
         left = Side(

@@ -43,9 +43,9 @@ class Deposits:
         self._tell = tell
         self._sums: dict[tuple[str, str, str, str], _Sum] = {}
         self._untold: list[Deposit] = []
+        self._due: asyncio.TimerHandle | None = None
         self._later: asyncio.Task[None] | None = None
         self._telling = asyncio.Lock()
-        self._closing = asyncio.Event()
 
     def add(self, stored: StoredObject) -> None:
         """Count one object; it must be durable already."""
@@ -57,8 +57,7 @@ class Deposits:
         total.objects += 1
         total.octets += stored.length
         total.digest.update(bytes.fromhex(stored.instance_id) + stored.header_mac)
-        if self._later is None or self._later.done():
-            self._later = asyncio.create_task(self._flush_later())
+        self._tell_soon()
 
     async def flush(self) -> None:
         """Tell what was summed until now. While the vault is away it is kept for the next time."""
@@ -73,16 +72,27 @@ class Deposits:
                 del self._untold[: len(told)]
 
     async def close(self) -> None:
-        """Tell what is left, and stop."""
-        self._closing.set()
+        """Tell what is left. What is added afterwards is told in its time."""
         if self._later is not None:
             await self._later
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
         await self.flush()
-        self._closing.clear()
 
-    async def _flush_later(self) -> None:
-        """Tell every second as long as there is something to tell."""
-        while (self._sums or self._untold) and not self._closing.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), INTERVAL)
-            await self.flush()
+    def _tell_soon(self) -> None:
+        """Tell in a second, unless that is so already.
+
+        Until then there is a timer and no task: an event loop that ends meanwhile has nothing to destroy.
+        """
+        if self._due is None:
+            self._due = asyncio.get_running_loop().call_later(INTERVAL, self._begin)
+
+    def _begin(self) -> None:
+        self._due = None
+        self._later = asyncio.create_task(self._tell_now())
+
+    async def _tell_now(self) -> None:
+        await self.flush()
+        if self._sums or self._untold:
+            self._tell_soon()

@@ -9,7 +9,17 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from huisclos.archive.nouns import Choice, DoubtKind, Placement, Side, Standing, StoredObject
+from huisclos.archive.nouns import (
+    Choice,
+    Cut,
+    DoubtKind,
+    Placement,
+    Quarantined,
+    Rivals,
+    Side,
+    Standing,
+    StoredObject,
+)
 
 
 class StudyKeys(Protocol):
@@ -75,6 +85,22 @@ class Upkeep(Protocol):
 
     async def decided(self, kind: DoubtKind) -> tuple[tuple[str, Choice], ...]:
         """Key and choice of each decided doubt of `kind`, for whoever noted them to act on."""
+
+    async def quarantined(self, waiting: tuple[Quarantined, ...]) -> None:
+        """All that waits of senders not approved, as it is now: one card each, brought up to date.
+
+        A card whose images wait no more is taken away, unless a person decided it for good.
+        Idempotent.
+        """
+
+    async def uncompared(self) -> tuple[Rivals, ...]:
+        """Open doubts about other content under one UID that were never `compared`; a few at a time."""
+
+    async def compared(self, doubt_id: str, cut: Cut) -> bool:
+        """What comparing them came to; when one was cut short, the whole one answers from now on.
+
+        Whether the house decided the doubt by this: not if a person has meanwhile, or it is gone.
+        """
 
     async def flush(self) -> None:
         """Commit every row and write every manifest that waits. The vault calls it at lock."""

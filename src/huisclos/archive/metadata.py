@@ -77,7 +77,7 @@ def instance_json(data: DataSetAt, entry: ManifestEntry, bulk_base: str) -> byte
     """
     base = f"{bulk_base}/series/{entry.series_uid}/instances/{entry.sop_instance_uid}/bulkdata/"
     try:
-        head = _head(data)
+        head = head_of(data)
         model = to_json(head, data.syntax, lambda path: base + path)
     except (NotDicom, TooLarge):
         model = {}
@@ -180,7 +180,7 @@ def _mac(identity: X25519Identity, encoded: bytes) -> bytes:
     return hmac.digest(hmac.digest(identity.raw, _DOMAIN, "sha256"), encoded, "sha256")
 
 
-def _head(data: DataSetAt) -> bytes:
+def head_of(data: DataSetAt) -> bytes:
     """The data set up to its pixel data, with the header of that; whole if it came deflated."""
     if data.syntax.deflated:
         return data.read_at(0, data.size)

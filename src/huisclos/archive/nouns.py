@@ -244,6 +244,16 @@ class Choice(StrEnum):
     OTHER_PERSON = "other-person"
     ACCEPT = "accept"
     LEAVE = "leave"
+    SET_APART = "set-apart"
+    """Out of sight until another decision; nothing is lost."""
+    ADMIT = "admit"
+    """Of a sender who is not approved: from now on it is, and its images are found."""
+    REFUSE = "refuse"
+    """Of a sender who is not approved: its images are destroyed, and it may send no more."""
+
+
+FINAL = frozenset({Choice.ADMIT, Choice.REFUSE})
+"""What cannot be taken back by undoing the decision."""
 
 
 class Side(Struct, frozen=True):
@@ -260,6 +270,22 @@ class Side(Struct, frozen=True):
     modality: str = ""
     source: str = ""
     received_at: float = 0.0
+    instance_id: str = ""
+    """Random id of the one instance it is about, where there is one."""
+    source_id: str = ""
+    """Of a quarantine: id of the sender, under which it asked to be admitted."""
+    address: str = ""
+    instances: int = 0
+    """Of a quarantine: how many wait."""
+    octets: int = 0
+
+
+class Cut(StrEnum):
+    """Which of two instances with one SOP Instance UID is only the beginning of the other."""
+
+    NEITHER = ""
+    FIRST = "first"
+    SECOND = "second"
 
 
 class Doubt(Struct, frozen=True):
@@ -273,7 +299,10 @@ class Doubt(Struct, frozen=True):
     choices: tuple[Choice, ...]
     decided: Choice | None = None
     decided_by: str = ""
+    """Empty when the house decided by itself."""
     decided_at: float = 0.0
+    cut: Cut = Cut.NEITHER
+    """The side that came cut short."""
 
 
 class ArchiveCounts(Struct, frozen=True):
@@ -297,3 +326,29 @@ class Deposit(Struct, frozen=True):
     octets: int
     digest: bytes
     """SHA-256 over the objects' (instance id, header MAC) in order."""
+
+
+class Quarantined(Struct, frozen=True):
+    """What waits of one sender who is not approved."""
+
+    source: Source
+    instances: int
+    octets: int
+    """Of the sealed objects."""
+    since: float
+    """Seconds since the epoch: when the first came, to a quarter of an hour."""
+
+
+class Located(Struct, frozen=True):
+    """Where one instance is found, whatever its standing."""
+
+    state: StudyState
+    instance_id: str
+
+
+class Rivals(Struct, frozen=True):
+    """Two instances with one SOP Instance UID and other content, which nobody has compared yet."""
+
+    doubt_id: str
+    first: Located
+    second: Located

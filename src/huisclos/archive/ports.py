@@ -190,8 +190,15 @@ class Catalog(Protocol):
     async def doubts(self, grant: Grant, *, decided: bool = False) -> tuple[Doubt, ...]:
         """The cards under "to decide", newest first."""
 
+    async def doubt(self, grant: Grant, doubt_id: str) -> Doubt:
+        """One card, decided or not. Raises `NotFound`."""
+
     async def decide(self, grant: Grant, doubt_id: str, choice: Choice | None) -> Doubt:
-        """Settle a doubt, or undo with None. Raises `NotFound`."""
+        """Settle a doubt, or undo with None.
+
+        Raises `NotFound`, `BadQuery` for a choice it does not offer, `NotGranted` for whoever may not
+        admit a peer, `Conflict` when what was decided cannot be undone.
+        """
 
     async def counts(self) -> ArchiveCounts:
         """Totals; no grant needed: numbers only."""
@@ -257,6 +264,9 @@ class HouseKeys(Protocol):
 
     async def settled(self, deposits: tuple[Deposit, ...]) -> None:
         """Journal, in sum, what went from a batch to its study."""
+
+    async def cut_short(self, study_id: str) -> None:
+        """Journal that the house let a whole instance take the place of one that came cut short."""
 
     async def batch_empty(self, batch_id: str) -> None:
         """Nothing lies in this batch now; the vault removes its key once nothing can be on its way to it."""

@@ -182,7 +182,7 @@ async def _note(catalog: HouseCatalog, one: Restored) -> None:
         modality=heading.modality,
         received_at=one.stored.received_at,
     )
-    choices = (Choice.ACCEPT, Choice.LEAVE)
+    choices = (Choice.ACCEPT, Choice.SET_APART)
     await catalog.note(DoubtKind.UNATTESTED, side, Side(), choices, one.stored.instance_id)
 
 

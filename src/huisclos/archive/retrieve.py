@@ -104,6 +104,13 @@ class OpenStudy:
         except KeyError:
             raise InstanceNotFound("the study has no such instance") from None
 
+    def listed(self, instance_id: str) -> ManifestEntry:
+        """An instance that the manifest lists, whatever its standing. Raises `InstanceNotFound`."""
+        for entry in self.manifest.instances:
+            if entry.instance_id == instance_id:
+                return entry
+        raise InstanceNotFound("the study has no such instance")
+
     def read_part10(self, entry: ManifestEntry) -> Iterator[bytes]:
         """The whole Part 10 file in pieces of at most 1 MiB; `entry.length` bytes in all.
 

@@ -14,6 +14,7 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import Any, Final, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from huisclos import clock
@@ -27,7 +28,7 @@ from huisclos.archive.layout import (
     parse_place,
     study_folder,
 )
-from huisclos.archive.nouns import Outcome, StoredObject
+from huisclos.archive.nouns import Outcome, Quarantined, StoredObject
 from huisclos.archive.ports import BatchSecret, HouseCatalog, HouseKeys, ObjectStore, SealedAt
 from huisclos.errors import Conflict, NotFound, SealError, Unreadable, WrongObject
 from huisclos.seal import (
@@ -59,8 +60,8 @@ class Settled(Struct):
     """Objects that went to their study, or were told of."""
     duplicates: int = 0
     held: int = 0
-    waiting: int = 0
-    """Objects of senders who are not approved yet."""
+    apart: dict[str, Quarantined] = msgspec.field(default_factory=dict)
+    """What waits of senders who are not approved, by the id of the sender's request."""
     failed: int = 0
     """Objects that did not open, or are not what they should be: left as they are; `verify` names them."""
 
@@ -93,8 +94,8 @@ class Settler:
         """
         total = Settled()
         try:
-            for batch_id, instance_ids in (await self._run(_list_batches, self._store)).items():
-                await self._batch(batch_id, instance_ids, total)
+            for batch_id, sizes in (await self._run(_list_batches, self._store)).items():
+                await self._batch(batch_id, sizes, total)
         finally:
             await self._deposits.close()
         return total
@@ -116,17 +117,18 @@ class Settler:
             await self._catalog.caught_up(study_id)
         return total
 
-    async def _batch(self, batch_id: str, instance_ids: list[str], total: Settled) -> None:
+    async def _batch(self, batch_id: str, sizes: dict[str, int], total: Settled) -> None:
+        """Settle one batch; `sizes` are the sealed bytes of what lies in it, by instance id."""
         try:
             secret = await self._keys.batch_key(batch_id)
         except (NotFound, SealError):
-            total.failed += len(instance_ids)
+            total.failed += len(sizes)
             return
-        if secret.source.quarantine:
-            total.waiting += len(instance_ids)
+        if secret.source.quarantine and sizes:
+            _set_apart(secret, sizes, total)
             return
         failed = total.failed
-        await self._each(partial(self._settle, secret, total), instance_ids)
+        await self._each(partial(self._settle, secret, total), sizes)
         if total.failed == failed and self._timestamp() - secret.opened_at > BATCH_REST:
             await self._keys.batch_empty(batch_id)
 
@@ -193,15 +195,26 @@ class Settler:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work, *args)
 
 
-def _list_batches(store: ObjectStore) -> dict[str, list[str]]:
-    """Instance ids by batch id; a batch that holds only its key is there with none."""
-    found: dict[str, list[str]] = {}
-    for place, _ in store.list(BATCHES):
+def _set_apart(secret: BatchSecret, sizes: dict[str, int], total: Settled) -> None:
+    source = secret.source
+    before = total.apart.get(source.id, Quarantined(source, 0, 0, secret.opened_at))
+    total.apart[source.id] = Quarantined(
+        source,
+        before.instances + len(sizes),
+        before.octets + sum(sizes.values()),
+        min(before.since, secret.opened_at),
+    )
+
+
+def _list_batches(store: ObjectStore) -> dict[str, dict[str, int]]:
+    """Sealed bytes by instance id by batch id; a batch that holds only its key is there with none."""
+    found: dict[str, dict[str, int]] = {}
+    for place, size in store.list(BATCHES):
         read = parse_place(place)
         if read.kind is PlaceKind.BATCH_INSTANCE:
-            found.setdefault(read.owner_id, []).append(read.id)
+            found.setdefault(read.owner_id, {})[read.id] = size
         elif read.kind is PlaceKind.BATCH_KEY:
-            found.setdefault(read.owner_id, [])
+            found.setdefault(read.owner_id, {})
     return found
 
 

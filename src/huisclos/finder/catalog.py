@@ -17,16 +17,21 @@ from huisclos.access.nouns import Grant, Right
 from huisclos.archive.finder_ports import Restored, RestoredStudy, Signer, StudyKeys
 from huisclos.archive.index_ports import Decisions, Index
 from huisclos.archive.nouns import (
+    FINAL,
     ArchiveCounts,
     Choice,
+    Cut,
     Doubt,
     DoubtKind,
     Level,
+    Located,
     Outcome,
     Placement,
+    Quarantined,
     Query,
     QueryPage,
     QuietSeries,
+    Rivals,
     Side,
     StoredObject,
     StudyPage,
@@ -34,7 +39,7 @@ from huisclos.archive.nouns import (
     StudyView,
 )
 from huisclos.archive.ports import ObjectStore
-from huisclos.errors import HuisclosError, StudyNotFound
+from huisclos.errors import HuisclosError, NotGranted, StudyNotFound
 from huisclos.finder.answers import Answer, person, series_row, study_row
 from huisclos.finder.conditions import Plan
 from huisclos.finder.doubts import DoubtBook, KeptDoubt, new_doubt
@@ -51,6 +56,7 @@ MAX_DESCRIBED: Final = 100
 """Quiet series answered at once."""
 PATIENCE: Final = 6.0
 """Seconds that opening a study waits for its folder to be looked through: two rounds of the scribe."""
+_COMPARED_AT_ONCE: Final = 20
 _SETTLED_AT_ONCE: Final = 8
 """Manifests written in one round, so that rows are committed in between."""
 
@@ -130,7 +136,7 @@ class FinderCatalog:
 
     async def state_of(self, grant: Grant, study_uid: str) -> StudyState:
         """See `Catalog`."""
-        self._check(grant, *_SHOW)
+        self._check(grant, *_SHOW, Right.DECIDE)
         study_id = self._memory.study_id(self._row(grant, study_uid))
         await self._shelf.looked_through(study_id, self._patience)
         return await self._manifests.settle(self._shelf.by_id(study_id))
@@ -159,11 +165,14 @@ class FinderCatalog:
         check(grant, self._grant_key, self._now().timestamp(), *rights)
 
     def _row(self, grant: Grant, name: str) -> int:
-        """The row of a study that is found, by UID or id, if the grant is not for another."""
+        """The row of a study that is found, by UID or id, if the grant is not for another.
+
+        Whoever decides finds also a study in which nothing answers: all there is may be held.
+        """
         row = self._memory.row_of_uid(name)
         if row is None:
             row = self._memory.row_of_id(name)
-        if row is None or not self._memory.instances_in(row):
+        if row is None or not (self._memory.instances_in(row) or grant.right is Right.DECIDE):
             raise StudyNotFound("no such study")
         if grant.study_id and grant.study_id != self._memory.study_id(row):
             raise StudyNotFound("no such study")
@@ -196,9 +205,16 @@ class FinderCatalog:
         self._check(grant, Right.DECIDE)
         return self._doubts.listed(decided=decided)
 
-    async def decide(self, grant: Grant, doubt_id: str, choice: Choice | None) -> Doubt:
-        """See `Catalog`. Raises `BadQuery` for a choice the doubt does not offer."""
+    async def doubt(self, grant: Grant, doubt_id: str) -> Doubt:
+        """See `Catalog`."""
         self._check(grant, Right.DECIDE)
+        return self._doubts.shown(doubt_id)
+
+    async def decide(self, grant: Grant, doubt_id: str, choice: Choice | None) -> Doubt:
+        """See `Catalog`."""
+        self._check(grant, Right.DECIDE)
+        if choice in FINAL and not grant.actor.may(Right.PEOPLE):
+            raise NotGranted("only an owner decides who is admitted")
         at = self._now().timestamp()
         kept = self._registrar.decide(doubt_id, choice, grant.actor.name, at)
         return kept.doubt
@@ -217,6 +233,27 @@ class FinderCatalog:
         """See `Upkeep`."""
         kept = self._doubts.of_kind(kind)
         return tuple((one.key, one.doubt.decided) for one in kept if one.doubt.decided is not None)
+
+    async def quarantined(self, waiting: tuple[Quarantined, ...]) -> None:
+        """See `Upkeep`."""
+        self._registrar.quarantined(waiting)
+
+    async def uncompared(self) -> tuple[Rivals, ...]:
+        """See `Upkeep`."""
+        return tuple(
+            [
+                Rivals(doubt_id, await self._located(first), await self._located(second))
+                for doubt_id, first, second in self._registrar.rivals(_COMPARED_AT_ONCE)
+            ]
+        )
+
+    async def compared(self, doubt_id: str, cut: Cut) -> bool:
+        """See `Upkeep`."""
+        return self._registrar.compared(doubt_id, cut, self._now().timestamp())
+
+    async def _located(self, record: InstanceRecord) -> Located:
+        state = await self._manifests.settle(self._shelf.by_id(record.study_id))
+        return Located(state, record.instance_id)
 
     # the house's own work
 

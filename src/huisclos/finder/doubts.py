@@ -18,6 +18,7 @@ CHOICES: Final = {
     DoubtKind.SAME_UID_OTHER_CONTENT: (Choice.KEEP_FIRST, Choice.KEEP_SECOND),
     DoubtKind.SAME_ID_OTHER_PERSON: (Choice.SAME_PERSON, Choice.OTHER_PERSON),
     DoubtKind.NOT_LOOKED_INSIDE: (Choice.ACCEPT, Choice.LEAVE),
+    DoubtKind.QUARANTINE: (Choice.ADMIT, Choice.LEAVE, Choice.REFUSE),
 }
 """What may be chosen about the doubts the finder itself has."""
 
@@ -32,6 +33,8 @@ class KeptDoubt(Struct, frozen=True):
     first: str = ""
     """Instance id of the left side, where there is one."""
     second: str = ""
+    compared: bool = False
+    """Whether the two were looked at side by side."""
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -53,9 +56,9 @@ class DoubtBook:
 
     def note(self, kept: KeptDoubt) -> str:
         """Add a doubt unless one of its kind and key is there; its id. Durable when this returns."""
-        known = self._ids.get((kept.doubt.kind, kept.key))
+        known = self.find(kept.doubt.kind, kept.key)
         if known is not None:
-            return known
+            return known.doubt.id
         self._write(kept)
         return kept.doubt.id
 
@@ -72,6 +75,18 @@ class DoubtBook:
         self._write(settled)
         return settled
 
+    def replace(self, kept: KeptDoubt) -> None:
+        """Write a doubt anew as it is now. Durable when this returns."""
+        self._write(kept)
+
+    def drop(self, kept: KeptDoubt) -> None:
+        """Take a doubt away whose cause is gone. Idempotent."""
+        self._decisions.delete([kept.doubt.id])
+        if self._kept.pop(kept.doubt.id, None) is not None:
+            self._ids.pop((kept.doubt.kind, kept.key), None)
+            if kept.doubt.decided is None:
+                self._open.subtract(kept.study_ids)
+
     def get(self, doubt_id: str) -> KeptDoubt:
         """One doubt. Raises `NotFound`."""
         kept = self._kept.get(doubt_id)
@@ -81,8 +96,17 @@ class DoubtBook:
 
     def listed(self, *, decided: bool) -> tuple[Doubt, ...]:
         """Doubts that are decided, or those that are not, newest first."""
-        found = [kept.doubt for kept in self._kept.values() if (kept.doubt.decided is not None) == decided]
+        found = [_shown(kept) for kept in self._kept.values() if (kept.doubt.decided is not None) == decided]
         return tuple(sorted(found, key=lambda doubt: (-doubt.since, doubt.id)))
+
+    def shown(self, doubt_id: str) -> Doubt:
+        """One doubt as its card is told. Raises `NotFound`."""
+        return _shown(self.get(doubt_id))
+
+    def find(self, kind: DoubtKind, key: str) -> KeptDoubt | None:
+        """The doubt of this kind and key, decided or not."""
+        doubt_id = self._ids.get((kind, key))
+        return None if doubt_id is None else self._kept[doubt_id]
 
     def of_kind(self, kind: DoubtKind) -> list[KeptDoubt]:
         """Every doubt of one kind."""
@@ -118,6 +142,21 @@ def new_doubt(
 ) -> Doubt:
     """A doubt that waits; its choices are those of its kind unless others are given."""
     return Doubt(secrets.token_hex(16), kind, since, left, right, choices or CHOICES[kind])
+
+
+def _shown(kept: KeptDoubt) -> Doubt:
+    """The doubt with the ids that its row keeps beside it."""
+    doubt = kept.doubt
+    first = kept.first
+    if doubt.kind is DoubtKind.NOT_LOOKED_INSIDE:
+        first = kept.second  # its two sides are one
+    elif doubt.kind is DoubtKind.UNATTESTED:
+        first = kept.key
+    return msgspec.structs.replace(
+        doubt,
+        left=msgspec.structs.replace(doubt.left, instance_id=first),
+        right=msgspec.structs.replace(doubt.right, instance_id=kept.second),
+    )
 
 
 def _context(doubt_id: str) -> bytes:

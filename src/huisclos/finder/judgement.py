@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from huisclos.archive.nouns import DoubtKind, Outcome, Side, Standing, StoredObject
+from huisclos.archive.nouns import DoubtKind, Outcome, Quarantined, Side, Standing, StoredObject
 from huisclos.dicom.heading import Heading
 from huisclos.dicom.matching import fold
 from huisclos.finder.records import InstanceRecord, StudyRecord
@@ -135,4 +135,16 @@ def side_of_study(study: StudyRecord, instance: InstanceRecord | None = None) ->
         modality="\\".join(study.modalities),
         source=instance.source.label if instance else "",
         received_at=instance.received_at if instance else study.received_at,
+    )
+
+
+def side_of_sender(waiting: Quarantined) -> Side:
+    """A sender who is not approved, and what waits of it, for a card."""
+    return Side(
+        source=waiting.source.label,
+        source_id=waiting.source.id,
+        address=waiting.source.address,
+        instances=waiting.instances,
+        octets=waiting.octets,
+        received_at=waiting.since,
     )

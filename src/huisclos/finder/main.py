@@ -28,6 +28,7 @@ _ROLES: Final[dict[str, frozenset[str] | None]] = {
             "state_of",
             "resolve",
             "doubts",
+            "doubt",
             "decide",
         }
     ),

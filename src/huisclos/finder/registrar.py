@@ -9,9 +9,19 @@ from __future__ import annotations
 import msgspec
 
 from huisclos.archive.finder_ports import Restored
-from huisclos.archive.nouns import Choice, DoubtKind, Outcome, Standing, StoredObject
+from huisclos.archive.nouns import (
+    FINAL,
+    Choice,
+    Cut,
+    DoubtKind,
+    Outcome,
+    Quarantined,
+    Side,
+    Standing,
+    StoredObject,
+)
 from huisclos.dicom.heading import Heading
-from huisclos.errors import BadQuery, Conflict
+from huisclos.errors import BadQuery, Conflict, NotFound
 from huisclos.finder.doubts import DoubtBook, KeptDoubt, new_doubt
 from huisclos.finder.judgement import (
     Verdict,
@@ -19,6 +29,7 @@ from huisclos.finder.judgement import (
     judge,
     person_of,
     side_of_heading,
+    side_of_sender,
     side_of_study,
 )
 from huisclos.finder.records import InstanceRecord, StudyRecord, instance_of
@@ -120,13 +131,19 @@ class Registrar:
             side_of_heading(heading, stored),
             stored.received_at,
         )
-        self._doubts.note(KeptDoubt(doubt, "\1".join(sorted((one.key, two.key))), ids))
+        key = "\1".join(sorted((one.key, two.key)))
+        self._doubts.note(KeptDoubt(doubt, key, ids, second=stored.instance_id))
 
     # decisions
 
     def decide(self, doubt_id: str, choice: Choice | None, by: str, at: float) -> KeptDoubt:
-        """Settle a doubt, or undo with None. Raises `NotFound`, and `BadQuery` for a choice not offered."""
+        """Settle a doubt, or undo with None.
+
+        Raises `NotFound`, `BadQuery` for a choice not offered, `Conflict` for what cannot be taken back.
+        """
         kept = self._doubts.get(doubt_id)
+        if kept.doubt.decided in FINAL:
+            raise Conflict("this decision cannot be taken back here")
         if choice is not None and choice not in kept.doubt.choices:
             raise BadQuery("this doubt does not offer that choice")
         settled = self._doubts.settle(doubt_id, choice, by, at)
@@ -148,6 +165,58 @@ class Registrar:
             taken = any(one.standing is Standing.PRIMARY and one.instance_id != kept.second for one in same)
             accepted = choice is Choice.ACCEPT and not taken
             self._stand(uid, kept.second if accepted else "", "" if accepted else kept.second)
+        elif kept.doubt.kind is DoubtKind.UNATTESTED:
+            uid = kept.doubt.left.sop_instance_uid
+            if choice is Choice.SET_APART:
+                self._stand(uid, "", kept.key)
+            elif not any(one.standing is Standing.PRIMARY for one in self._shelf.rows.same_uid(uid)):
+                self._stand(uid, kept.key, "")
+
+    # what the house finds out by itself
+
+    def quarantined(self, waiting: tuple[Quarantined, ...]) -> None:
+        """See `Upkeep`."""
+        by_id = {one.source.id: one for one in waiting}
+        for kept in self._doubts.of_kind(DoubtKind.QUARANTINE):
+            if kept.key not in by_id and kept.doubt.decided not in FINAL:
+                self._doubts.drop(kept)
+        for source_id, one in by_id.items():
+            side = side_of_sender(one)
+            known = self._doubts.find(DoubtKind.QUARANTINE, source_id)
+            if known is None:
+                doubt = new_doubt(DoubtKind.QUARANTINE, side, Side(), one.since)
+                self._doubts.note(KeptDoubt(doubt, source_id))
+            elif known.doubt.left != side and known.doubt.decided not in FINAL:
+                doubt = msgspec.structs.replace(known.doubt, left=side)
+                self._doubts.replace(msgspec.structs.replace(known, doubt=doubt))
+
+    def rivals(self, most: int) -> list[tuple[str, InstanceRecord, InstanceRecord]]:
+        """Doubt id and both instances of open doubts about other content that were never compared."""
+        found: list[tuple[str, InstanceRecord, InstanceRecord]] = []
+        for kept in self._doubts.of_kind(DoubtKind.SAME_UID_OTHER_CONTENT):
+            if kept.compared or kept.doubt.decided is not None or len(found) >= most:
+                continue
+            same = self._shelf.rows.same_uid(kept.doubt.right.sop_instance_uid)
+            by_id = {one.instance_id: one for one in same}
+            if kept.first in by_id and kept.second in by_id:
+                found.append((kept.doubt.id, by_id[kept.first], by_id[kept.second]))
+        return found
+
+    def compared(self, doubt_id: str, cut: Cut, at: float) -> bool:
+        """See `Upkeep`. What a person chose meanwhile stays, for this pair and for a third copy."""
+        try:
+            kept = self._doubts.get(doubt_id)
+        except NotFound:
+            return False
+        doubt = msgspec.structs.replace(kept.doubt, cut=cut)
+        self._doubts.replace(msgspec.structs.replace(kept, doubt=doubt, compared=True))
+        uid = doubt.right.sop_instance_uid
+        displaced = cut is Cut.FIRST and not self._is_primary(uid, kept.first)
+        if cut is Cut.NEITHER or doubt.decided is not None or displaced:
+            return False
+        choice = Choice.KEEP_SECOND if cut is Cut.FIRST else Choice.KEEP_FIRST
+        self.carry_out(self._doubts.settle(doubt_id, choice, "", at))
+        return True
 
     def _is_primary(self, instance_uid: str, instance_id: str) -> bool:
         same = self._shelf.rows.same_uid(instance_uid)

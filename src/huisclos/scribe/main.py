@@ -11,9 +11,10 @@ import os
 from functools import partial
 from typing import Final
 
+from huisclos.archive.compare import cut_short
 from huisclos.archive.layout import metadata_place
 from huisclos.archive.metadata import seal_metadata
-from huisclos.archive.nouns import QuietSeries
+from huisclos.archive.nouns import Cut, Located, Quarantined, QuietSeries, Rivals
 from huisclos.archive.ports import HouseCatalog, HouseKeys, ObjectStore
 from huisclos.archive.retrieve import OpenStudy
 from huisclos.archive.settle import Settled, Settler
@@ -51,6 +52,7 @@ async def run_scribe(
     while not stop.is_set():
         try:
             await scribe.settle()
+            await scribe.compare()
             await scribe.describe(stop)
         except (Locked, StoreError):
             pass  # somebody is away: the next round begins where this one ended
@@ -79,6 +81,8 @@ class Scribe:
         self._quiet = quiet
         self._settler = Settler(store, catalog, keys)
         self._given_up: set[tuple[str, int]] = set()
+        self._apart: dict[str, Quarantined] | None = None
+        """What the finder was told waits of senders not approved; None before it was told anything."""
 
     async def settle(self) -> Settled:
         """Catch up, which whoever opens a study waits for, then settle batches. Raises as `Settler` does."""
@@ -87,9 +91,34 @@ class Scribe:
         first.objects += second.objects
         first.duplicates += second.duplicates
         first.held += second.held
-        first.waiting += second.waiting
+        first.apart = second.apart
         first.failed += second.failed
+        if self._apart != first.apart:
+            await self._catalog.quarantined(tuple(first.apart.values()))
+            self._apart = first.apart
         return first
+
+    async def compare(self) -> int:
+        """Look whether one of two rivals came cut short; how often the house could decide by that.
+
+        Raises `Locked`, `StoreError`.
+        """
+        settled = 0
+        for rivals in await self._catalog.uncompared():
+            try:
+                cut = await self._cut(rivals)
+            except (SealError, NotFound):
+                cut = Cut.NEITHER  # what is wrong with them is for `verify` to say, and people decide
+            if await self._catalog.compared(rivals.doubt_id, cut):
+                await self._keys.cut_short(rivals.first.state.study_id)
+                settled += 1
+        return settled
+
+    async def _cut(self, rivals: Rivals) -> Cut:
+        first = await self._keys.study_key(rivals.first.state.study_id)
+        second = await self._keys.study_key(rivals.second.state.study_id)
+        work = partial(_cut, self._store, (first, rivals.first), (second, rivals.second), self._verify_key)
+        return await asyncio.to_thread(work)
 
     async def describe(self, stop: asyncio.Event) -> int:
         """Write the metadata of quiet series; how many were written. Raises `Locked`, `StoreError`."""
@@ -114,6 +143,16 @@ class Scribe:
         if len(self._given_up) >= _REMEMBERED:
             self._given_up.clear()
         self._given_up.add(mark)
+
+
+def _cut(
+    store: ObjectStore, first: tuple[str, Located], second: tuple[str, Located], verify_key: bytes
+) -> Cut:
+    sides = []
+    for identity, located in (first, second):
+        study = OpenStudy(store, identity, located.state, verify_key)
+        sides.append(study.data_set(study.listed(located.instance_id)))
+    return cut_short(*sides)
 
 
 def _describe(store: ObjectStore, identity: str, series: QuietSeries, verify_key: bytes) -> None:

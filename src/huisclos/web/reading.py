@@ -77,8 +77,12 @@ class Reading:
         _keep(self._grants, key, (grant, steady()))
         return grant
 
-    async def open(self, proof: Proof, study: str, purpose: str, *, fresh: bool = False) -> Opened:
+    async def open(
+        self, proof: Proof, study: str, purpose: str, *, fresh: bool = False, right: Right = Right.LIST
+    ) -> Opened:
         """A study, by UID or random id; `fresh` for what must show what was stored a moment ago.
+
+        `right` is what it is found under: with DECIDE also a study in which nothing answers.
 
         Raises `NotAdmitted`, `NotGranted`, `StudyNotFound`, `Locked`, `SealError`.
         """
@@ -88,7 +92,7 @@ class Reading:
             self._kept.move_to_end(key)
             return kept
         locked_times = self._locked_times
-        grant = await self.grant(proof, Right.LIST, purpose)
+        grant = await self.grant(proof, right, purpose)
         study_uid = study
         if "." not in study:
             study_uid = (await self._site.catalog.study(grant, study)).study.study_uid

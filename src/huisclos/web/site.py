@@ -15,6 +15,7 @@ from huisclos.access.house import HouseState
 from huisclos.access.nouns import Proof, ProofKind
 from huisclos.access.peers import Peers
 from huisclos.access.people import People
+from huisclos.access.quarantine import Quarantine
 from huisclos.access.sessions import Door
 from huisclos.archive.ports import Catalog, Keeper, ObjectStore, Renderer
 from huisclos.archive.receive import Receiver
@@ -45,6 +46,7 @@ class Site:
     set_up: SetUp
     people: People
     peers: Peers
+    quarantine: Quarantine
     chronicle: JournalReader
     house: HouseState
     keeper: Keeper

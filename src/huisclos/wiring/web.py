@@ -17,6 +17,7 @@ from huisclos.access.gate import Gate, SetUp
 from huisclos.access.house import HouseState
 from huisclos.access.peers import Peers
 from huisclos.access.people import People
+from huisclos.access.quarantine import Quarantine
 from huisclos.access.sessions import Door
 from huisclos.archive.ports import Keeper, Renderer
 from huisclos.archive.receive import Receiver
@@ -89,6 +90,7 @@ async def web_main(child: Child, bound: tuple[Bound, ...], viewer: Path | None) 
         set_up=remote(SetUp, vault),
         people=remote(People, vault),
         peers=remote(Peers, vault),
+        quarantine=remote(Quarantine, vault),
         chronicle=remote(JournalReader, vault),
         house=remote(HouseState, vault),
         keeper=keeper,

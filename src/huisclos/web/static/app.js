@@ -77,6 +77,19 @@
     }, Number(seconds) * 1000);
   }
 
+  // --- pieces that are read only when somebody comes to see them
+  const near = new IntersectionObserver((seen) => {
+    for (const { target, isIntersecting } of seen) {
+      if (!isIntersecting) continue;
+      near.unobserve(target);
+      target.setAttribute("aria-busy", "true");
+      fetch(target.dataset.load, { headers: { "X-Piece": "yes" }, redirect: "error" })
+        .then(async (answer) => { if (answer.ok) target.innerHTML = await answer.text(); }, () => {})
+        .finally(() => target.removeAttribute("aria-busy"));
+    }
+  }, { rootMargin: "200px" });
+  for (const piece of all("[data-load]")) near.observe(piece);
+
   // --- a form is sent once
   document.addEventListener("submit", (event) => {
     const form = event.target;

@@ -1,0 +1,246 @@
+"""Two instances under one SOP Instance UID: whether one is only the beginning of the other, and what differs.
+
+PS3.5 section 9 allows one UID one content. What comes twice and differs is a correction, an error of
+the machine, or a transfer that broke off; a person who decides must see which. All functions block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Any, Final
+
+from msgspec import Struct
+
+from huisclos.archive.metadata import DataSetAt, head_of
+from huisclos.archive.nouns import Cut
+from huisclos.dicom.bulk import Bulk, find_value
+from huisclos.dicom.charsets import display_name, display_text
+from huisclos.dicom.dictionary import keyword_of
+from huisclos.dicom.frames import opened
+from huisclos.dicom.json import to_json
+from huisclos.dicom.walk import UNDEFINED, Element, ReadAt, walk_at
+from huisclos.errors import BadQuery, InstanceNotFound, NotDicom, TooLarge
+
+MAX_SHOWN: Final = 60
+"""Attributes that are told one by one; the rest are counted."""
+MAX_TEXT: Final = 200
+"""Characters of a value that are told."""
+MAX_COMPARED: Final = 256 * 1024**2
+"""Bytes of one value that are compared for a page; of a longer one it is said that it was not."""
+_PIECE: Final = 1024**2
+_PIXELS: Final = "7FE00010"
+_TAG: Final = 4
+"""Bytes of an element's tag."""
+
+Json = dict[str, Any]
+
+
+class Pixels(StrEnum):
+    """How the pixel data of the two compare."""
+
+    SAME = "same"
+    OTHER = "other"
+    NONE = "none"
+    """Neither has any."""
+    FIRST_ONLY = "first-only"
+    SECOND_ONLY = "second-only"
+    UNCOMPARED = "uncompared"
+    """Too long, or it does not read."""
+
+
+class Difference(Struct, frozen=True):
+    """One attribute that is not the same on both sides."""
+
+    path: str
+    """Tags of eight hexadecimal digits, with item numbers from 0 between: "00100010"."""
+    keyword: str
+    """Of the last tag in PS3.6; empty for a private one."""
+    first: str
+    """As a person reads it; empty where the attribute is absent or empty."""
+    second: str
+
+
+class Comparison(Struct, frozen=True):
+    """What differs between two instances."""
+
+    cut: Cut
+    attributes: tuple[Difference, ...]
+    more: int
+    """How many further attributes differ."""
+    private: int
+    """How many of all those are private: only their manufacturer knows what they mean."""
+    pixels: Pixels
+    readable: bool = True
+    """False when one of them does not read: then no attribute is told."""
+
+
+def cut_short(first: DataSetAt, second: DataSetAt) -> Cut:
+    """Which of the two holds nothing but the beginning of the other.
+
+    Either byte for byte, as when a file was cut off; or all but the last value byte for byte, and
+    that value begins like the other's: as when a toolkit wrote anew what it could read of such a file.
+    """
+    if first.size == second.size:
+        return Cut.NEITHER
+    cut = Cut.FIRST if first.size < second.size else Cut.SECOND
+    short, whole = (first, second) if cut is Cut.FIRST else (second, first)
+    agreed = _agreed(short, whole)
+    if agreed == short.size:
+        return cut
+    if short.syntax != whole.syntax or short.syntax.deflated:
+        return Cut.NEITHER
+    return cut if _shorter_last_value(short, whole, agreed) else Cut.NEITHER
+
+
+def compare(first: DataSetAt, second: DataSetAt) -> Comparison:
+    """What a person needs to decide between the two."""
+    cut = cut_short(first, second)
+    pixels = _compare_pixels(first, second)
+    try:
+        one, two = _model(first), _model(second)
+    except (NotDicom, TooLarge):
+        return Comparison(cut, (), 0, 0, pixels, readable=False)
+    found = [found for found in _differences(one, two, "") if not _same_at(first, second, found)]
+    named = [one for one in found if one.keyword]
+    shown = tuple(named[:MAX_SHOWN])
+    return Comparison(cut, shown, len(found) - len(shown), len(found) - len(named), pixels)
+
+
+# one the beginning of the other
+
+
+def _agreed(short: ReadAt, whole: ReadAt) -> int:
+    """How many bytes the two have in common from their start."""
+    for at in range(0, short.size, _PIECE):
+        length = min(_PIECE, short.size - at)
+        one, two = short.read_at(at, length), whole.read_at(at, length)
+        if one != two:
+            return at + _common(one, two)
+    return short.size
+
+
+def _common(one: bytes, two: bytes) -> int:
+    low, high = 0, min(len(one), len(two))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if one[:middle] == two[:middle] else (low, middle - 1)
+    return low
+
+
+def _shorter_last_value(short: DataSetAt, whole: DataSetAt, agreed: int) -> bool:
+    """Whether they part in the length of the shorter's last element, whose value begins like the other's."""
+    last = None
+    for last in _outermost(short):  # noqa: B007 - the last one is wanted
+        pass
+    if last is None or last.length == UNDEFINED or not last.start + _TAG <= agreed < last.offset:
+        return False
+    other = next((one for one in _outermost(whole) if one.start == last.start), None)
+    if other is None or other.length in (UNDEFINED, last.length) or other.offset != last.offset:
+        return False
+    length = min(last.length, short.size - last.offset)
+    if not 0 < length < other.length:
+        return False
+    same = _same(short, whole, (last.offset, length), (other.offset, length))
+    # a value of odd length was padded when it was written anew
+    return same or (length > 1 and _same(short, whole, (last.offset, length - 1), (other.offset, length - 1)))
+
+
+def _outermost(data: DataSetAt) -> Iterator[Element]:
+    """The elements of the data set itself, up to where it breaks off."""
+    with contextlib.suppress(NotDicom, TooLarge):
+        for element in walk_at(data, data.syntax):
+            if not element.depth:
+                yield element
+
+
+def _same(one: ReadAt, two: ReadAt, first: tuple[int, int], second: tuple[int, int]) -> bool:
+    """Whether both hold the same bytes there; ranges are (offset, length)."""
+    (left, length), (right, other) = first, second
+    return length == other and all(
+        one.read_at(left + at, min(_PIECE, length - at)) == two.read_at(right + at, min(_PIECE, length - at))
+        for at in range(0, length, _PIECE)
+    )
+
+
+# what differs
+
+
+def _model(data: DataSetAt) -> Json:
+    return to_json(head_of(data), data.syntax, lambda path: path)
+
+
+def _differences(one: Json, two: Json, path: str) -> Iterator[Difference]:
+    for tag in sorted(one.keys() | two.keys()):
+        if tag == _PIXELS and not path:
+            continue
+        left, right = one.get(tag), two.get(tag)
+        if left == right and not (left and "BulkDataURI" in left):
+            continue
+        here = f"{path}{tag}"
+        items = _items(left), _items(right)
+        if items[0] and items[1] and len(items[0]) == len(items[1]):
+            for number, (mine, theirs) in enumerate(zip(*items, strict=True)):
+                yield from _differences(mine, theirs, f"{here}/{number}/")
+        else:
+            yield Difference(here, keyword_of(int(tag, 16)), _text(left), _text(right))
+
+
+def _items(attribute: Json | None) -> list[Json]:
+    if attribute is None or attribute["vr"] != "SQ":
+        return []
+    return list(attribute.get("Value", []))
+
+
+def _text(attribute: Json | None) -> str:
+    if attribute is None:
+        return ""
+    if attribute["vr"] == "SQ":
+        return "…" if attribute.get("Value") else ""
+    if "BulkDataURI" in attribute or "InlineBinary" in attribute:
+        return "…"
+    values = attribute.get("Value", [])
+    if attribute["vr"] == "PN":
+        texts = [display_name("=".join(value.values())) if value else "" for value in values]
+    else:
+        texts = ["" if value is None else str(value) for value in values]
+    text = display_text(" \\ ".join(texts))
+    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
+
+
+def _same_at(first: DataSetAt, second: DataSetAt, found: Difference) -> bool:
+    """Whether what was told by reference alone turns out to be the same."""
+    if found.first != "…" or found.second != "…":
+        return False
+    return _compare_value(first, second, found.path) is Pixels.SAME
+
+
+def _compare_pixels(first: DataSetAt, second: DataSetAt) -> Pixels:
+    return _compare_value(first, second, _PIXELS)
+
+
+def _compare_value(first: DataSetAt, second: DataSetAt, path: str) -> Pixels:
+    try:
+        (one, left), (two, right) = _value(first, path), _value(second, path)
+    except (NotDicom, TooLarge, BadQuery):
+        return Pixels.UNCOMPARED
+    if left is None or right is None:
+        if left is right:
+            return Pixels.NONE
+        return Pixels.SECOND_ONLY if left is None else Pixels.FIRST_ONLY
+    if max(left.length, right.length) > MAX_COMPARED:
+        return Pixels.UNCOMPARED
+    same = _same(one, two, (left.offset, left.length), (right.offset, right.length))
+    if same and first.syntax == second.syntax:
+        return Pixels.SAME
+    # other bytes in another transfer syntax may be the same picture
+    return Pixels.OTHER if first.syntax == second.syntax else Pixels.UNCOMPARED
+
+
+def _value(data: DataSetAt, path: str) -> tuple[ReadAt, Bulk | None]:
+    source, syntax = opened(data, data.syntax)
+    try:
+        return source, find_value(source, syntax, path)
+    except InstanceNotFound:
+        return source, None
