@@ -58,91 +58,101 @@ class _State(Enum):
 
 
 class Multipart:
-    """A multipart body cut into its parts as it arrives."""
+    """A multipart body cut into its parts as it arrives.
+
+    Bytes of a part that came as one piece leave as that piece, without a copy. Read the events of
+    one `feed` to their end before the next.
+    """
 
     def __init__(self, boundary: str) -> None:
         if not 0 < len(boundary) <= MAX_BOUNDARY or not boundary.isascii():
             raise Unreadable("the multipart boundary is missing or not one")
         self._delimiter = b"\r\n--" + boundary.encode()
         # the first delimiter may stand at the very start: it is then as if a line ended before it
-        self._held = bytearray(b"\r\n")
+        self._held = b"\r\n"
         self._state = _State.PREAMBLE
         self._parts = 0
 
     def feed(self, data: bytes) -> Iterator[Event]:
         """The events that `data` completes. Raises `Unreadable`, `TooLarge`."""
-        self._held += data
-        while True:
+        here = self._held + data if self._held else data
+        at = 0
+        while self._state is not _State.DONE:
             if self._state is _State.HEADERS:
-                begun = self._headers()
-                if begun is None:
-                    return
-                yield begun
-            elif self._state is _State.DONE:
-                self._held.clear()
-                return
-            else:
-                chunk, found = self._until_delimiter()
-                if chunk and self._state is _State.DATA:
-                    yield PartData(chunk)
+                found = self._headers(here, at)
                 if found is None:
-                    return
-                if self._state is _State.DATA:
-                    yield PartEnded()
-                self._state = found
+                    break
+                begun, at = found
+                yield begun
+                continue
+            end, next_at, state = self._until_delimiter(here, at)
+            if end > at and self._state is _State.DATA:
+                yield PartData(here[at:end])
+            at = next_at
+            if state is None:
+                break
+            if self._state is _State.DATA:
+                yield PartEnded()
+            self._state = state
+        self._held = b"" if self._state is _State.DONE else here[at:]
 
     def end(self) -> None:
         """The body is over. Raises `Unreadable` when its last delimiter has not come."""
         if self._state is not _State.DONE:
             raise Unreadable("the multipart body breaks off", hint="send it again")
 
-    def _until_delimiter(self) -> tuple[bytes, _State | None]:
-        """Bytes before the next delimiter, and the state after it, or None while it is not there."""
-        start = 0
-        while (at := self._held.find(self._delimiter, start)) >= 0:
-            verdict = self._after(at + len(self._delimiter))
+    def _until_delimiter(self, here: bytes, at: int) -> tuple[int, int, _State | None]:
+        """Where the bytes before the next delimiter end, where to go on, and the state there.
+
+        The state is None while no delimiter is there; what may become one is gone on from later.
+        """
+        start = at
+        while (found := here.find(self._delimiter, start)) >= 0:
+            verdict = _after(here, found + len(self._delimiter))
             if verdict is None:
-                return self._take(at), None
+                return found, found, None
             end, state = verdict
             if state is not None:
-                chunk = bytes(self._held[:at])
-                del self._held[:end]
-                return chunk, state
-            start = at + 1
-        keep = max(start, len(self._held) - len(self._delimiter) + 1)
-        return self._take(keep), None
+                return found, end, state
+            start = found + 1
+        keep = max(start, len(here) - self._begun(here))
+        return keep, keep, None
 
-    def _after(self, at: int) -> tuple[int, _State | None] | None:
-        """What stands behind a delimiter: (end, state), (.., None) if it is none, None if unknown yet."""
-        tail = bytes(self._held[at : at + _PADDING])
-        if tail[:2] == b"--":
-            return at + 2, _State.DONE
-        stripped = tail.lstrip(b" \t")
-        if stripped[:2] == b"\r\n":
-            return at + len(tail) - len(stripped) + 2, _State.HEADERS
-        if tail in (b"", b"-") or (stripped in (b"", b"\r") and len(tail) < _PADDING):
-            return None
-        return at, None
+    def _begun(self, here: bytes) -> int:
+        """How many bytes at the end of `here` may be the beginning of a delimiter."""
+        tail = here[-len(self._delimiter) + 1 :]
+        begin = tail.find(b"\r")
+        while begin >= 0 and not self._delimiter.startswith(tail[begin:]):
+            begin = tail.find(b"\r", begin + 1)
+        return len(tail) - begin if begin >= 0 else 0
 
-    def _take(self, length: int) -> bytes:
-        chunk = bytes(self._held[:length])
-        del self._held[:length]
-        return chunk
-
-    def _headers(self) -> PartBegun | None:
+    def _headers(self, here: bytes, at: int) -> tuple[PartBegun, int] | None:
         # a part without headers begins with an empty line
-        end = 0 if self._held[:2] == b"\r\n" else self._held.find(b"\r\n\r\n")
-        if max(end, len(self._held) - 3 if end < 0 else 0) > MAX_PART_HEADERS:
+        empty = here[at : at + 2] == b"\r\n"
+        end = at if empty else here.find(b"\r\n\r\n", at)
+        if (end if end >= 0 else len(here) - 3) - at > MAX_PART_HEADERS:
             raise TooLarge("the headers of a part are too long")
         if end < 0:
             return None
         self._parts += 1
         if self._parts > MAX_PARTS:
             raise TooLarge("the multipart body has too many parts")
-        lines = bytes(self._held[:end]).decode("utf-8", "replace").split("\r\n")
-        del self._held[: end + 4 if end else 2]
+        lines = here[at:end].decode("utf-8", "replace").split("\r\n")
         self._state = _State.DATA
-        return PartBegun(_header_dict(lines))
+        return PartBegun(_header_dict(lines)), end + (2 if empty else 4)
+
+
+def _after(here: bytes, at: int) -> tuple[int, _State | None] | None:
+    """What stands behind a delimiter: (end, state), (.., None) if it is none, None if unknown yet."""
+    tail = here[at : at + _PADDING]
+    if tail[:2] == b"--":
+        return at + 2, _State.DONE
+    stripped = tail.lstrip(b" \t")
+    if stripped[:2] == b"\r\n":
+        return at + len(tail) - len(stripped) + 2, _State.HEADERS
+    if tail in (b"", b"-") or (stripped in (b"", b"\r") and len(tail) < _PADDING):
+        return None
+    return at, None
 
 
 def _header_dict(lines: list[str]) -> dict[str, str]:

@@ -1,25 +1,55 @@
-"""A request's body as one instance, sealed as it arrives."""
+"""What a browser or a DICOMweb client sends, sealed as it arrives and written by threads.
+
+Hashing and sealing are quick and done on the loop; whatever touches the disk is not: a slow one must
+not hold up everybody this worker serves. For one instance, at most `archive.behind.BACKLOG` sealed
+bytes wait for the disk; then its sender waits.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Final
+
 from starlette.requests import Request
 
-from huisclos.archive.receive import Received, Reception
+from huisclos.access.nouns import Source
+from huisclos.archive.intake import FileIntake
+from huisclos.archive.receive import Received, Receiver, Reception
 from huisclos.errors import HuisclosError
+from huisclos.web.bodies import Event, PartBegun, PartData
+
+AT_A_TIME: Final = 4
+"""Instances of one request that are being made durable at once, while the next one arrives."""
+
+Deposited = Received | HuisclosError
+"""What came of one instance: it is durable, or was refused."""
 
 
-async def deposit_body(request: Request, reception: Reception) -> Received:
-    """The whole body into `reception`, and what came of it. Raises what `Reception` raises.
+async def begin(receiver: Receiver, source: Source, only_study: str = "") -> Reception:
+    """One instance that comes as a file. Raises as `Receiver.begin_file`."""
+    # making its temporary file may wait for the disk as well
+    made = partial(Reception, receiver, source, FileIntake(), beside=True, only_study=only_study)
+    return await asyncio.to_thread(made)
+
+
+async def deposit_body(
+    request: Request, receiver: Receiver, source: Source, only_study: str = ""
+) -> Received:
+    """The whole body as one instance, and what came of it. Raises what `Reception` raises.
 
     What is refused is read to its end all the same: a browser that is still sending would
     otherwise see a broken connection in place of the reason.
     """
+    reception = await begin(receiver, source, only_study)
     refused: HuisclosError | None = None
     try:
         async for chunk in request.stream():
             if refused is None:
                 try:
-                    reception.write(chunk)
+                    await write(reception, chunk)
                 except HuisclosError as error:
                     reception.abandon()
                     refused = error
@@ -28,3 +58,62 @@ async def deposit_body(request: Request, reception: Reception) -> Received:
         return await reception.finish()
     finally:
         reception.abandon()
+
+
+async def write(reception: Reception, data: bytes) -> None:
+    """The next bytes; waits while the disk is behind. Raises as `Reception.write`."""
+    behind = reception.write(data)
+    if behind is not None:
+        await behind
+
+
+async def deposit_parts(
+    body: AsyncIterator[Event],
+    wanted: Callable[[PartBegun], bool],
+    receiver: Receiver,
+    source: Source,
+    only_study: str = "",
+) -> AsyncIterator[Deposited]:
+    """Each part of `body` that is `wanted` as one instance, and what came of each, in their order.
+
+    While the next part arrives, up to `AT_A_TIME` are being made durable. `wanted` raises the
+    `HuisclosError` that refuses a part. Raises what reading the body raises; what was whole by then
+    is kept.
+    """
+    reception: Reception | None = None
+    under_way: deque[asyncio.Task[Received] | HuisclosError] = deque()
+    try:
+        async for event in body:
+            try:
+                if isinstance(event, PartBegun):
+                    reception = await begin(receiver, source, only_study) if wanted(event) else None
+                elif reception is None:
+                    continue
+                elif isinstance(event, PartData):
+                    await write(reception, event.data)
+                else:
+                    under_way.append(asyncio.ensure_future(reception.finish()))
+                    reception = None
+            except HuisclosError as error:
+                under_way.append(error)
+                if reception is not None:
+                    reception.abandon()
+                    reception = None
+            if len(under_way) > AT_A_TIME:
+                yield await _outcome(under_way.popleft())
+        while under_way:
+            yield await _outcome(under_way.popleft())
+    finally:
+        if reception is not None:
+            reception.abandon()
+        tasks = [one for one in under_way if isinstance(one, asyncio.Task)]
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _outcome(one: asyncio.Task[Received] | HuisclosError) -> Deposited:
+    if isinstance(one, HuisclosError):
+        return one
+    try:
+        return await one
+    except HuisclosError as error:
+        return error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -12,7 +11,6 @@ from starlette.responses import Response
 
 from huisclos.access.nouns import Source
 from huisclos.archive.nouns import Outcome
-from huisclos.archive.receive import Received, Reception
 from huisclos.errors import (
     BadIdentifier,
     Full,
@@ -22,8 +20,8 @@ from huisclos.errors import (
     TooLarge,
     Unreadable,
 )
-from huisclos.web.bodies import Event, PartBegun, PartData, boundary_of, events, parse_media
-from huisclos.web.depositing import deposit_body
+from huisclos.web.bodies import PartBegun, boundary_of, events, parse_media
+from huisclos.web.depositing import Deposited, deposit_body, deposit_parts
 from huisclos.web.dicomweb.caller import caller_of, site_of_service
 from huisclos.web.dicomweb.media import DICOM, JSON
 from huisclos.web.site import Site
@@ -65,15 +63,20 @@ async def store(request: Request) -> Response:
     wanted = request.path_params.get("study", "")
     content_type = request.headers.get("content-type", "")
     media, parameters = parse_media(content_type)
+    told = _Told()
     if media == DICOM:
-        told = await _single(request, site, source, wanted, caller.base)
+        await _single(told, request, site, source, wanted, caller.base)
     elif parameters.get("type", DICOM).lower() == DICOM:
-        told = await _parts(events(request, boundary_of(content_type)), site, source, wanted, caller.base)
+        body = events(request, boundary_of(content_type))
+        async for outcome in deposit_parts(body, _is_instance, site.receiver, source, wanted):
+            _note(told, outcome, caller.base)
     else:
         raise UnsupportedMedia(
             "only DICOM files are stored here", hint='multipart/related; type="application/dicom"'
         )
-    await site.receiver.deposits.flush()
+    if len(told.stored) > 1:
+        # a client that sends one instance at a time is summed within the second, as a modality is
+        await site.receiver.deposits.flush()
     return _answer(told, caller.base, wanted)
 
 
@@ -83,67 +86,26 @@ class UnsupportedMedia(HuisclosError):
     kind = "unsupported-media"
 
 
-async def _single(request: Request, site: Site, source: Source, wanted: str, base: str) -> _Told:
-    told = _Told()
+async def _single(told: _Told, request: Request, site: Site, source: Source, wanted: str, base: str) -> None:
     try:
-        reception = site.receiver.begin_file(source, only_study=wanted)
-        _note(told, await deposit_body(request, reception), base)
+        _note(told, await deposit_body(request, site.receiver, source, wanted), base)
     except HuisclosError as error:
-        _fail(told, error)
-    return told
+        _note(told, error, base)
 
 
-async def _parts(body: AsyncIterator[Event], site: Site, source: Source, wanted: str, base: str) -> _Told:
-    told = _Told()
-    reception: Reception | None = None
-    try:
-        async for event in body:
-            if isinstance(event, PartBegun):
-                reception = _begin(event, told, site, source, wanted)
-            elif reception is None:
-                continue
-            elif isinstance(event, PartData):
-                reception = _write(reception, event.data, told)
-            else:
-                await _finish(reception, told, base)
-                reception = None
-    finally:
-        if reception is not None:
-            reception.abandon()
-    return told
-
-
-def _begin(part: PartBegun, told: _Told, site: Site, source: Source, wanted: str) -> Reception | None:
+def _is_instance(part: PartBegun) -> bool:
     media, _ = parse_media(part.headers.get("content-type", DICOM))
     if media not in (DICOM, "application/octet-stream"):
-        _fail(told, NotDicom("a part is not a DICOM file"))
-        return None
-    try:
-        return site.receiver.begin_file(source, only_study=wanted)
-    except HuisclosError as error:
-        _fail(told, error)
-        return None
+        raise NotDicom("a part is not a DICOM file")
+    return True
 
 
-def _write(reception: Reception, data: bytes, told: _Told) -> Reception | None:
-    try:
-        reception.write(data)
-    except HuisclosError as error:
-        reception.abandon()
-        _fail(told, error)
-        return None
-    return reception
-
-
-async def _finish(reception: Reception, told: _Told, base: str) -> None:
-    try:
-        _note(told, await reception.finish(), base)
-    except HuisclosError as error:
-        _fail(told, error)
-
-
-def _note(told: _Told, received: Received, base: str) -> None:
-    """One instance that is durable now."""
+def _note(told: _Told, outcome: Deposited, base: str) -> None:
+    """One instance: durable now, or refused."""
+    if isinstance(outcome, HuisclosError):
+        _fail(told, outcome)
+        return
+    received = outcome
     heading = received.stored.heading
     item: dict[str, Any] = {
         "00081150": {"vr": "UI", "Value": [heading.sop_class_uid]},

@@ -9,10 +9,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from huisclos.access.nouns import Right, Source
-from huisclos.archive.receive import Reception
 from huisclos.errors import Full, HuisclosError, NotDicom, StoreError, TooLarge
-from huisclos.web.bodies import PartBegun, PartData, boundary_of, events, parse_media
-from huisclos.web.depositing import deposit_body
+from huisclos.web.bodies import PartBegun, boundary_of, events, parse_media
+from huisclos.web.depositing import deposit_body, deposit_parts
 from huisclos.web.pages.person import Visit, person
 from huisclos.web.problems import status_of
 from huisclos.web.site import Site
@@ -31,7 +30,7 @@ async def upload(visit: Visit) -> Response:
     """One file, as the page's script sends it: the body is the file."""
     source = await visit.site.keeper.stored_by(visit.proof)
     try:
-        received = await deposit_body(visit.request, visit.site.receiver.begin_file(source))
+        received = await deposit_body(visit.request, visit.site.receiver, source)
     except HuisclosError as error:
         words = words_of(visit.request, visit.session.actor.language)
         return JSONResponse({"outcome": "refused", "reason": reason(error, words)}, status_of(error))
@@ -67,28 +66,15 @@ async def upload_form(visit: Visit) -> Response:
 
 async def _form(request: Request, site: Site, source: Source) -> Counter[str]:
     counts: Counter[str] = Counter()
-    reception: Reception | None = None
-    try:
-        async for event in events(request, boundary_of(request.headers.get("content-type", ""))):
-            if isinstance(event, PartBegun):
-                _, about = parse_media(event.headers.get("content-disposition", ""))
-                reception = site.receiver.begin_file(source) if about.get("filename") else None
-            elif reception is None:
-                continue
-            else:
-                try:
-                    if isinstance(event, PartData):
-                        reception.write(event.data)
-                        continue
-                    counts[(await reception.finish()).outcome.value] += 1
-                except HuisclosError:
-                    reception.abandon()
-                    counts["refused"] += 1
-                reception = None
-    finally:
-        if reception is not None:
-            reception.abandon()
+    body = events(request, boundary_of(request.headers.get("content-type", "")))
+    async for outcome in deposit_parts(body, _is_file, site.receiver, source):
+        counts["refused" if isinstance(outcome, HuisclosError) else outcome.outcome.value] += 1
     return counts
+
+
+def _is_file(part: PartBegun) -> bool:
+    _, about = parse_media(part.headers.get("content-disposition", ""))
+    return bool(about.get("filename"))
 
 
 def routes() -> list[BaseRoute]:
