@@ -10,8 +10,9 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
+from weakref import WeakValueDictionary
 
-from huisclos.access.addresses import is_loopback
+from huisclos.access.addresses import Address, is_loopback
 from huisclos.clock import Clock, now, steady
 from huisclos.doors.mandate import OutsideMandate
 from huisclos.doors.observation import Miss, Seen
@@ -23,7 +24,9 @@ from huisclos.findings.nouns import Reason
 USUAL_PORTS: Final = (104, 11112, 4242, 5678, 2761, 2762, 80, 443, 8042, 8080, 8443, 3333, 2375)
 """where imaging listens when nobody moved it: what answers there is still told by its protocol"""
 CONCURRENT: Final = 48
-"""listeners at one time: few enough for a home box's table of connections"""
+"""hosts at one time: few enough for a home box's table of connections"""
+CONCURRENT_HERE: Final = 256
+"""hosts at one time when all are this machine: no box is in between"""
 HOSTS_PER_SECOND: Final = 10.0
 """elsewhere than on loopback"""
 _KNOCK_SECONDS: Final = 2.0
@@ -45,21 +48,30 @@ async def run(
 ) -> AsyncIterator[tuple[Target, list[Seen]]]:
     """What each target showed, as it is known. A target without a port is asked at the usual ones."""
     work = _Work(manners, clock)
-    pending: set[asyncio.Task[list[tuple[Target, list[Seen]]]]] = set()
     queue = _by_host(targets)
+    answers: asyncio.Queue[tuple[Target, list[Seen]] | None] = asyncio.Queue()
+
+    async def drain() -> None:
+        try:
+            for hosts in queue:
+                for answer in await work.host(hosts):
+                    answers.put_nowait(answer)
+        finally:
+            answers.put_nowait(None)
+
+    drains = [asyncio.create_task(drain()) for _ in range(CONCURRENT_HERE)]
+    left = len(drains)
     try:
-        while True:
-            while len(pending) < CONCURRENT and (hosts := next(queue, None)) is not None:
-                await work.pace(hosts[0])
-                pending.add(asyncio.create_task(work.host(hosts)))
-            if not pending:
-                return
-            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                for answer in task.result():
-                    yield answer
+        while left:
+            answer = await answers.get()
+            if answer is None:
+                left -= 1
+            else:
+                yield answer
+        for task in drains:
+            task.result()
     finally:
-        for task in pending:
+        for task in drains:
             task.cancel()
 
 
@@ -81,23 +93,29 @@ class _Work:
     def __init__(self, manners: Manners, clock: Clock) -> None:
         self._manners = manners
         self._clock = clock
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._locks: WeakValueDictionary[Address, asyncio.Lock] = WeakValueDictionary()
+        self._elsewhere = asyncio.Semaphore(CONCURRENT)
         self._next = 0.0
 
-    async def pace(self, target: Target) -> None:
-        """Wait for the next host's turn; loopback has none to wait for."""
-        if is_loopback(target.address):
-            return
+    async def host(self, targets: list[Target]) -> list[tuple[Target, list[Seen]]]:
+        """Everything about one host, in its turn; this machine has none to wait for."""
+        if is_loopback(targets[0].address):
+            return await self._host(targets)
+        async with self._elsewhere:
+            await self._pace()
+            return await self._host(targets)
+
+    async def _pace(self) -> None:
         wait = self._next - steady()
         if wait > 0:
             await asyncio.sleep(wait)
         self._next = max(self._next, steady()) + 1.0 / self._manners.hosts_per_second
 
-    async def host(self, targets: list[Target]) -> list[tuple[Target, list[Seen]]]:
+    async def _host(self, targets: list[Target]) -> list[tuple[Target, list[Seen]]]:
         """Everything about one host, listener by listener."""
         answers = []
+        lock = self._locks.setdefault(targets[0].address, asyncio.Lock())
         for target in targets:
-            lock = self._locks.setdefault(str(target.address), asyncio.Lock())
             if target.port is not None:
                 answers.append((target, await self._listener(target, lock)))
                 continue
