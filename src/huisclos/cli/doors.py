@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from huisclos.cli import doors_mandate, doors_more, doors_record, output
+from huisclos.cli import doors_box, doors_mandate, doors_more, doors_outside, doors_record, output
 from huisclos.cli.doors_record import RecordFile, only_addresses, recorded
 from huisclos.cli.doors_report import (
     Baseline,
@@ -39,9 +39,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(doors_mandate.app, name="mandate", help="The written, signed, dated right to probe.")
+app.add_typer(doors_outside.app, name="outside", help="The view from outside: look, or be looked at.")
 app.command("round")(doors_more.round_)
 app.command("rescue")(doors_more.rescue)
 app.command("record")(doors_record.record)
+app.command("box")(doors_box.box)
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH", help="Files and folders.")]
 
 
@@ -90,7 +92,7 @@ def probe(
     options = Options(json, html, pdf, sarif, csv, lang, mutes, baseline, fail_on, site)
     parsed = [parse_target(one) for one in targets]
     right = _read_mandate(mandate)
-    consents = check_right(parsed, _own(), consent.strip() or None, right, clock.now())
+    consents = check_right(parsed, own_networks(), consent.strip() or None, right, clock.now())
     audit = begin("probe", options, consents)
     pace = min(HOSTS_PER_SECOND, right.mandate.scope.hosts_per_second) if right else HOSTS_PER_SECOND
     audit.only = _checks(checks)
@@ -116,12 +118,12 @@ def _probe(targets: list[Target], manners: Manners, audit: Audit) -> None:
     asyncio.run(work())
 
 
-def _own() -> tuple[Network, ...]:
+def own_networks() -> tuple[Network, ...]:
     from ipaddress import ip_network
 
-    from huisclos.wiring.listeners import own_networks
+    from huisclos.wiring import listeners
 
-    return tuple(ip_network(text, strict=False) for text in own_networks())
+    return tuple(ip_network(text, strict=False) for text in listeners.own_networks())
 
 
 def _read_mandate(path: Path | None) -> Right | None:
@@ -185,58 +187,6 @@ def config(
     code = finish(audit, options)
     _show_paths(places.shown if show_paths else {})
     return code
-
-
-@app.command("box")
-@own_codes
-def box(
-    address: Annotated[str, typer.Option(metavar="HOST", help="The box. [this machine's gateway]")] = "",
-    kind: Annotated[str, typer.Option(metavar="auto|upnp", help="How it is asked.")] = "auto",
-    record: RecordFile = None,
-    json: JsonFile = None,
-    html: HtmlFile = None,
-    pdf: PdfFile = None,
-    sarif: SarifFile = None,
-    csv: CsvFile = None,
-    lang: Lang = "",
-    mutes: Mutes = None,
-    baseline: Baseline = None,
-    fail_on: FailOn = "low",
-    site: Site = "",
-) -> int:
-    """Read the Internet box: what it passes on from the Internet, whether programs may open it further.
-
-    It is asked by UPnP IGD and NAT-PMP; nothing is changed. A box that does not answer is not called closed.
-
-    \b
-    Example:
-      huisclos doors box --html report.html
-    """
-    options = Options(json, html, pdf, sarif, csv, lang, mutes, baseline, fail_on, site)
-    if kind not in ("auto", "upnp"):
-        raise BadSetting("--kind is auto or upnp")
-    audit = begin("box", options)
-    with recorded(record, audit):
-        take(audit, _box(address))
-    return finish(audit, options)
-
-
-def _box(text: str) -> list[Seen]:
-    import asyncio
-
-    from huisclos.access.addresses import is_private
-    from huisclos.doors.box import gateway, probe_box
-    from huisclos.doors.mandate import OutsideMandate
-    from huisclos.doors.observation import Miss
-    from huisclos.doors.target import parse_target
-    from huisclos.findings.nouns import Reason
-
-    address = parse_target(text).address if text else gateway()
-    if address is None:
-        return [Miss(("BOX-001", "BOX-002"), "gateway", Reason.ABSENT)]
-    if not is_private(address):
-        raise OutsideMandate("a box is asked from inside, at its private address")
-    return asyncio.run(probe_box(address))
 
 
 @app.command("logs")
@@ -311,7 +261,7 @@ def check(
         take(audit, _walk(root, walk, 1, show=False))
     take(audit, [probe_disk(archive or Path.home())])
     if not no_box:
-        take(audit, _box(""))
+        take(audit, doors_box.gateway_seen(doors_box.gateway_asked(), maker=False))
     return finish(audit, options)
 
 

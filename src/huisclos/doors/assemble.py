@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Final
 
 import msgspec
 
 from huisclos import __version__
-from huisclos.doors.catalogue import catalogue
+from huisclos.doors.box.guides import advice
+from huisclos.doors.catalogue import Check, catalogue
 from huisclos.doors.observation import Miss, Observation, Seen, What
 from huisclos.doors.rules import RULES, Judgement, judge
 from huisclos.errors import BadSetting, Unreadable
@@ -19,10 +21,13 @@ from huisclos.findings.evidence import Fact, Key
 from huisclos.findings.frameworks import cited
 from huisclos.findings.nouns import (
     Attempt,
+    Cited,
     Finding,
     Language,
     Mute,
     Outcome,
+    Reach,
+    Severity,
     severity_at,
 )
 from huisclos.findings.report import Change, Consent, Report, decode, digest
@@ -48,10 +53,10 @@ class Audit:
     _best: dict[tuple[str, str], tuple[Judgement, str]] = field(default_factory=dict)
     _attempts: dict[tuple[str, str], Attempt] = field(default_factory=dict)
 
-    def take(self, seen: Iterable[Seen], at: datetime) -> list[Finding]:
-        """Judge what was seen; the doors that this opened."""
+    def take(self, seen: Iterable[Seen], at: datetime) -> Iterator[Finding]:
+        """Judge what was seen; the doors that this opened, put into words for whoever asks."""
         opened = []
-        seen = list(seen)
+        seen, moment = list(seen), at.isoformat(timespec="seconds")
         for judgement in judge(one for one in seen if isinstance(one, Observation)):
             key = judgement.check, judgement.observation.target
             if self.only is not None and judgement.check not in self.only:
@@ -64,7 +69,7 @@ class Audit:
                 continue
             known = self._best.get(key)
             if known is None or judgement.verdict.rank < known[0].verdict.rank:
-                self._best[key] = judgement, at.isoformat(timespec="seconds")
+                self._best[key] = judgement, moment
                 opened.append(key)
         for miss in seen:
             if isinstance(miss, Miss):
@@ -73,7 +78,7 @@ class Audit:
                         check=check, target=miss.target, outcome=miss.outcome, reason=miss.reason,
                         evidence=miss.facts,
                     )  # fmt: skip
-        return [self._finding(key, "") for key in dict.fromkeys(opened)]
+        return (self._finding(key, "") for key in dict.fromkeys(opened))
 
     def report(self, baseline: bytes | None = None) -> Report:
         """The report, with what changed since `baseline`."""
@@ -99,28 +104,61 @@ class Audit:
         return report if baseline is None else compared(report, baseline)
 
     def _severity(self, key: tuple[str, str]) -> int:
-        return severity_at(catalogue()[key[0]].severity, self._best[key][0].observation.reach).rank
+        seen = self._best[key][0].observation
+        return _told(key[0], seen.what, seen.reach, seen.facts, self.language).severity.rank
 
     def _finding(self, key: tuple[str, str], number: str) -> Finding:
         judgement, at = self._best[key]
-        check = catalogue()[judgement.check]
         seen = judgement.observation
+        told = _told(key[0], seen.what, seen.reach, seen.facts, self.language)
         return Finding(
             id=number,
-            check=check.id,
+            check=key[0],
             target=seen.target,
             verdict=judgement.verdict,
-            severity=severity_at(check.severity, seen.reach),
+            severity=told.severity,
             reach=seen.reach,
-            title=check.title.in_(self.language),
-            is_=_is(check.title.in_(self.language), seen, self.language),
-            should_be=check.should.in_(self.language),
-            fix=check.fix.in_(self.language),
-            frameworks=cited(check.id, check.areas, self.language),
-            evidence=_few(judgement),
+            title=told.title,
+            is_=told.is_,
+            should_be=told.should_be,
+            fix=told.fix,
+            frameworks=told.frameworks,
+            evidence=seen.facts[:MAX_FACTS],
             seen_at=at,
-            muted=muted_by(self.mutes, check.id, seen.target, self.at.date()),
+            muted=muted_by(self.mutes, key[0], seen.target, self.at.date()) if self.mutes else None,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a finding says that depends on the facts, and not on whose they are."""
+
+    severity: Severity
+    title: str
+    is_: str
+    should_be: str
+    fix: str
+    frameworks: tuple[Cited, ...]
+
+
+@lru_cache(maxsize=4096)
+def _told(number: str, what: What, reach: Reach, found: tuple[Fact, ...], language: Language) -> _Told:
+    check, seen = catalogue()[number], Observation(what, "", reach, found)
+    title = check.title.in_(language)
+    return _Told(
+        severity=_severity(check, seen),
+        title=title,
+        is_=_is(title, seen, language),
+        should_be=check.should.in_(language),
+        fix=advice(check, str(seen.get(Key.PRODUCT) or ""), language),
+        frameworks=cited(check.id, check.areas, language),
+    )
+
+
+def _severity(check: Check, seen: Observation) -> Severity:
+    """The catalogue's for where it can be reached; one milder for what is configured and has no effect."""
+    severity = severity_at(check.severity, seen.reach)
+    return severity.shifted(-1) if seen.get(Key.EFFECTIVE) is False else severity
 
 
 def compared(report: Report, baseline: bytes) -> Report:

@@ -45,6 +45,7 @@ _TABLE: Final[dict[str, tuple[str, str]]] = {
     ),
     "consent": ("consent of", "accord de"),
     "mandate": ("mandate of", "mandat de"),
+    "declared": ("declared by", "déclaré par"),
     "kept": (
         "No name, date of birth or identifier of a patient was read for this report, and none is in it.",
         "Ce rapport ne contient aucun nom, date de naissance ni identifiant de patient : aucun n'a été lu.",
@@ -60,7 +61,7 @@ _TABLE: Final[dict[str, tuple[str, str]]] = {
     "info": ("for information", "pour information"),
     "proved": ("proved", "prouvé"),
     "offered": ("offered by the server", "offert par le serveur"),
-    "config": ("read in a file", "lu dans un fichier"),
+    "config": ("read in the settings", "lu dans les réglages"),
     "inferred": ("inferred", "déduit"),
     "internet": ("the Internet", "Internet"),
     "lan": ("the local network", "le réseau local"),
@@ -77,6 +78,22 @@ _TABLE: Final[dict[str, tuple[str, str]]] = {
     ),
     "out-of-scope": ("it led where we may not go", "cela menait où nous n'avons pas le droit d'aller"),
     "budget": ("asked as often as we may", "déjà interrogé autant que permis"),
+    "not-ours": (
+        "the box let nobody in to show that the address is yours: forward the token's port, then ask again",
+        "la box n'a laissé entrer personne pour montrer que l'adresse est vôtre : redirigez le port du jeton",
+    ),
+    "needs-login": (
+        "it tells only whom its owner lets in: see `huisclos doors box --help`",
+        "elle ne répond qu'à qui son propriétaire laisse entrer : voir `huisclos doors box --help`",
+    ),
+    "locked": (
+        "the box has locked logins for a while: wait, and do not try again at once",
+        "la box a bloqué les connexions pour un moment : attendez, sans réessayer tout de suite",
+    ),
+    "not-told": (
+        "it has no answer to that: ask its owner, with `huisclos doors box --questions`",
+        "elle n'a pas de réponse à cela : demandez à son propriétaire, avec `huisclos doors box --questions`",
+    ),
     "not-asked": ("held back on purpose", "volontairement non posé"),
     "encrypted": ("encrypted", "chiffré"),
     "absent": ("this machine cannot tell", "cette machine ne peut pas le dire"),

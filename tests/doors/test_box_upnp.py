@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from huisclos.access.addresses import parse_address
 from huisclos.clock import now
 from huisclos.doors.assemble import Audit
-from huisclos.doors.box import READS, probe_box, read_answer, read_description
+from huisclos.doors.box.igd import READS, probe_box, read_answer, read_description
 from huisclos.doors.probes.http import Answer
 from huisclos.findings.nouns import Language, Reach, Reason, Severity
 from huisclos.findings.report import Report

@@ -1,4 +1,4 @@
-"""The Internet box, read-only by construction: UPnP IGD 1 and 2, NAT-PMP (RFC 6886).
+"""What every box says to whoever asks inside: UPnP IGD 1 and 2, NAT-PMP (RFC 6886).
 
 Of UPnP's actions only four are in this program, and all four read. A description is taken from the address
 that answered, and from no other; XML is parsed without entities, up to 64 KiB.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 from urllib.parse import urljoin, urlsplit
@@ -20,11 +20,12 @@ from xml.sax.saxutils import escape
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from huisclos.access.addresses import Address, is_private, parse_address
+from huisclos.access.addresses import Address
+from huisclos.doors.box.guides import recognise
+from huisclos.doors.box.state import Box, Forward, class_of, is_here, observe
 from huisclos.doors.observation import Miss, Observation, Seen, What
 from huisclos.doors.probes.host import Host, OutOfBudget
 from huisclos.doors.probes.http import Answer, NotHttp, Web, web
-from huisclos.doors.runner import USUAL_PORTS
 from huisclos.doors.target import Target
 from huisclos.errors import BadSetting, PeerTooSlow, PeerUnreachable
 from huisclos.findings.evidence import Fact, facts
@@ -35,9 +36,9 @@ NAT_PMP_PORT: Final = 5351
 READS: Final = ("GetGenericPortMappingEntry", "GetExternalIPAddress", "GetFirewallStatus")
 """every UPnP action that this program can send"""
 MAX_MAPPINGS: Final = 128
+MAX_NAMES: Final = 8
 CONNECTIONS: Final = MAX_MAPPINGS + 8
 """a box ends its connection after each action, and must still be read to the end of its list"""
-IMAGING: Final = frozenset({*USUAL_PORTS, 22, 445, 3389, 5432, 3306}) - {80, 443}
 _SEARCH: Final = (
     b'M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nMAN: "ssdp:discover"\r\nMX: 1\r\n'
     b"ST: urn:schemas-upnp-org:device:InternetGatewayDevice:1\r\n\r\n"
@@ -46,11 +47,11 @@ _LOCATION: Final = re.compile(rb"(?im)^location:\s*(\S{1,200})\s*$")
 _SERVICE: Final = re.compile(
     r"urn:schemas-upnp-org:service:(WAN(?:IP|PPP)Connection|WANIPv6FirewallControl):([12])"
 )
-_SHARED: Final = ip_network("100.64.0.0/10")
 _OK: Final = 200
 _ERROR: Final = 500
 _NO_MORE: Final = (713, 714)
 """SpecifiedArrayIndexInvalid, NoSuchEntryInArray"""
+_LISTED: Final = ("BOX-002", "BOX-003", "BOX-009")
 _REPLY: Final = 128
 _SECONDS: Final = 2.0
 
@@ -78,75 +79,97 @@ def gateway(routes: Path = Path("/proc/net/route")) -> Address | None:
     return None
 
 
-async def probe_box(address: Address, *, ssdp: int = SSDP_PORT, nat_pmp: int = NAT_PMP_PORT) -> list[Seen]:
-    """What the box at `address` tells whoever asks inside."""
+async def probe_box(
+    address: Address, *, ssdp: int = SSDP_PORT, nat_pmp: int = NAT_PMP_PORT, own: str = "", product: str = ""
+) -> list[Seen]:
+    """What the box at `address` tells whoever asks inside; `own` is this machine's address there."""
     name = str(address)
     seen: list[Seen] = [Observation(What.BOX, name, Reach.LAN, await _nat_pmp(address, nat_pmp))]
     location = await _search(address, ssdp)
     if location is None:
         # Silence: off, or a firewall on the way. It is not claimed that nothing is mapped.
-        seen.append(Miss(("BOX-001", "BOX-002", "BOX-003", "BOX-009"), name, Reason.TIMED_OUT))
+        seen.append(Miss(("BOX-001", *_LISTED), name, Reason.TIMED_OUT))
         return seen
     parts = urlsplit(location)
     if parts.hostname != name or parts.scheme != "http":
-        seen.append(Miss(("BOX-002", "BOX-003", "BOX-009"), name, Reason.OUT_OF_SCOPE))
-        return [*seen, Observation(What.BOX, name, Reach.LAN, facts(class_="igd"))]
+        seen.append(Miss(_LISTED, name, Reason.OUT_OF_SCOPE))
+        return [*seen, Observation(What.BOX, name, Reach.LAN, facts(class_="igd", product=product or None))]
     host = Host(Target(name, address, parts.port or 80), asyncio.Lock(), left=CONNECTIONS, seconds=5.0)
+    reading = Reading(Box(product=product), own)
     try:
         async with web(host) as connection:
-            seen += [one async for one in _read(connection, name, parts.path or "/")]
+            await reading.read(connection, parts.path or "/")
     except (NotHttp, PeerTooSlow, PeerUnreachable, OutOfBudget):
-        seen.append(Miss(("BOX-002", "BOX-003", "BOX-009"), name, Reason.PROTOCOL))
-    return seen
+        reading.box.miss(_LISTED, Reason.PROTOCOL)
+    return [*seen, *reading.seen(name)]
 
 
-async def _read(connection: Web, name: str, path: str) -> AsyncIterator[Seen]:
-    answer = await connection.get(path)
-    services = read_description(answer.body, path) if answer.status == _OK and answer.whole else []
-    version = max((one.version for one in services), default=None)
-    yield Observation(What.BOX, name, Reach.LAN, facts(class_="igd", igd=version))
-    if not services:
-        yield Miss(("BOX-002", "BOX-003", "BOX-009"), name, Reason.PROTOCOL)
-    for service in services:
-        if service.name == "WANIPv6FirewallControl":
-            said = read_answer(await _call(connection, service, "GetFirewallStatus"))
-            off = said.get("FirewallEnabled") in ("0", "false")
-            word = "ipv6-off" if off else "ipv6-on"
-            yield Observation(What.BOX, name, Reach.INTERNET if off else Reach.LAN, facts(class_=word))
-        else:
-            said = read_answer(await _call(connection, service, "GetExternalIPAddress"))
-            yield Observation(What.BOX, name, Reach.LAN, _outside(said.get("NewExternalIPAddress", "")))
-            async for one in _mappings(connection, service, name):
-                yield one
+@dataclass(slots=True)
+class Reading:
+    """What the services of one description tell."""
+
+    box: Box
+    own: str
+    version: int | None = None
+    endless: int = 0
+
+    async def read(self, connection: Web, path: str) -> None:
+        """Ask each service that we know how to read."""
+        answer = await connection.get(path)
+        services = read_description(answer.body, path) if answer.status == _OK and answer.whole else []
+        self.box.product = self.box.product or recognise(read_model(answer.body))
+        self.version = max((one.version for one in services), default=None)
+        if not services:
+            self.box.miss(_LISTED, Reason.PROTOCOL)
+        for service in services:
+            if service.name == "WANIPv6FirewallControl":
+                said = read_answer(await _call(connection, service, "GetFirewallStatus"))
+                self.box.six = said.get("FirewallEnabled") not in ("0", "false")
+            else:
+                said = read_answer(await _call(connection, service, "GetExternalIPAddress"))
+                self.box.outside = class_of(said.get("NewExternalIPAddress", ""))
+                await self._mappings(connection, service)
+
+    async def _mappings(self, connection: Web, service: Service) -> None:
+        """Each mapping; the description that a program gave it is not kept."""
+        found = self.box.mappings = self.box.mappings or []
+        for index in range(MAX_MAPPINGS):
+            arguments = {"NewPortMappingIndex": str(index)}
+            answer = await _call(connection, service, "GetGenericPortMappingEntry", arguments)
+            said = read_answer(answer)
+            if answer.status != _OK or "NewInternalPort" not in said:
+                if _number(said, "errorCode") not in _NO_MORE:
+                    self.box.miss(("BOX-002", "BOX-003"), Reason.PROTOCOL)
+                return
+            self.endless += _number(said, "NewLeaseDuration") == 0
+            if (forward := read_mapping(said, self.own)) is not None:
+                found.append(forward)
+        self.box.miss(("BOX-002",), Reason.TOO_LARGE)
+
+    def seen(self, name: str) -> list[Seen]:
+        """The observations."""
+        product = self.box.product or None
+        made: list[Seen] = [
+            Observation(What.BOX, name, Reach.LAN, facts(class_="igd", product=product, igd=self.version))
+        ]
+        if self.box.mappings is not None:
+            found = facts(class_="endless", product=product, count=self.endless)
+            made.append(Observation(What.BOX, name, Reach.LAN, found))
+        return made + observe(self.box, name)
 
 
-async def _mappings(connection: Web, service: Service, name: str) -> AsyncIterator[Seen]:
-    """Each mapping; the description that a program gave it, and whom it leads to, are not kept."""
-    imaging: list[Observation] = []
-    endless = 0
-    for index in range(MAX_MAPPINGS):
-        arguments = {"NewPortMappingIndex": str(index)}
-        answer = await _call(connection, service, "GetGenericPortMappingEntry", arguments)
-        said = read_answer(answer)
-        if answer.status != _OK or "NewInternalPort" not in said:
-            if int(said.get("errorCode", "0") or 0) not in _NO_MORE:
-                yield Miss(("BOX-002", "BOX-003"), name, Reason.PROTOCOL)
-            break
-        inner, outer, lease = (
-            _number(said, key) for key in ("NewInternalPort", "NewExternalPort", "NewLeaseDuration")
-        )
-        endless += lease == 0
-        if said.get("NewEnabled", "1") in ("1", "true") and {inner, outer} & IMAGING:
-            protocol = "udp" if said.get("NewProtocol", "").upper() == "UDP" else "tcp"
-            found = facts(class_="imaging", port=outer, internal_port=inner, transport=protocol, lease=lease)
-            imaging.append(Observation(What.BOX, name, Reach.INTERNET, found))
-    else:
-        yield Miss(("BOX-002",), name, Reason.TOO_LARGE)
-    yield Observation(What.BOX, name, Reach.LAN, facts(class_="endless", count=endless))
-    for one in imaging:
-        yield one
-    if not imaging:
-        yield Observation(What.BOX, name, Reach.LAN, facts(class_="imaging"))
+def read_mapping(said: Mapping[str, str], own: str) -> Forward | None:
+    """An enabled mapping; None for one that is switched off or has no ports."""
+    inner, outer = _number(said, "NewInternalPort"), _number(said, "NewExternalPort")
+    if said.get("NewEnabled", "1") not in ("1", "true") or inner <= 0 or outer <= 0:
+        return None
+    return Forward(
+        (outer, outer),
+        inner,
+        "udp" if said.get("NewProtocol", "").upper() == "UDP" else "tcp",
+        said.get("NewRemoteHost", "") in ("", "0.0.0.0"),  # noqa: S104 - any source, in the protocol's words
+        is_here(said.get("NewInternalClient", ""), own),
+    )
 
 
 async def _call(
@@ -166,7 +189,7 @@ async def _call(
 
 def read_description(raw: bytes, base: str) -> list[Service]:
     """The services that we know how to read; nothing for what is no description."""
-    root = _parse(raw)
+    root = parse_xml(raw)
     found: list[Service] = []
     if root is None:
         return found
@@ -181,15 +204,26 @@ def read_description(raw: bytes, base: str) -> list[Service]:
     return found
 
 
+def read_model(raw: bytes) -> str:
+    """The maker's and the model's name of a description, to be recognised and dropped."""
+    root = parse_xml(raw)
+    if root is None:
+        return ""
+    wanted = ("manufacturer", "modelName", "modelDescription", "friendlyName", "modelNumber")
+    found = [(one.text or "")[:80] for one in root.iter() if one.tag.rpartition("}")[2] in wanted]
+    return " ".join(found[:MAX_NAMES])
+
+
 def read_answer(answer: Answer) -> dict[str, str]:
     """The values of an action's answer, or of its error, by name."""
-    root = _parse(answer.body) if answer.status in (_OK, _ERROR) else None
+    root = parse_xml(answer.body) if answer.status in (_OK, _ERROR) else None
     if root is None:
         return {}
     return {one.tag.rpartition("}")[2]: (one.text or "").strip()[:64] for one in root.iter() if len(one) == 0}
 
 
-def _parse(raw: bytes) -> Element | None:
+def parse_xml(raw: bytes) -> Element | None:
+    """The document, without entities; None for what is none."""
     try:
         root: Element = fromstring(raw, forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError, LookupError):
@@ -200,15 +234,6 @@ def _parse(raw: bytes) -> Element | None:
 def _number(said: Mapping[str, str], key: str) -> int:
     text = said.get(key, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1  # noqa: PLR2004 - a lease's digits
-
-
-def _outside(text: str) -> tuple[Fact, ...]:
-    try:
-        address = parse_address(text)
-    except BadSetting:
-        return facts(class_="outside-unknown")
-    shared = is_private(address) or address in _SHARED
-    return facts(class_="outside-shared" if shared else "outside-public")
 
 
 class _Answer(asyncio.DatagramProtocol):
