@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from huisclos.clock import now
 from huisclos.doors.assemble import Audit
-from huisclos.doors.config import orthanc, others, proxies
+from huisclos.doors.config import orthanc, others, proxies, shares
 from huisclos.doors.config.files import Places, read_configs
 from huisclos.errors import Unreadable
 from huisclos.findings.nouns import Language, Reach, Reason
@@ -27,6 +27,7 @@ CLOSED = {
     "DicomCheckCalledAet": True,
     "DicomCheckModalityHost": True,
     "DicomTlsEnabled": True,
+    "WebDavEnabled": False,
 }
 
 
@@ -50,7 +51,9 @@ def read(*paths: Path, environment: Mapping[str, str] | None = None) -> Report:
         ({"DicomTlsEnabled": False}, "CFG-006"),
         ({"DicomTlsRemoteCertificateRequired": False}, "CFG-006"),
         ({"HttpsVerifyPeers": False}, "CFG-007"),
-        ({"ExecuteLuaEnabled": True}, "CFG-008"),
+        ({"ExecuteLuaEnabled": True}, "WEB-005"),
+        ({"RestApiWriteToFileSystemEnabled": True}, "CFG-008"),
+        ({"StorageCompression": True}, "RST-024"),
         ({"OrthancPeers": {"away": ["https://8.8.8.8/"]}}, "CFG-018"),
         ({"DicomModalities": {"away": {"AET": "A", "Host": "2001:4860::8", "Port": 104}}}, "CFG-018"),
     ],
@@ -69,7 +72,8 @@ def test_orthanc_with_comments_files_and_environment(tmp_path: Path) -> None:
     """Comments go but not from texts, files of a folder are merged, the environment has the last word."""
     (tmp_path / "a.json").write_text(
         '/* a // b */ {"DicomAet": "A//B", // own\n "RemoteAccessAllowed": true, "SslEnabled": true,'
-        ' "DicomCheckCalledAet": true, "DicomCheckModalityHost": true, "DicomTlsEnabled": true}'
+        ' "DicomCheckCalledAet": true, "DicomCheckModalityHost": true, "DicomTlsEnabled": true,'
+        ' "WebDavEnabled": false}'
     )
     (tmp_path / "b.json").write_text('{"RegisteredUsers": {"practice": "sturdy-words-of-its-own"}}')
     (tmp_path / "b.json").chmod(0o600)
@@ -91,9 +95,10 @@ def test_a_secret_is_never_in_the_report(tmp_path: Path) -> None:
 
 
 NGINX = (
-    "events {} http { server { listen 443 ssl; %s"
+    "events {} http { server { listen 443 ssl; limit_req zone=a burst=5; %s"
     " location /dicom-web/ { %s proxy_pass http://127.0.0.1:8042; } } }"
 )
+APACHE = "<VirtualHost *:443>\nCustomLog a.log combined\nProxyPass /orthanc http://127.0.0.1:8042/\n%s</VirtualHost>"
 FILES: list[tuple[str, str, str, bool]] = [
     ("CFG-014", "nginx.conf", NGINX % ("", ""), True),
     ("CFG-014", "nginx.conf", NGINX % ('auth_basic "x";', ""), False),
@@ -105,20 +110,20 @@ FILES: list[tuple[str, str, str, bool]] = [
     (
         "CFG-014",
         "site.conf",
-        "<VirtualHost *:443>\nProxyPass /orthanc http://127.0.0.1:8042/\n</VirtualHost>",
+        APACHE % "",
         True,
     ),
     (
         "CFG-014",
         "site.conf",
-        "<VirtualHost *:443>\nProxyPass /orthanc http://127.0.0.1:8042/\nRequire valid-user\n</VirtualHost>",
+        APACHE % "Require valid-user\n",
         False,
     ),
-    ("CFG-014", "Caddyfile", "images.example {\n  reverse_proxy 127.0.0.1:8042\n}\n", True),
+    ("CFG-014", "Caddyfile", "images.example {\n  log\n  reverse_proxy 127.0.0.1:8042\n}\n", True),
     (
         "CFG-014",
         "Caddyfile",
-        "images.example {\n  basic_auth {\n    a b\n  }\n  reverse_proxy 127.0.0.1:8042\n}\n",
+        "images.example {\n  log\n  basic_auth {\n    a b\n  }\n  reverse_proxy 127.0.0.1:8042\n}\n",
         False,
     ),
     ("CFG-015", "compose.yaml", "services: {pacs: {image: orthanc, ports: ['8042:8042']}}", True),
@@ -142,6 +147,66 @@ FILES: list[tuple[str, str, str, bool]] = [
         "dn: dicomAETitle=A\nobjectClass: dcmNetworkAE\ndcmAcceptedCallingAETitle: CT01\n",
         False,
     ),
+]
+
+
+TRAEFIK = """
+http:
+  routers:
+    images: {rule: "Host(`images.example`)", service: pacs%s}
+  services:
+    pacs: {loadBalancer: {servers: [{url: "http://orthanc:8042"}]}}
+  middlewares:
+    who: {basicAuth: {users: ["a:b"]}}
+    fast: {rateLimit: {average: 1}}
+"""
+WILDFLY = (
+    '<server xmlns="urn:jboss:domain:20.0"><deployments>'
+    '<deployment name="dcm4chee-arc-ear-5.34.0-psql%s.ear"/></deployments></server>'
+)
+LABELS = "services: {orthanc: {image: x, labels: ['traefik.http.routers.a.rule=Host(`a`)'%s]}}"
+FILES += [
+    ("LOG-003", "nginx.conf", NGINX % ('auth_basic "x"; access_log off;', ""), True),
+    ("LOG-003", "nginx.conf", NGINX % ('auth_basic "x"; access_log off;', "access_log /a;"), False),
+    ("LOG-003", "traefik.yml", "entryPoints: {web: {address: ':80'}}", True),
+    ("LOG-003", "traefik.yml", "entryPoints: {web: {address: ':80'}}\naccessLog: {}", False),
+    ("LOG-003", "traefik.toml", "[entryPoints.web]\naddress = ':80'\n[accessLog]\n", False),
+    ("WEB-026", "nginx.conf", NGINX.replace("limit_req", "#\n", 1) % ('auth_basic "x";', ""), True),
+    ("CFG-014", "dynamic.yml", TRAEFIK % "", True),
+    ("CFG-014", "dynamic.yml", TRAEFIK % ", middlewares: [fast]", True),
+    ("CFG-014", "dynamic.yml", TRAEFIK % ", middlewares: [who]", False),
+    ("CFG-014", "dynamic.yml", TRAEFIK % ", middlewares: [login-auth@docker]", False),
+    ("CFG-014", "compose.yaml", LABELS % "", True),
+    ("CFG-014", "compose.yaml", LABELS % ", 'traefik.http.routers.a.middlewares=auth@file'", False),
+    (
+        "CFG-014",
+        "Caddyfile",
+        "(in) {\n log\n}\na.example {\n import in\n reverse_proxy orthanc:80\n}\n",
+        True,
+    ),
+    (
+        "CFG-014",
+        "Caddyfile",
+        "(in) {\n log\n forward_auth a:1\n}\na.example {\n import in\n reverse_proxy orthanc:80\n}\n",
+        False,
+    ),
+    ("CFG-011", "standalone.xml", WILDFLY % "", True),
+    ("CFG-011", "standalone.xml", WILDFLY % "-secure", False),
+    (
+        "WEB-028",
+        "smb.conf",
+        "[global]\nmap to guest = Bad User\n[Images]\npath = /srv\nGuest OK = Yes\n",
+        True,
+    ),
+    (
+        "WEB-028",
+        "smb.conf",
+        "[global]\nguest ok = yes\n[images]\npublic = no\n[homes]\nguest ok = no\n",
+        False,
+    ),
+    ("WEB-029", "exports", "# images\n/srv/images *(ro,no_subtree_check)\n", True),
+    ("WEB-029", "exports", "/srv/images\n", True),
+    ("WEB-029", "exports", '"/srv/my images" 192.168.1.0/24(rw) ct01(ro)\n', False),
 ]
 
 
@@ -182,9 +247,67 @@ def test_includes_are_followed_and_bounded(tmp_path: Path) -> None:
     read(tmp_path / "loop.conf")
 
 
+def test_includes_of_apache_and_imports_of_caddy(tmp_path: Path) -> None:
+    """A login in an included file counts in both; loops end."""
+    (tmp_path / "login.inc").write_text("Require valid-user\nCustomLog a.log combined\n")
+    site = "<VirtualHost *:443>\nInclude %s\nProxyPass /orthanc http://127.0.0.1:8042/\n</VirtualHost>\n"
+    (tmp_path / "site.conf").write_text(site % "login.inc")
+    assert {} == open_doors(read(tmp_path / "site.conf"))
+    (tmp_path / "site.conf").write_text(site % "site.conf")
+    assert {"CFG-014", "LOG-003"} == set(open_doors(read(tmp_path / "site.conf")))
+    (tmp_path / "in.caddy").write_text("(who) {\n log\n basic_auth {\n  a b\n }\n}\n")
+    (tmp_path / "Caddyfile").write_text(
+        "import in.caddy\na.example {\n import who\n reverse_proxy orthanc:80\n}\n"
+    )
+    assert {} == open_doors(read(tmp_path / "Caddyfile"))
+    (tmp_path / "Caddyfile").write_text("import Caddyfile\n(a) {\n import a\n}\nb {\n import a\n}\n")
+    read(tmp_path / "Caddyfile")
+
+
+def test_apache_logs_in_whichever_file(tmp_path: Path) -> None:
+    """One CustomLog for the server has the requests of all its sites written down."""
+    (tmp_path / "site.conf").write_text(
+        "<VirtualHost *:443>\nProxyPass / http://127.0.0.1:8042/\nRequire valid-user\n</VirtualHost>\n"
+    )
+    assert {"LOG-003"} == set(open_doors(read(tmp_path)))
+    (tmp_path / "logs.conf").write_text("ProxyPass /wado http://a:8042/\nRequire valid-user\nCustomLog a b\n")
+    assert {} == open_doors(read(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("environment", "checks"),
+    [
+        ("[ORTHANC__AUTHENTICATION_ENABLED=false]", {"CFG-001"}),
+        ("{ORTHANC__AUTHENTICATION_ENABLED: false}", {"CFG-001"}),
+        ("{ORTHANC__AUTHENTICATION_ENABLED: true}", {"CFG-002"}),
+        ("['ORTHANC_JSON={\"AuthenticationEnabled\": false}']", {"CFG-001"}),
+        ("{TZ: Europe/Paris}", set()),
+        ("[TZ]", set()),
+        ("7", set()),
+    ],
+)
+def test_orthanc_in_a_container(tmp_path: Path, environment: str, checks: set[str]) -> None:
+    """What compose tells an Orthanc is judged as its configuration."""
+    path = tmp_path / "compose.yaml"
+    path.write_text(f"services: {{pacs: {{image: orthancteam/orthanc, environment: {environment}}}}}")
+    found = set(open_doors(read(path)))
+    assert checks == found & {"CFG-001", "CFG-002"}
+    assert bool(checks) == bool(found)
+
+
+def test_hostile_xml_is_not_read(tmp_path: Path) -> None:
+    """A billion laughs in WildFly's file or in preferences is untested, and does not grow."""
+    laughs = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a "ha">' + "".join(
+        f'<!ENTITY a{number} "{f"&a{number - 1 if number else str()};" * 10}">' for number in range(12)
+    )
+    for name in ("standalone.xml", "com.horosproject.horos.plist"):
+        (tmp_path / name).write_text(laughs + "]><a>&a11;</a>")
+        assert {"*": Reason.UNREADABLE} == untested(read(tmp_path / name))
+
+
 def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     """A missing file, one of nobody's and a broken one are untested, not closed."""
-    (tmp_path / "orthanc.json").write_text("{")
+    (tmp_path / "orthanc.json").write_text('{"DicomAet": ')
     assert {"*": Reason.UNREADABLE} == untested(read(tmp_path / "absent"))
     assert "*" in untested(read(tmp_path / "orthanc.json"))
 
@@ -210,7 +333,8 @@ def test_readers_take_anything(text: str) -> None:
     """No text makes a reader stumble: it is read, or it is `Unreadable`."""
     readers = (
         orthanc.parse, others.judge_compose, others.judge_ini, others.judge_map, others.judge_ldif,
-        proxies.judge_apache, proxies.judge_caddy,
+        proxies.judge_apache, proxies.judge_caddy, shares.judge_smb, shares.judge_exports,
+        lambda one: others.judge_wildfly(one.encode()),
         lambda one: proxies.judge_nginx(proxies.parse_nginx(one, lambda _: [])),
         lambda one: others.judge_plist(one.encode()),
     )  # fmt: skip

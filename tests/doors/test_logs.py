@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from huisclos.clock import now
 from huisclos.doors import logs
 from huisclos.doors.assemble import Audit
+from huisclos.doors.observation import Miss
 from huisclos.findings.evidence import Key
 from huisclos.findings.nouns import Language, Reason, Severity
 from huisclos.findings.report import Report
@@ -72,6 +74,29 @@ def test_a_bomb_and_a_broken_log_are_untested(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "a.log").write_bytes(gzip.compress(b"x" * 5000)[:30])
     assert Reason.UNREADABLE is untested(read(tmp_path))["LOG-005"]
     assert "*" in untested(read(tmp_path / "absent"))
+
+
+def test_whether_anybody_writes_down_who_comes(tmp_path: Path) -> None:
+    """No line of a request, or none for a month, is a door; a request of today is none; years are long."""
+    path = tmp_path / "o.log"
+    path.write_text("I1123 18:31:00 Orthanc has started\n")
+    path.chmod(0o600)
+    assert {"LOG-003"} == set(open_doors(read(tmp_path)))
+    path.write_text(NEIGHBOUR)
+    assert {} == open_doors(read(tmp_path))
+    assert "LOG-003" in closed_doors(read(tmp_path))
+    moment = now().timestamp()
+    os.utime(path, (moment, moment - 40 * 86400))
+    assert {"LOG-003"} == set(open_doors(read(tmp_path)))
+    os.utime(path, (moment, moment - 1200 * 86400))
+    assert {"LOG-003", "LOG-004"} == set(open_doors(read(tmp_path)))
+
+
+def test_logs_that_time_runs_out_for_are_untested(tmp_path: Path) -> None:
+    """What was not read in time is not called clean."""
+    (tmp_path / "access.log").write_text(STRANGER)
+    (seen,) = [one for one in logs.read_logs([tmp_path], until=0.0) if isinstance(one, Miss)][:1]
+    assert Reason.BUDGET is seen.reason
 
 
 @given(st.binary(max_size=300))

@@ -9,11 +9,12 @@ import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import IO, Final
 
 from huisclos.access.addresses import is_private, parse_address
+from huisclos.clock import Clock, now, steady
 from huisclos.doors.observation import Miss, Observation, Seen, What
 from huisclos.errors import BadSetting
 from huisclos.findings.evidence import facts
@@ -25,6 +26,10 @@ MAX_LINE: Final = 16 * 1024
 MAX_FILES: Final = 10_000
 MAX_DAYS: Final = 8
 """days that a finding names"""
+STALE_DAYS: Final = 31
+"""a log that nothing was added to for so long is not kept any more"""
+KEPT_DAYS: Final = 1096
+"""three years: the CNIL asks for six months to one year, three at most (recommendation of 14 October 2021)"""
 _LOGS: Final = (".log", ".txt", ".gz", ".1", "access_log", "error_log")
 
 _VALUE: Final = re.compile(
@@ -76,17 +81,41 @@ class _Counts:
     """by day"""
     loose: int = 0
     files: int = 0
+    accesses: int = 0
+    """lines of requests and associations, whoever came"""
+    newest: int | None = None
+    """days since something was added to any of the logs"""
+    kept: int = 0
+    """logs that are older than anybody needs"""
+
+    def meet(self, path: Path, at: datetime) -> None:
+        """One log more: its rights and its age."""
+        status = path.stat()
+        days = max((at - datetime.fromtimestamp(status.st_mtime, UTC)).days, 0)
+        self.files += 1
+        self.loose += bool(status.st_mode & stat.S_IROTH)
+        self.kept += days > KEPT_DAYS
+        self.newest = days if self.newest is None else min(days, self.newest)
+
+    @property
+    def unlogged(self) -> bool:
+        """Whether nobody writes down who comes."""
+        return not self.accesses or (self.newest or 0) > STALE_DAYS
 
 
-def read_logs(roots: Iterable[Path]) -> Iterator[Seen]:
-    """What the logs at or below `roots` show, one set of observations a root."""
+def read_logs(roots: Iterable[Path], clock: Clock = now, until: float | None = None) -> Iterator[Seen]:
+    """What the logs at or below `roots` show, one set of observations a root.
+
+    What is not read by `until`, on the steady clock, is said to be so.
+    """
     for root in roots:
         counts = _Counts()
         for path in _files(root):
+            if until is not None and steady() > until:
+                yield Miss(("LOG-001", "LOG-003", "LOG-005"), str(root), Reason.BUDGET)
+                break
             try:
-                if path.stat().st_mode & stat.S_IROTH:
-                    counts.loose += 1
-                counts.files += 1
+                counts.meet(path, clock())
                 if not _read(path, counts):
                     yield Miss(("LOG-005",), str(root), Reason.TOO_LARGE)
             except (OSError, EOFError):
@@ -103,8 +132,11 @@ def _seen(root: Path, counts: _Counts) -> Iterator[Seen]:
         ("values", counts.values),
         ("parameters", counts.parameters),
         ("loose", counts.loose if telling else 0),
+        ("kept", counts.kept),
     ):
         yield Observation(What.LOG, str(root), Reach.LAN, facts(class_=word, count=count))
+    found = facts(class_="unlogged", count=int(counts.unlogged), days=counts.newest, rows=counts.accesses)
+    yield Observation(What.LOG, str(root), Reach.LAN, found)
     found = facts(class_="strangers", count=sum(counts.strangers.values()))
     for day, count in sorted(counts.strangers.items())[:MAX_DAYS]:
         found += facts(day=day, rows=count)
@@ -145,12 +177,14 @@ def _read(path: Path, counts: _Counts) -> bool:
 def _count(line: bytes, counts: _Counts) -> None:
     match = _WEB.match(line)
     if match is not None:
+        counts.accesses += 1
         counts.parameters += bool(_PARAMETER.search(match[5]))
         if int(match[6]) in _SERVED and _IMAGING.search(match[5]) and _is_public(match[1]):
             counts.strangers[_web_day(match)] += 1
         return
     counts.values += bool(_VALUE.search(line))
     came = _ASSOCIATION.search(line)
+    counts.accesses += came is not None
     if came is not None and _is_public(came[1]):
         day = _DAY.search(line)
         counts.strangers[_day(*(int(part) for part in day.groups())) if day else _UNKNOWN] += 1

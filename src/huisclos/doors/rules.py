@@ -195,6 +195,7 @@ _SETTINGS: Final = {
     "proxy": "CFG-014",
     "published": "CFG-015",
     "public-peer": "CFG-018",
+    "arc-unsecured": "CFG-011",
     "lua": "WEB-005",
     "no-limit": "WEB-026",
     "guest-share": "WEB-028",

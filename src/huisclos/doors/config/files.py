@@ -7,12 +7,13 @@ import hmac
 import os
 import secrets
 import stat
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from huisclos.doors.config import MAX_CONFIG, Setting, orthanc, others, proxies
+from huisclos.doors.config import MAX_CONFIG, Setting, orthanc, others, proxies, shares, traefik
 from huisclos.doors.observation import Miss, Observation, Seen, What
 from huisclos.errors import Unreadable
 from huisclos.findings.evidence import facts
@@ -21,7 +22,8 @@ from huisclos.findings.nouns import Reason
 MAX_FILES: Final = 20_000
 MAX_INCLUDES: Final = 200
 _COMPOSE: Final = ("compose.yml", "compose.yaml", "docker-compose.yml", "docker-compose.yaml")
-_WANTED: Final = (".json", ".conf", ".ini", ".map", ".plist", ".ldif", ".yml", ".yaml")
+_WANTED: Final = (".json", ".conf", ".ini", ".map", ".plist", ".ldif", ".yml", ".yaml", ".toml", ".caddy")
+_NAMED: Final = ("Caddyfile", "exports", "standalone.xml", "standalone-full.xml", "dcm4chee-arc.xml")
 _OTHERS: Final = stat.S_IROTH
 
 
@@ -52,18 +54,33 @@ def _root(root: Path, places: Places, environment: Mapping[str, str]) -> Iterato
         yield Miss(("*",), str(root), Reason.UNREADABLE)
         return
     documents: dict[Path, list[tuple[Path, dict[str, Any]]]] = {}
+    apache: list[tuple[Path, list[Setting]]] = []
     found = False
     for path in _files(root):
         try:
             product, settings, document = _one(path)
+        except _NotKnown:
+            if path == root:
+                found = True
+                yield Miss(("*",), str(root), Reason.UNREADABLE, facts(place=places.token(path)))
+            continue
         except (Unreadable, OSError):
-            if path == root or path.suffix not in (".json", ".yml", ".yaml"):
+            if path == root or path.suffix not in (".yml", ".yaml", ".toml"):
+                found = True
                 yield Miss(("*",), str(root), Reason.UNREADABLE, facts(place=places.token(path)))
             continue
         if document is not None:
             documents.setdefault(path.parent, []).append((path, document))
         found |= document is not None or bool(settings) or product == "nginx"
+        if product == "apache":
+            apache.append((path, settings))
+            continue
         yield from _seen(root, product, settings, path, places)
+    # One line of Apache's, in whichever file, has the requests of all its sites written down.
+    logged = any(one.name == "access-log" and not one.open for _, settings in apache for one in settings)
+    for path, settings in apache:
+        told = [one for one in settings if not (logged and one.name == "access-log" and one.open)]
+        yield from _seen(root, "apache", told, path, places)
     for folder, parts in documents.items():
         merged = orthanc.merge((part for _, part in sorted(parts, key=lambda one: one[0])), environment)
         secret = [path for path, part in parts if part.get("RegisteredUsers")]
@@ -97,11 +114,15 @@ def _files(root: Path) -> Iterator[Path]:
     for folder, names, files in os.walk(root):
         names[:] = sorted(name for name in names if not Path(folder, name).is_symlink())
         for name in sorted(files):
-            if name.lower().endswith(_WANTED) or name in ("Caddyfile", *_COMPOSE):
+            if name.lower().endswith(_WANTED) or name in (*_NAMED, *_COMPOSE):
                 count += 1
                 if count > MAX_FILES:
                     return
                 yield Path(folder, name)
+
+
+class _NotKnown(Unreadable):
+    """No reader of ours is for this file; the folder around it may hold what we do read."""
 
 
 def _one(path: Path) -> tuple[str, list[Setting], dict[str, Any] | None]:
@@ -109,19 +130,28 @@ def _one(path: Path) -> tuple[str, list[Setting], dict[str, Any] | None]:
     raw = _read(path)
     text = raw.decode("utf-8-sig", errors="replace")
     name = path.name.lower()
-    if name.endswith(".plist"):
-        return "horos", others.judge_plist(raw), None
+    for end, product, read in _RAW:
+        if name.endswith(end):
+            return product, read(raw), None
     for end, product, judge in _READERS:
         if name.endswith(end):
             return product, judge(text), None
+    if name.endswith((".yml", ".yaml")):
+        return *others.judge_yaml(text), None
+    if name.endswith(".toml"):
+        return "traefik", _toml(text), None
+    if name.endswith(("caddyfile", ".caddy")):
+        return "caddy", proxies.judge_caddy(text, _Includes(path.parent)), None
     if name.endswith(".json") or text.lstrip().startswith(("{", "//", "/*")):
+        if not any(key in text for key in orthanc.KEYS):
+            raise _NotKnown("nothing known reads this file")
         document = orthanc.parse(text)
         return "orthanc", [], document if orthanc.is_orthanc(document) else None
     if "<VirtualHost" in text or "ProxyPass" in text or "<Location" in text:
-        return "apache", proxies.judge_apache(text), None
+        return "apache", proxies.judge_apache(text, _Includes(path.parent)), None
     blocks = proxies.parse_nginx(text, _Includes(path.parent))
     if not proxies.is_nginx(blocks):
-        raise Unreadable("nothing known reads this file")
+        raise _NotKnown("nothing known reads this file")
     return "nginx", proxies.judge_nginx(blocks), None
 
 
@@ -129,10 +159,26 @@ _READERS: Final[tuple[tuple[str, str, Callable[[str], list[Setting]]], ...]] = (
     (".ldif", "dcm4chee", others.judge_ldif),
     ("acrnema.map", "conquest", others.judge_map),
     ("dicom.ini", "conquest", others.judge_ini),
-    (".yml", "compose", others.judge_compose),
-    (".yaml", "compose", others.judge_compose),
-    ("caddyfile", "caddy", proxies.judge_caddy),
+    ("smb.conf", "samba", shares.judge_smb),
+    ("exports", "nfs", shares.judge_exports),
 )
+
+
+_RAW: Final[tuple[tuple[str, str, Callable[[bytes], list[Setting]]], ...]] = (
+    (".plist", "horos", others.judge_plist),
+    (".xml", "dcm4chee", others.judge_wildfly),
+)
+
+
+def _toml(text: str) -> list[Setting]:
+    """Traefik's, or nobody's. Raises `Unreadable`."""
+    try:
+        read = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError):
+        raise Unreadable("this is not TOML") from None
+    if not traefik.is_traefik(read):
+        raise _NotKnown("nothing known reads this file")
+    return traefik.judge_traefik(read)
 
 
 class _Includes:

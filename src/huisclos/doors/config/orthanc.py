@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from huisclos.access.addresses import is_private, parse_address
@@ -23,6 +24,8 @@ KEYS: Final = frozenset(
 )  # fmt: skip
 """Keys that say a JSON document is Orthanc's."""
 PREFIX: Final = "ORTHANC__"
+WHOLE: Final = "ORTHANC_JSON"
+"""variables of the environment that the images for containers read"""
 
 _WEAK: Final = frozenset(
     hashlib.sha256(pair.encode()).hexdigest()
@@ -61,6 +64,9 @@ def merge(files: Iterable[Mapping[str, Any]], environment: Mapping[str, str] | N
         for key, value in one.items():
             known = merged.get(key)
             merged[key] = {**known, **value} if isinstance(known, dict) and isinstance(value, dict) else value
+    if (whole := (environment or {}).get(WHOLE)) is not None:
+        with suppress(Unreadable):  # Orthanc would not start with it either.
+            merged |= parse(whole)
     for name, text in (environment or {}).items():
         if name.startswith(PREFIX):
             _set(merged, name[len(PREFIX) :].split("__"), text)
@@ -85,12 +91,15 @@ def judge_settings(read: Mapping[str, Any], *, secret_is_loose: bool | None = No
             or not _flag(read, "HttpsVerifyPeers", default=True),
             reach,
         ),
+        Setting("lua", _flag(read, "ExecuteLuaEnabled", default=False), reach),
         Setting(
             "scripts",
-            _flag(read, "ExecuteLuaEnabled", default=False)
-            or _flag(read, "RestApiWriteToFileSystemEnabled", default=False),
+            _flag(read, "RestApiWriteToFileSystemEnabled", default=False)
+            or (remote and _flag(read, "WebDavEnabled", default=True))
+            or (remote and _flag(read, "HttpDescribeErrors", default=False)),
             reach,
         ),
+        Setting("packed", _flag(read, "StorageCompression", default=False), Reach.LAN),
     ]
     if _flag(read, "DicomServerEnabled", default=True):
         checked = ("DicomCheckCalledAet", "DicomCheckModalityHost")
@@ -126,7 +135,7 @@ def _set(merged: dict[str, Any], path: list[str], text: str) -> None:
 
 _MORE: Final = (
     "DicomCheckModalityHost", "DicomTlsRemoteCertificateRequired", "SslMinimumProtocolVersion",
-    "RestApiWriteToFileSystemEnabled",
+    "RestApiWriteToFileSystemEnabled", "WebDavEnabled", "HttpDescribeErrors", "StorageCompression",
 )  # fmt: skip
 
 

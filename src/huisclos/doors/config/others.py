@@ -1,4 +1,4 @@
-"""Conquest, dcm4chee, Horos and OsiriX, docker compose."""
+"""Conquest, dcm4chee, Horos and OsiriX, docker compose with what its services are told."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any, Final
 from xml.parsers.expat import ExpatError
 
 import yaml
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import ParseError, fromstring
 
 from huisclos.access.addresses import is_loopback, is_private, parse_address
-from huisclos.doors.config import Setting
+from huisclos.doors.config import Setting, orthanc, traefik
 from huisclos.errors import BadSetting, Unreadable
 from huisclos.findings.nouns import Reach
 
@@ -51,6 +53,24 @@ def judge_ldif(text: str) -> list[Setting]:
     return [Setting("arc-calling", wide > 0, count=wide)] if titles else []
 
 
+_DEPLOYED: Final = re.compile(r"dcm4chee-arc-ear-(\d{1,3}(?:\.\d{1,3}){1,2})-\w+(-secure)?(?:-\w+)?\.ear")
+
+
+def judge_wildfly(raw: bytes) -> list[Setting]:
+    """WildFly's standalone.xml: is the dcm4chee that it runs the build with logins. Raises `Unreadable`."""
+    try:
+        root = fromstring(raw, forbid_dtd=True)
+    except (ParseError, DefusedXmlException, ValueError, RecursionError):
+        raise Unreadable("this is not XML that can be read") from None
+    builds = [
+        match
+        for one in root.iter()
+        if str(one.tag).endswith("deployment") and (match := _DEPLOYED.search(one.get("name", "")))
+    ]
+    open_ = sum(match[2] is None for match in builds)
+    return [Setting("arc-unsecured", open_ > 0, count=open_)] if builds else []
+
+
 def judge_plist(raw: bytes) -> list[Setting]:
     """The preferences of Horos or OsiriX. Raises `Unreadable`."""
     try:
@@ -66,15 +86,26 @@ def judge_plist(raw: bytes) -> list[Setting]:
     return [Setting("horos", (listener and serves) or (web and not guarded))]
 
 
-def judge_compose(text: str) -> list[Setting]:
-    """Imaging services of a compose file that are published on every address. Raises `Unreadable`."""
+def judge_yaml(text: str) -> tuple[str, list[Setting]]:
+    """Whose YAML it is, Traefik's or compose's, and what it decides. Raises `Unreadable`."""
     try:
         read = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError):
         raise Unreadable("this is not a compose file") from None
+    if traefik.is_traefik(read):
+        return "traefik", traefik.judge_traefik(read)
     services = read.get("services") if isinstance(read, dict) else None
-    if not isinstance(services, dict):
-        return []
+    return "compose", judge_services(services) if isinstance(services, dict) else []
+
+
+def judge_compose(text: str) -> list[Setting]:
+    """What a compose file or one of Traefik's decides. Raises `Unreadable`."""
+    return judge_yaml(text)[1]
+
+
+def judge_services(services: Mapping[str, Any]) -> list[Setting]:
+    """Imaging services that are published on every address, and what Orthanc is told by its environment."""
+    made: list[Setting] = []
     doors = wide = 0
     reach = Reach.LAN
     for name, service in list(services.items())[:MAX_SERVICES]:
@@ -89,7 +120,29 @@ def judge_compose(text: str) -> list[Setting]:
                 wide += _is_wide(host)
         if imaging and service.get("network_mode") == "host":
             doors, wide = doors + 1, wide + 1
-    return [Setting("published", wide > 0, reach, wide)] if doors else []
+        if imaging and (routed := traefik.judge_labels(service.get("labels"))) is not None:
+            made.append(routed)
+        made += _told(service)
+    return [*made, Setting("published", wide > 0, reach, wide)] if doors else made
+
+
+def _told(service: Mapping[str, Any]) -> list[Setting]:
+    """Orthanc's settings in a service's environment, over those of its images (remote callers are taken)."""
+    given = service.get("environment")
+    pairs = (
+        {str(key): "" if value is None else _text(value) for key, value in given.items()}
+        if isinstance(given, dict)
+        else dict(str(one).partition("=")[::2] for one in given if "=" in str(one))
+        if isinstance(given, list)
+        else {}
+    )
+    if not any(key.startswith((orthanc.PREFIX, orthanc.WHOLE)) for key in pairs):
+        return []
+    return orthanc.judge_settings(orthanc.merge([{"RemoteAccessAllowed": True}], pairs))
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _published(port: Any) -> tuple[str, int]:
