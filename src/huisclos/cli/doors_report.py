@@ -161,9 +161,9 @@ def show(report: Report) -> None:
         return word(name, report.language)
 
     doors = [one for one in report.findings if one.muted is None]
-    for one in doors:
-        _show_door(one, say)
-    if not doors:
+    if doors:
+        output.data("\n".join(_shown_door(one, say) for one in doors))
+    else:
         output.data(say("none"))
     untested = [one for one in report.attempts if one.outcome is Outcome.FAILED]
     if untested:
@@ -183,11 +183,13 @@ def show(report: Report) -> None:
             output.data(f"{say(name)}: " + ", ".join(f"{one.check} {one.target}" for one in changes))
 
 
-def _show_door(one: Finding, say: Callable[[str], str]) -> None:
-    output.data(f"{one.id:4} {say(one.severity.value)}  {one.check}  {one.target}")
-    output.data(f"     {one.title if one.is_.startswith(one.title) else f'{one.title}: {one.is_}'}.")
-    output.data(f"     {say('proof')}: {say(one.verdict.value)}, {one.seen_at}")
-    output.data(f"     {say('fix')}: {one.fix}.")
+def _shown_door(one: Finding, say: Callable[[str], str]) -> str:
+    return (
+        f"{one.id:4} {say(one.severity.value)}  {one.check}  {one.target}\n"
+        f"     {one.title if one.is_.startswith(one.title) else f'{one.title}: {one.is_}'}.\n"
+        f"     {say('proof')}: {say(one.verdict.value)}, {one.seen_at}\n"
+        f"     {say('fix')}: {one.fix}."
+    )
 
 
 def _save(path: Path, raw: bytes) -> None:
