@@ -91,8 +91,10 @@ async def test_an_unapproved_senders_batch_waits(house: World) -> None:
     assert (waiting.source.label, waiting.instances, waiting.since) == ("STRANGER", 1, 1_000.0)
     assert waiting.octets == house.store.open(place).size
     assert first.objects == 0
+    await house.send(data_set(1, 1, 2), names(1, 1, 2), EXPLICIT, source=STRANGER)
+    assert [one.instances for one in (await settler(house).batches()).apart.values()] == [2]
     house.vault.approved.add(STRANGER.id)
-    assert await settler(house).batches() == Settled(objects=1)
+    assert await settler(house).batches() == Settled(objects=2)
 
 
 async def test_a_batch_key_goes_only_when_nothing_can_be_on_its_way(house: World) -> None:

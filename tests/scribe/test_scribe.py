@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from huisclos.archive.layout import metadata_place
-from huisclos.archive.nouns import QuietSeries
+from huisclos.archive.nouns import Cut, Located, Outcome, QuietSeries, Rivals
 from huisclos.errors import Unreachable
 from huisclos.scribe.main import Scribe, run_scribe
 from huisclos.stores.local import LocalStore
 from tests.archive.samples import EXPLICIT, data_set, names, uid
-from tests.archive.world import World
+from tests.archive.world import STRANGER, World
 
 
 @pytest.fixture
@@ -109,3 +109,54 @@ async def test_it_outlasts_everybody_being_away(house: World, monkeypatch: pytes
     stop.set()
     await task
     assert failures < 0
+
+
+async def test_the_finder_is_told_what_waits_apart(house: World) -> None:
+    """Once, again when it changes, and that nothing waits any more."""
+    one = scribe(house)
+    await one.settle()
+    assert house.finder.quarantine == ()
+    await house.send(data_set(), names(), EXPLICIT, source=STRANGER)
+    await one.settle()
+    (waiting,) = list(house.finder.quarantine or ())
+    assert (waiting.source.id, waiting.instances) == (STRANGER.id, 1)
+    house.finder.quarantine = None
+    await one.settle()
+    assert house.finder.quarantine is None
+    house.vault.approved.add(STRANGER.id)
+    await one.settle()
+    assert house.finder.quarantine == ()
+
+
+@pytest.mark.parametrize("whole_first", [True, False])
+async def test_a_cut_instance_gives_way(house: World, whole_first: bool) -> None:
+    """Two rivals are compared once, with the keys of the house; what the house decided is journalled."""
+    whole = data_set(pixels=bytes(range(256)) * 40)
+    contents = [whole, whole[:-500]] if whole_first else [whole[:-500], whole]
+    received = [await house.send(content, names(), EXPLICIT) for content in contents]
+    assert received[1].outcome is Outcome.HELD
+    state = house.finder.settle(house.finder.by_uid[uid(1)])
+    located = [Located(state, one.stored.instance_id) for one in received]
+    house.finder.rivals = [Rivals("doubt", *located)]
+    one = scribe(house)
+    assert await one.compare() == 1
+    assert house.finder.comparisons == [("doubt", Cut.SECOND if whole_first else Cut.FIRST)]
+    assert house.vault.cut == [state.study_id]
+    assert await one.compare() == 0
+
+
+async def test_rivals_that_do_not_open_are_left_to_people(house: World) -> None:
+    """Damaged, or gone: nobody is preferred, and the scribe goes on."""
+    first = await house.send(data_set(), names(), EXPLICIT)
+    second = await house.send(data_set(name=b"AUTRE^C"), names(), EXPLICIT)
+    state = house.finder.settle(house.finder.by_uid[uid(1)])
+    place = f"objects/{state.study_id[:2]}/{state.study_id}/{second.stored.instance_id}.dcm.age"
+    house.store.put(place, house.store.read(place)[:-1])
+    ids = (first.stored.instance_id, second.stored.instance_id)
+    house.finder.rivals = [
+        Rivals("damaged", *(Located(state, value) for value in ids)),
+        Rivals("gone", Located(state, ids[0]), Located(state, "0" * 32)),
+    ]
+    assert await scribe(house).compare() == 0
+    assert {cut for _, cut in house.finder.comparisons} == {Cut.NEITHER}
+    assert not house.vault.cut

@@ -60,6 +60,7 @@ from huisclos.web.gate import GateSite
 from huisclos.web.site import Origins, Site
 from tests.archive.world import Finder, Study, Vault
 from tests.web.books import TheChronicle, TheQuarantine, TheState
+from tests.web.doors import TheDoors
 from tests.web.house import (
     DAY,
     HOUR,
@@ -358,6 +359,7 @@ class World:
         self.books = Books(self.keys, self.store)
         self.picture = Picture()
         self.peers = ThePeers(self.house)
+        self.doors = TheDoors(self.house)
         self.quarantine = TheQuarantine(self.house)
         self.set_up = TheSetUp(self.house)
         self.gate = TheGate(self.house, self.books)
@@ -371,6 +373,7 @@ class World:
             quarantine=self.quarantine,
             chronicle=TheChronicle(self.house),
             house=TheState(self.house),
+            watched=self.doors,
             keeper=self.keys,
             catalog=self.books,
             renderer=self.picture,
@@ -556,5 +559,5 @@ class World:
             "CT01",
             NOW - HOUR,
         )
-        choices = (Choice.SAME_PERSON, Choice.OTHER_PERSON, Choice.LEAVE)
+        choices = (Choice.SAME_PERSON, Choice.OTHER_PERSON)
         return Doubt(new_id(), DoubtKind.SAME_ID_OTHER_PERSON, NOW, left, right, choices)

@@ -7,7 +7,7 @@ from msgspec import Struct
 from huisclos.archive.nouns import DoubtKind, Outcome, Quarantined, Side, Standing, StoredObject
 from huisclos.dicom.heading import Heading
 from huisclos.dicom.matching import fold
-from huisclos.finder.records import InstanceRecord, StudyRecord
+from huisclos.finder.records import InstanceRecord, SeriesRecord, StudyRecord
 
 
 class Verdict(Struct, frozen=True):
@@ -121,8 +121,10 @@ def side_of_heading(heading: Heading, stored: StoredObject) -> Side:
     )
 
 
-def side_of_study(study: StudyRecord, instance: InstanceRecord | None = None) -> Side:
-    """A study, or one instance of it, for a card."""
+def side_of_study(
+    study: StudyRecord, instance: InstanceRecord | None = None, series: SeriesRecord | None = None
+) -> Side:
+    """A study, or one instance of it with its series, for a card."""
     return Side(
         study_uid=study.study_uid,
         sop_instance_uid=instance.instance_uid if instance else "",
@@ -131,8 +133,8 @@ def side_of_study(study: StudyRecord, instance: InstanceRecord | None = None) ->
         birth_date=study.patient_birth_date,
         sex=study.patient_sex,
         study_date=study.study_date,
-        description=study.study_description,
-        modality="\\".join(study.modalities),
+        description=(series.series_description if series else "") or study.study_description,
+        modality=series.modality if series else "\\".join(study.modalities),
         source=instance.source.label if instance else "",
         received_at=instance.received_at if instance else study.received_at,
     )

@@ -103,7 +103,8 @@ class Registrar:
         left = right
         if verdict.against is not None:
             other = self._shelf.by_id(verdict.against.study_id)
-            left = side_of_study(other.record, verdict.against)
+            series = other.series.get(verdict.against.series_uid)
+            left = side_of_study(other.record, verdict.against, series)
             study_ids = tuple(dict.fromkeys((other.study_id, study.study_id)))
         doubt = new_doubt(verdict.doubt, left, right, stored.received_at)
         first = verdict.against.instance_id if verdict.against else ""

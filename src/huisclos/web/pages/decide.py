@@ -128,7 +128,7 @@ async def _compared(visit: Visit, doubt: Doubt, words: Words) -> dict[str, Any]:
         await tally.add(entry.length, 1)
         await tally.end()
     return {
-        "rows": told_differences(found, words),
+        "rows": told_differences(found, card(doubt, words), words),
         "pixels": told_pixels(found.pixels, words),
         "rest": told_rest(found, words),
     }

@@ -23,12 +23,9 @@ class Row:
     first: str
     second: str
     code: str = ""
-    """Tag or keyword, small, for the technician."""
-
-    @property
-    def differs(self) -> bool:
-        """Whether the two are not the same."""
-        return self.first != self.second
+    """Keyword, for the technician."""
+    differs: bool = False
+    """Whether it matters that the two are not the same."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,11 @@ def card(doubt: Doubt, words: Words) -> Card:
         explained=_cut(doubt.cut, words) if doubt.cut else explanations(words)[doubt.kind],
         about=doubt.left.source if sender else _about(doubt.left, words) or doubt.left.source,
         sides=(_("What is kept"),) if alone else (_("Here first"), _("Came later")),
-        rows=_sender(doubt.left, words) if sender else _rows(doubt.left, doubt.right, words, alone=alone),
+        rows=_sender(doubt.left, words)
+        if sender
+        else _rows(
+            doubt.left, doubt.right, words, alone=alone, person=doubt.kind is DoubtKind.SAME_ID_OTHER_PERSON
+        ),
         pictured=doubt.kind not in (DoubtKind.QUARANTINE, DoubtKind.NOT_LOOKED_INSIDE),
         compared=doubt.kind is DoubtKind.SAME_UID_OTHER_CONTENT,
         choices=tuple(Told(choice, *told[choice]) for choice in doubt.choices if choice in told),
@@ -199,23 +200,24 @@ def _sender(side: Side, words: Words) -> tuple[Row, ...]:
     return tuple(Row(name, value, value) for name, value in told)
 
 
-def _rows(left: Side, right: Side, words: Words, *, alone: bool) -> tuple[Row, ...]:
+def _rows(left: Side, right: Side, words: Words, *, alone: bool, person: bool) -> tuple[Row, ...]:
+    """What both sides say of themselves; of two persons' studies only what is about the person differs."""
     _ = words.gettext
     sexes = sex_words(words)
     told = (
-        (_("Name"), display_name(left.patient_name), display_name(right.patient_name)),
-        (_("Number"), left.patient_id, right.patient_id),
-        (_("Born"), words.dicom_date(left.birth_date), words.dicom_date(right.birth_date)),
-        (_("Sex"), sexes.get(left.sex, left.sex), sexes.get(right.sex, right.sex)),
-        (_("Date"), words.dicom_date(left.study_date), words.dicom_date(right.study_date)),
-        (_("Description"), left.description, right.description),
-        (_("Kind"), left.modality, right.modality),
-        (_("Sent by"), left.source, right.source),
-        (_("Received"), _when(left, words), _when(right, words)),
+        (_("Name"), display_name(left.patient_name), display_name(right.patient_name), True),
+        (_("Number"), left.patient_id, right.patient_id, True),
+        (_("Born"), words.dicom_date(left.birth_date), words.dicom_date(right.birth_date), True),
+        (_("Sex"), sexes.get(left.sex, left.sex), sexes.get(right.sex, right.sex), True),
+        (_("Date"), words.dicom_date(left.study_date), words.dicom_date(right.study_date), not person),
+        (_("Description"), left.description, right.description, not person),
+        (_("Kind"), left.modality, right.modality, not person),
+        (_("Sent by"), left.source, right.source, False),
+        (_("Received"), _when(left, words), _when(right, words), False),
     )
     return tuple(
-        Row(name, first or "–", (first if alone else second) or "–")
-        for name, first, second in told
+        Row(name, first or "–", second or "–", differs=matters and not alone and first != second)
+        for name, first, second, matters in told
         if first or (second and not alone)
     )
 
@@ -238,18 +240,21 @@ def sex_words(words: Words) -> dict[str, str]:
 # attribute by attribute
 
 
-def told_differences(comparison: Comparison, words: Words) -> tuple[Row, ...]:
-    """Each attribute that differs, by a name a doctor knows where there is one."""
+def told_differences(comparison: Comparison, told: Card, words: Words) -> tuple[Row, ...]:
+    """Each attribute that differs, by a name a doctor knows; not what the card says anyway."""
     names = attribute_names(words)
-    return tuple(
+    rows = (
         Row(
             names.get(found.keyword) or _CAPITALS.sub(" ", found.keyword),
             _value(found.keyword, found.first, words),
             _value(found.keyword, found.second, words),
             found.keyword,
+            differs=True,
         )
         for found in comparison.attributes
     )
+    known = {(row.first, row.second) for row in told.rows if row.differs}
+    return tuple(row for row in rows if (row.first, row.second) not in known)
 
 
 def _value(keyword: str, text: str, words: Words) -> str:

@@ -1,0 +1,161 @@
+"""Two contents under one UID: which is only the beginning of the other, and what differs."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+
+import pydicom
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from huisclos.archive.compare import MAX_SHOWN, Pixels, compare, cut_short
+from huisclos.archive.intake import FileIntake
+from huisclos.archive.nouns import Cut
+from huisclos.dicom.uids import TransferSyntax, transfer_syntax
+from tests import corpus
+from tests.archive.samples import EXPLICIT, data_set, element
+
+WHOLE_AND_CUT = [("MR_small.dcm", "MR_truncated.dcm"), ("rtplan.dcm", "rtplan_truncated.dcm")]
+
+
+class Held:
+    """A data set in memory."""
+
+    def __init__(self, content: bytes, syntax: TransferSyntax) -> None:
+        self.content = content
+        self.size = len(content)
+        self.syntax = syntax
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """See `DataSetAt`."""
+        return self.content[offset : offset + length]
+
+
+def held(content: bytes, syntax: str = EXPLICIT) -> Held:
+    """A bare data set."""
+    return Held(content, transfer_syntax(syntax))
+
+
+def of_file(content: bytes) -> Held:
+    """The data set of a Part 10 file."""
+    intake = FileIntake()
+    for _ in (*intake.push(content), *intake.finish()):
+        pass
+    return Held(content[intake.data_set_offset :], intake.syntax)
+
+
+def named(name: str) -> Held:
+    """The data set of a file of the corpus."""
+    return of_file(corpus.named(name).read_bytes())
+
+
+def written_anew(name: str) -> Held:
+    """What a toolkit makes of a file when it reads what it can and writes that."""
+    read = pydicom.dcmread(corpus.named(name), force=True)
+    buffer = io.BytesIO()
+    read.save_as(buffer)
+    return of_file(buffer.getvalue())
+
+
+@pytest.mark.parametrize(("whole", "cut"), WHOLE_AND_CUT)
+def test_a_cut_file_is_known(whole: str, cut: str) -> None:
+    """Pydicom's own pairs, whichever came first."""
+    assert cut_short(named(whole), named(cut)) is Cut.SECOND
+    assert cut_short(named(cut), named(whole)) is Cut.FIRST
+    assert cut_short(named(whole), named(whole)) is Cut.NEITHER
+
+
+def test_a_cut_file_written_anew_is_known() -> None:
+    """The length of its last value was made true, the value still begins like the whole one's."""
+    cut = written_anew("MR_truncated.dcm")
+    whole = written_anew("MR_small.dcm")
+    assert not whole.content.startswith(cut.content)
+    assert cut_short(whole, cut) is Cut.SECOND
+
+
+@settings(max_examples=60, deadline=None)
+@given(at=st.integers(1, 20_000), piece=st.integers(1, 4000))
+def test_every_beginning_is_one(at: int, piece: int) -> None:
+    """Wherever it breaks off; and a beginning that goes on differently is another content."""
+    whole = data_set(pixels=bytes(range(256)) * 60)
+    at = min(at, len(whole) - 1)
+    assert cut_short(held(whole), held(whole[:at])) is Cut.SECOND
+    other = bytearray(whole[:at])
+    other[min(piece, at) - 1] ^= 0xFF
+    assert cut_short(held(whole), held(bytes(other))) in (
+        Cut.NEITHER,
+        # the length of the last element itself was changed: then it may be the same, cut
+        Cut.SECOND if min(piece, at) - 1 >= len(whole) - 256 * 60 - 4 else Cut.NEITHER,
+    )
+
+
+def test_another_content_is_not_a_beginning() -> None:
+    """A shorter one that says anything else, or ends on another value."""
+    whole = data_set(pixels=os.urandom(5000))
+    shorter = data_set(pixels=os.urandom(4000))
+    renamed = data_set(name=b"AUTRE^C", pixels=b"\1\2")
+    for other in (shorter, renamed):
+        assert cut_short(held(whole), held(other)) is Cut.NEITHER
+    assert cut_short(held(whole), held(whole[:-10], "1.2.840.10008.1.2")) is Cut.SECOND
+
+
+def test_what_differs_is_told_old_and_new() -> None:
+    """Names as people read them, nested values by their path, private ones counted."""
+    one = pydicom.dcmread(corpus.named("rtplan.dcm"))
+    two = pydicom.dcmread(corpus.named("rtplan.dcm"))
+    two.PatientName = "AUTRE^Claude"
+    two.StudyDate = "20200101"
+    two.BeamSequence[0].BeamName = "other beam"
+    two.add_new(0x00291010, "LO", "of the maker")
+    sides = []
+    for written in (one, two):
+        buffer = io.BytesIO()
+        written.save_as(buffer)
+        sides.append(of_file(buffer.getvalue()))
+    found = compare(*sides)
+    told = {one.path: (one.keyword, one.first, one.second) for one in found.attributes}
+    assert told["00100010"] == ("PatientName", "Last First mid pre", "AUTRE Claude")
+    assert told["00080020"][2] == "20200101"
+    assert told["300A00B0/0/300A00C2"] == ("BeamName", "Field 1", "other beam")
+    assert (found.private, found.pixels, found.cut, found.readable) == (1, Pixels.NONE, Cut.NEITHER, True)
+    assert found.more == 1
+
+
+def test_the_pictures_are_compared_apart() -> None:
+    """Same, other, on one side alone; long values that differ are told though not shown."""
+    pixels = os.urandom(3_000_000)
+    one, other = held(data_set(pixels=pixels)), held(data_set(pixels=pixels[:-2] + b"xy"))
+    assert compare(one, one).pixels is Pixels.SAME
+    assert compare(one, other).pixels is Pixels.OTHER
+    assert compare(one, other).attributes == ()
+    none = held(one.content[: one.content.index(b"\xe0\x7f\x10\x00")])
+    assert compare(one, none).pixels is Pixels.FIRST_ONLY
+    assert compare(none, one).pixels is Pixels.SECOND_ONLY
+    long = [none.content + element(0x00420011, "OB", bytes([value]) * 100_000) for value in (1, 1, 2)]
+    assert compare(held(long[0]), held(long[1])).attributes == ()
+    assert [found.keyword for found in compare(held(long[0]), held(long[2])).attributes] == [
+        "EncapsulatedDocument"
+    ]
+
+
+def test_what_does_not_read_is_said() -> None:
+    """An item longer than its sequence: nothing is told attribute by attribute, and nothing fails."""
+    item = struct.pack("<HHI", 0xFFFE, 0xE000, 100)
+    bad = held(element(0x00081140, "SQ", item) + data_set())
+    for sides in ((held(data_set()), bad), (bad, held(data_set()))):
+        found = compare(*sides)
+        assert (found.readable, found.attributes, found.pixels) == (False, (), Pixels.UNCOMPARED)
+
+
+def test_the_list_is_bounded() -> None:
+    """However many differ."""
+    elements = [
+        b"".join(element(0x00189000 + 2 * number, "LO", text) for number in range(200))
+        for text in (b"a", b"b")
+    ]
+    found = compare(*(held(data_set()[:-14] + more) for more in elements))
+    assert len(found.attributes) <= MAX_SHOWN
+    assert len(found.attributes) + found.more == 200
