@@ -119,7 +119,7 @@ async def test_cancelled_while_it_waits_for_a_write() -> None:
     writing = Slow(free=False)
     one = WriteBehind(writing, None, beside=True)
     one.push(bytes(RUN))
-    committing = asyncio.create_task(one.commit("place", b""))
+    committing = one.commit("place", b"")
     await asyncio.sleep(0.02)
     committing.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -13,12 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from huisclos.archive import receive
 from huisclos.archive.layout import batch_place, instance_place, parse_place
 from huisclos.archive.nouns import Deposit, Outcome, StoredObject
 from huisclos.archive.receive import Received, Receiver
 from huisclos.dicom.part10 import file_meta
-from huisclos.errors import BadIdentifier, Full, NotDicom, TooLarge, Unreachable
-from huisclos.seal import X25519Identity, unseal
+from huisclos.errors import BadIdentifier, Full, NotDicom, StudyNotFound, TooLarge, Unreachable
+from huisclos.seal import X25519Identity, header_facts, unseal
 from huisclos.stores.local import LocalStore
 from huisclos.stores.memory import MemoryStore, MemoryWriting
 from tests import corpus
@@ -389,3 +390,99 @@ def test_an_identity_other_than_the_study_does_not_open_it() -> None:
             unseal(sealed, [X25519Identity.generate()])
 
     asyncio.run(run())
+
+
+async def kept(world: World, sent: bytes, *, number: int = 1) -> None:
+    """One instance by C-STORE, as reception answers it: durable, the finder not yet asked."""
+    reception = world.receiver.begin(MODALITY, *names(instance=number), EXPLICIT, "SCANNER")
+    reception.write(sent)
+    await reception.keep()
+
+
+async def test_a_sender_is_answered_before_the_finder(house: World) -> None:
+    """The object and its entry are durable when `keep` returns; the rest follows, in order (P3)."""
+    heard: list[str] = []
+    house.finder.before_register = lambda stored: heard.append(stored.heading.instance_uid)
+    go = asyncio.Event()
+    register = house.finder.register
+
+    async def slowly(stored: StoredObject) -> Outcome:
+        await go.wait()
+        return await register(stored)
+
+    house.finder.register = slowly  # type: ignore[method-assign]
+    for number in (1, 2, 3):
+        await kept(house, data_set(instance=number), number=number)
+        assert len(list(house.store.list("objects"))) == number
+    assert heard == []
+    waiting = asyncio.ensure_future(house.receiver.told())
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    go.set()
+    await waiting
+    assert heard == [uid(1, 1, number) for number in (1, 2, 3)]
+    await house.receiver.told()
+    await house.receiver.deposits.flush()
+    assert sum(deposit.objects for deposit in house.vault.deposits) == 3
+
+
+async def test_a_duplicate_found_out_later_is_deleted(house: World) -> None:
+    """It was answered with success as well; the second one is asked about before it is written."""
+    for _ in range(3):
+        await kept(house, data_set())
+        await house.receiver.told()
+        assert len(list(house.store.list("objects"))) == 1
+
+
+async def test_what_the_finder_refuses_later_holds_nothing_up(house: World) -> None:
+    """A study erased between its placing and the finder's hearing of it: told in the log, by kind."""
+    calls: list[StoredObject] = []
+
+    def erased(stored: StoredObject) -> None:
+        calls.append(stored)
+        if len(calls) == 1:
+            raise StudyNotFound("no such study")
+
+    house.finder.before_register = erased
+    await kept(house, data_set(instance=1), number=1)
+    await kept(house, data_set(instance=2), number=2)
+    await house.receiver.told()
+    assert len(calls) == 2
+    assert len(house.finder.study_of(calls[1].study_id).objects) == 1
+
+
+async def test_the_finder_is_not_left_behind_without_end(
+    house: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever stores faster than it hears waits for it."""
+    monkeypatch.setattr(receive, "_UNTOLD", 2)
+    go = asyncio.Event()
+    register = house.finder.register
+
+    async def slowly(stored: StoredObject) -> Outcome:
+        await go.wait()
+        return await register(stored)
+
+    house.finder.register = slowly  # type: ignore[method-assign]
+
+    async def many() -> None:
+        for number in range(1, 8):
+            await kept(house, data_set(instance=number), number=number)
+
+    storing = asyncio.create_task(many())
+    await asyncio.sleep(0.3)
+    assert not storing.done()
+    assert len(list(house.store.list("objects"))) < 7
+    go.set()
+    await storing
+    await house.receiver.told()
+
+
+async def test_no_two_objects_share_a_key(house: World) -> None:
+    """What was prepared for one instance serves one: a nonce and a header each, however they come."""
+    for number in range(1, 6):
+        await kept(house, data_set(instance=number), number=number)
+    await house.receiver.told()
+    sealed = [house.store.read(place) for place, _ in house.store.list("objects")]
+    facts = [header_facts(one) for one in sealed]
+    assert len({one.header_mac for one in facts}) == len({one.payload_nonce for one in facts}) == 5

@@ -42,6 +42,7 @@ class Book:
     """What happened at an acceptor, and what it is to do."""
 
     admission: Admission = field(default_factory=lambda: Admission(is_storage_or_verification))
+    release_seconds: float = 0.0
     requests: list[tuple[AssociateRequest, str, bytes | None]] = field(default_factory=list)
     stored: dict[str, bytes] = field(default_factory=dict)
     commands: list[tuple[Command, AcceptedContext]] = field(default_factory=list)
@@ -101,6 +102,10 @@ class Writing:
         """See `Handler`."""
         self.book.commands.append((command, context))
         return Status.UNRECOGNIZED_OPERATION
+
+    async def on_release(self) -> None:
+        """See `Handler`."""
+        await asyncio.sleep(self.book.release_seconds)
 
     def ended(self, reason: Ended) -> None:
         """See `Handler`."""

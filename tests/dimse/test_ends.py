@@ -64,6 +64,18 @@ async def raw(port: int, data: bytes = b"") -> tuple[asyncio.StreamReader, async
     return reader, writer
 
 
+async def test_a_release_is_confirmed_when_the_handler_has_done() -> None:
+    """What the handler still does for the association is done when the peer has its answer."""
+    book = Book(release_seconds=0.3)
+    async with listening(book) as (_, port):
+        began = asyncio.get_running_loop().time()
+        async with calling(port):
+            pass
+        assert asyncio.get_running_loop().time() - began >= 0.3
+        await until(lambda: book.ends)
+    assert [end.how for end in book.ends] == [HowEnded.RELEASED]
+
+
 async def test_echo_and_store() -> None:
     """The plain way: both operations, several times, and a release."""
     book = Book()

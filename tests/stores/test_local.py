@@ -15,11 +15,19 @@ import pytest
 
 from huisclos.archive.layout import batch_place, instance_place, manifest_place, new_id
 from huisclos.errors import BadIdentifier, BadSetting, Full, InstanceNotFound, Unreachable
-from huisclos.stores import system
+from huisclos.stores import local, system
 from huisclos.stores.local import LocalStore
 
 CALLS = ("open", "write", "pwrite", "utime", "fdatasync", "mkdir", "link", "fsync", "unlink", "close")
-"""System calls on the way of one object."""
+"""System calls on the way of one object, and `rename_new`, which is ours."""
+
+
+@pytest.fixture(params=["renameat2", "link"])
+def renaming(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How a file comes to its place: where the system renames over nothing only, and where it does not."""
+    if request.param == "link":
+        monkeypatch.setattr(system, "_rename", None)
+    return str(request.param)
 
 
 def commit(store: LocalStore, at: str, payload: bytes = b"p" * 1000) -> None:
@@ -114,7 +122,7 @@ def test_a_batch_beside_objects_on_another_file_system(
     ("number", "error"),
     [(errno.ENOSPC, Full), (errno.EDQUOT, Full), (errno.EROFS, Unreachable), (errno.EIO, Unreachable)],
 )
-@pytest.mark.parametrize("call", ["write", "fdatasync", "link", "fsync"])
+@pytest.mark.parametrize("call", ["open", "write", "fdatasync", "rename_new", "link", "fsync"])
 def test_a_failing_disk_is_told_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int, error: type[Exception]
 ) -> None:
@@ -129,7 +137,9 @@ def test_a_failing_disk_is_told_and_leaves_nothing(
 
     def work() -> None:
         with monkeypatch.context() as patched:
-            patched.setattr(os, call, fail)
+            if call == "link":
+                patched.setattr(system, "_rename", None)
+            patched.setattr(local if call == "rename_new" else os, call, fail)
             writing.write(b"p")
             writing.commit(at, b"h" * 10)
 
@@ -177,10 +187,19 @@ def traced(monkeypatch: pytest.MonkeyPatch, seen: Callable[[str, tuple[Any, ...]
             return _real(*args, **kwargs)
 
         monkeypatch.setattr(os, name, call)
+    real_rename = system.rename_new
+
+    def rename(old: str, new: str) -> bool:
+        seen("rename_new", (old, new))
+        return real_rename(old, new)
+
+    monkeypatch.setattr(local, "rename_new", rename)
 
 
-def test_order_of_the_steps_that_survive_power_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Header and payload, flush, link, flush of the folder and of each folder made on the way."""
+def test_order_of_the_steps_that_survive_power_loss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renaming: str
+) -> None:
+    """Header and payload, flush, rename, flush of the folder and of each folder made on the way."""
     store = LocalStore(tmp_path)
     study = new_id()
     folder = tmp_path / "objects" / study[:2] / study
@@ -191,7 +210,7 @@ def test_order_of_the_steps_that_survive_power_loss(tmp_path: Path, monkeypatch:
     def note(name: str, args: tuple[Any, ...]) -> None:
         if name == "fsync":
             steps.append(f"fsync {opened.get(args[0], '?')}")
-        elif name in ("pwrite", "write", "fdatasync", "link", "unlink"):
+        elif name in ("pwrite", "write", "fdatasync", "link", "rename_new", "unlink"):
             steps.append(name)
 
     traced(monkeypatch, note)
@@ -209,9 +228,10 @@ def test_order_of_the_steps_that_survive_power_loss(tmp_path: Path, monkeypatch:
         "fdatasync",
         f"fsync {tmp_path / 'objects'}",
         f"fsync {folder.parent}",
-        "link",
+        "rename_new",
+        *(["link"] if renaming == "link" else []),
         f"fsync {folder}",
-        "unlink",
+        *(["unlink"] if renaming == "link" else []),
     ]
 
 
@@ -236,6 +256,7 @@ def _child(root: Path, at: str, replaced: str, die_at: int, said: int) -> None:
     os._exit(0)
 
 
+@pytest.mark.usefixtures("renaming")
 def test_killed_at_any_step_an_object_is_whole_or_not_there(tmp_path: Path) -> None:
     """Kill -9 before each system call in turn: acknowledged is there, and never half an object."""
     die_at, finished = 0, False

@@ -12,6 +12,7 @@ from collections.abc import Awaitable
 from concurrent.futures import Executor
 from typing import Final
 
+from huisclos.archive.hands import Hands, in_thread
 from huisclos.archive.ports import Writing
 from huisclos.errors import HuisclosError, Unreachable
 
@@ -27,13 +28,13 @@ class WriteBehind:
     Unless it is to write `beside`, each push writes at once: for callers who do not wait.
     """
 
-    def __init__(self, writing: Writing, executor: Executor | None, *, beside: bool) -> None:
+    def __init__(self, writing: Writing, executor: Executor | Hands | None, *, beside: bool) -> None:
         self._writing = writing
         self._beside = beside
         self._executor = executor
         self._waiting: list[bytes] = []
         self._held = 0
-        self._run: asyncio.Future[None] | None = None
+        self._run: asyncio.Future[object] | None = None
         self._landed = threading.Event()
         """Set while no run is on its way."""
         self._landed.set()
@@ -60,8 +61,8 @@ class WriteBehind:
         self._waiting.append(sealed)
         self._held += len(sealed)
 
-    async def commit(self, place: str, header: bytes) -> None:
-        """Write what is left, then as `Writing.commit`; it goes on to its end also if cancelled."""
+    def commit(self, place: str, header: bytes) -> asyncio.Future[object]:
+        """Write what is left, then as `Writing.commit`; begun at once, and it goes on if not waited for."""
         before, rest = self._landed, self._take()
         self._committing = True
 
@@ -75,7 +76,7 @@ class WriteBehind:
             finally:
                 self._writing.abandon()
 
-        await asyncio.get_running_loop().run_in_executor(self._executor, commit)
+        return in_thread(self._executor, commit)
 
     def abandon(self) -> None:
         """Leave no trace, once the run that is on its way has ended. Idempotent."""
@@ -102,7 +103,7 @@ class WriteBehind:
             finally:
                 landed.set()
 
-        self._run = asyncio.get_running_loop().run_in_executor(self._executor, write)
+        self._run = in_thread(self._executor, write)
 
     def _take(self) -> list[bytes]:
         pieces, self._waiting, self._held = self._waiting, [], 0

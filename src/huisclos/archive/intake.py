@@ -21,6 +21,8 @@ MAX_BARE_HEAD: Final = 16 * 1024**2
 _LOOK: Final = MAX_META + 4096
 Piece = bytes | memoryview
 """Some bytes as they come; nothing is copied that need not be kept."""
+LATE: Final = 1024**2
+"""Bytes that wait to be hashed at most: an instance of the usual size is hashed while the disk works."""
 _OF_ITS_OWN: Final = b"huisclos study of its own\0"
 
 
@@ -64,11 +66,26 @@ class _DataSet:
         self._named = (sop_class, sop_instance)
         self._reader: HeadingReader | None = HeadingReader(syntax)
         self._hash = hashlib.sha256()
+        self._late: list[bytes] = []
+        self._late_length = 0
         self.heading: Heading | None = None
         self.looked_inside = True
 
     def push(self, piece: Piece) -> None:
         self._hash.update(piece)
+        self._look(piece)
+
+    def push_late(self, piece: bytes) -> None:
+        """As `push`, but up to `LATE` bytes are kept, to be hashed when the digest is asked for."""
+        if self._late_length + len(piece) > LATE:
+            self._hash_late()
+            self._hash.update(piece)
+        else:
+            self._late.append(piece)
+            self._late_length += len(piece)
+        self._look(piece)
+
+    def _look(self, piece: Piece) -> None:
         if self._reader is not None:
             try:
                 self._known(self._reader.feed(bytes(piece)))
@@ -83,7 +100,13 @@ class _DataSet:
                 self._unreadable(error)
 
     def digest(self) -> bytes:
+        self._hash_late()
         return self._hash.digest()
+
+    def _hash_late(self) -> None:
+        for piece in self._late:
+            self._hash.update(piece)
+        self._late.clear()
 
     def _known(self, heading: Heading | None) -> None:
         if heading is not None:
@@ -128,8 +151,9 @@ class NetworkIntake:
         if not self._begun:
             self._begun = True
             yield self._meta
-        self._data.push(piece)
-        yield piece
+        kept = bytes(piece)
+        self._data.push_late(kept)
+        yield kept
 
     def finish(self) -> Iterator[bytes]:
         """See `Intake`."""

@@ -3,14 +3,16 @@
 An instance is sealed as it arrives, whatever its size. Where it belongs is asked as soon as its
 heading is complete, while the rest still comes; the header, for the recipient that was answered,
 is written last. What makes the sender wait is the object and its directory entry, nothing else
-(P3). When the finder is away, or the sender is not approved, the recipient is a batch's (P5).
+(P3): a network sender is answered before the finder is told. When the finder is away, or the sender
+is not approved, the recipient is a batch's (P5).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import OrderedDict
+import logging
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from functools import lru_cache
@@ -22,17 +24,32 @@ from huisclos import clock
 from huisclos.access.nouns import Source
 from huisclos.archive.behind import WriteBehind
 from huisclos.archive.deposits import Deposits
+from huisclos.archive.hands import Hands, in_thread
 from huisclos.archive.intake import FileIntake, Intake, NetworkIntake
 from huisclos.archive.layout import batch_place, instance_place, new_id
 from huisclos.archive.nouns import Outcome, StoredObject
 from huisclos.archive.ports import Catalog, Keeper, ObjectStore
-from huisclos.errors import BadIdentifier, Locked, NotDicom, StoreError, TooLarge, Unreachable
+from huisclos.errors import (
+    BadIdentifier,
+    HuisclosError,
+    Locked,
+    NotDicom,
+    StoreError,
+    TooLarge,
+    Unreachable,
+)
 from huisclos.seal import X25519_HEADER_LENGTH, Header, Sealer, X25519Recipient
+
+_LOG: Final = logging.getLogger(__name__)
 
 MAX_OCTETS: Final = 16 * 1024**3
 """Bytes in one instance at most."""
 _REMEMBERED: Final = 1000
 """Sources of whom it is remembered whether they repeat themselves."""
+_UNTOLD: Final = 256
+"""Instances the finder may not have been told of yet; who brings more waits."""
+_PREPARED: Final = 4
+"""Sealers made ready for the next instances."""
 
 
 class Received(Struct, frozen=True):
@@ -53,8 +70,8 @@ class Destination(Struct, frozen=True):
 class Receiver:
     """Receives for one process.
 
-    `executor` runs what blocks (flushing to disk); a thread pool with a few threads, or None
-    for the loop's own.
+    `executor` runs what blocks (flushing to disk): hands, a thread pool with a few threads, or
+    None for the loop's own.
     """
 
     def __init__(
@@ -63,7 +80,7 @@ class Receiver:
         catalog: Catalog,
         keeper: Keeper,
         *,
-        executor: Executor | None = None,
+        executor: Executor | Hands | None = None,
         max_octets: int = MAX_OCTETS,
         timestamp: Callable[[], float] = clock.timestamp,
     ) -> None:
@@ -75,6 +92,9 @@ class Receiver:
         self._keeper = keeper
         self._executor = executor
         self._repeats: OrderedDict[tuple[str, str], bool] = OrderedDict()
+        self._prepared: list[_Prepared] = []
+        self._untold: deque[StoredObject | asyncio.Future[None]] = deque()
+        self._telling: asyncio.Task[None] | None = None
 
     def begin(
         self, source: Source, sop_class: str, sop_instance: str, transfer_syntax: str, calling: str
@@ -115,7 +135,7 @@ class Receiver:
     async def delete(self, place: str) -> None:
         """Remove an object that turned out to be here already; if that fails, the scribe finds it."""
         with contextlib.suppress(StoreError):
-            await asyncio.get_running_loop().run_in_executor(self._executor, self.store.delete, place)
+            await in_thread(self._executor, lambda: self.store.delete(place))
 
     async def register(self, stored: StoredObject) -> Outcome:
         """Tell the finder of a durable object; when it is away, the scribe catches up later."""
@@ -123,6 +143,57 @@ class Receiver:
             return await self.catalog.register(stored)
         except (Locked, StoreError):
             return Outcome.STORED
+
+    async def tell(self, stored: StoredObject) -> None:
+        """The finder is to learn of a durable object, in its turn. Waits only while many others do."""
+        if len(self._untold) >= _UNTOLD:
+            await self.told()
+        self._tell_later(stored)
+
+    async def told(self) -> None:
+        """Wait until the finder has heard of everything that `tell` was given before."""
+        if self._telling is not None:
+            heard: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._tell_later(heard)
+            await heard
+
+    def _tell_later(self, what: StoredObject | asyncio.Future[None]) -> None:
+        self._untold.append(what)
+        if self._telling is None:
+            self._telling = asyncio.get_running_loop().create_task(self._tell())
+
+    async def _tell(self) -> None:
+        while self._untold:
+            what = self._untold.popleft()
+            if isinstance(what, asyncio.Future):
+                if not what.done():
+                    what.set_result(None)
+                continue
+            try:
+                self.remember(what.source, await self.settle(what))
+            except HuisclosError as error:
+                # Erased since it was placed: it went with its study, as if it had come before.
+                _LOG.warning("a stored instance was not registered: %s", type(error).__name__)
+        self._telling = None
+
+    async def settle(self, stored: StoredObject) -> Outcome:
+        """What became of a durable object: registered, or deleted since it was here already."""
+        outcome = await self.register(stored) if stored.study_id else Outcome.STORED
+        if outcome is Outcome.DUPLICATE:
+            await self.delete(_place(stored))
+        else:
+            self.deposits.add(stored)
+        return outcome
+
+    def prepare(self, recipient: str) -> None:
+        """Make what the next instance for `recipient` needs, while there is nothing to do but wait."""
+        if len(self._prepared) < _PREPARED:
+            sealer = Sealer()
+            self._prepared.append(_Prepared(sealer, recipient, sealer.header([_recipient(recipient)])))
+
+    def sealer(self) -> _Prepared:
+        """A sealer for one instance, for nobody in particular if none was prepared."""
+        return self._prepared.pop() if self._prepared else _Prepared(Sealer())
 
     def expects_repeat(self, source: Source) -> bool:
         """Whether the last thing this source sent was here already: then asking first is cheaper."""
@@ -137,11 +208,25 @@ class Receiver:
             self._repeats.popitem(last=False)
 
 
+class _Prepared(Struct, frozen=True):
+    """A fresh sealer, with the header for the recipient that is likely."""
+
+    sealer: Sealer
+    recipient: str = ""
+    header: bytes = b""
+
+    def header_for(self, recipient: str) -> bytes:
+        """The header, made now for another recipient than was thought."""
+        if recipient == self.recipient:
+            return self.header
+        return self.sealer.header([_recipient(recipient)])
+
+
 class Reception:
     """One instance on its way in.
 
     Memory is bounded, whatever its size: a heading, a chunk, and what waits for the disk.
-    `write` each piece, then `await finish()`; or `abandon()`. Not to be used again after either.
+    `write` each piece, then `await finish()` or `keep()`; or `abandon()`. Not to be used again after.
     """
 
     def __init__(
@@ -159,7 +244,8 @@ class Reception:
         self._intake = intake
         self._ask_first = ask_first or receiver.expects_repeat(source)
         self._only_study = only_study
-        self._sealer = Sealer()
+        self._prepared = receiver.sealer()
+        self._sealer = self._prepared.sealer
         self._behind = receiver.behind(beside=beside)
         self._placing: asyncio.Task[Destination] | None = None
         self._octets = 0
@@ -188,14 +274,19 @@ class Reception:
         When this returns, the instance survives power loss. Raises as `write`; then nothing
         of it is left. If the catalog dies between, the instance is kept and caught up later.
         """
-        try:
-            for part in self._intake.finish():
-                self._behind.keep(self._sealer.update(part))
-            self._place_early()
-            self._behind.keep(self._sealer.finish())
-            return await self._settle()
-        finally:
-            self.abandon()
+        stored, outcome = await self._durable()
+        if outcome is None:
+            outcome = await self._receiver.settle(stored)
+        self._receiver.remember(self._source, outcome)
+        return Received(outcome, stored)
+
+    async def keep(self) -> None:
+        """As `finish`, but what came of it is found out later: see `Receiver.told`."""
+        stored, outcome = await self._durable()
+        if outcome is None:
+            await self._receiver.tell(stored)
+        else:
+            self._receiver.remember(self._source, outcome)
 
     def abandon(self) -> None:
         """Leave no trace. Idempotent; harmless after `finish`."""
@@ -212,23 +303,31 @@ class Reception:
             self._placing = asyncio.get_running_loop().create_task(where)
             self._placing.add_done_callback(_looked_at)
 
-    async def _settle(self) -> Received:
-        if self._placing is None:
-            raise NotDicom("the data set ended before it said what it is")
-        where = await self._placing
-        header = self._sealer.header([_recipient(where.recipient)])
-        stored = self._stored(where, header)
-        receiver = self._receiver
-        if where.study_id and self._ask_first and await self._held(stored):
-            return self._told(Received(Outcome.DUPLICATE, stored))
-        place = _place(stored)
-        await self._behind.commit(place, header)
-        outcome = await receiver.register(stored) if where.study_id else Outcome.STORED
-        if outcome is Outcome.DUPLICATE:
-            await receiver.delete(place)
-        else:
-            receiver.deposits.add(stored)
-        return self._told(Received(outcome, stored))
+    async def _durable(self) -> tuple[StoredObject, Outcome | None]:
+        """The instance, and what came of it if that is known already."""
+        try:
+            for part in self._intake.finish():
+                self._behind.keep(self._sealer.update(part))
+            self._place_early()
+            self._behind.keep(self._sealer.finish())
+            if self._placing is None:
+                raise NotDicom("the data set ended before it said what it is")
+            return await self._commit(await self._placing)
+        finally:
+            self.abandon()
+
+    async def _commit(self, where: Destination) -> tuple[StoredObject, Outcome | None]:
+        header, instance_id = self._prepared.header_for(where.recipient), new_id()
+        if where.study_id and self._ask_first:
+            stored = self._stored(where, header, instance_id)
+            if await self._held(stored):
+                return stored, Outcome.DUPLICATE
+        committing = self._behind.commit(_place_of(where, instance_id), header)
+        # The disk is at work from here on; the digest, too, is made while it is.
+        stored = self._stored(where, header, instance_id)
+        self._receiver.prepare(where.recipient)
+        await committing
+        return stored, None
 
     async def _held(self, stored: StoredObject) -> bool:
         try:
@@ -236,16 +335,12 @@ class Reception:
         except (Locked, Unreachable):
             return False
 
-    def _told(self, received: Received) -> Received:
-        self._receiver.remember(self._source, received.outcome)
-        return received
-
-    def _stored(self, where: Destination, header: bytes) -> StoredObject:
+    def _stored(self, where: Destination, header: bytes, instance_id: str) -> StoredObject:
         intake, heading = self._intake, self._intake.heading
         if heading is None:
             raise NotDicom("the data set ended before it said what it is")
         return StoredObject(
-            instance_id=new_id(),
+            instance_id=instance_id,
             study_id=where.study_id,
             batch_id=where.batch_id,
             transfer_syntax=intake.syntax.uid,
@@ -268,9 +363,13 @@ def _looked_at(task: asyncio.Task[Destination]) -> None:
 
 
 def _place(stored: StoredObject) -> str:
-    if stored.study_id:
-        return instance_place(stored.study_id, stored.instance_id)
-    return batch_place(stored.batch_id, stored.instance_id)
+    return _place_of(Destination("", stored.study_id, stored.batch_id), stored.instance_id)
+
+
+def _place_of(where: Destination, instance_id: str) -> str:
+    if where.study_id:
+        return instance_place(where.study_id, instance_id)
+    return batch_place(where.batch_id, instance_id)
 
 
 @lru_cache(maxsize=1024)

@@ -115,6 +115,7 @@ class Acceptor:
     async def _serve(
         self, association: Association, connection: socket.socket, tls: ssl.SSLContext | None
     ) -> None:
+        association.wire.connection = connection
         try:
             transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: association.wire,

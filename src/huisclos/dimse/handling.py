@@ -94,6 +94,9 @@ class Handler(Protocol):
     async def on_other(self, command: Command, context: AcceptedContext) -> Status:
         """Any other operation; its data set, if it has one, is read and forgotten."""
 
+    async def on_release(self) -> None:
+        """The peer asks for the end of the association; it is confirmed when this returns."""
+
     def ended(self, reason: Ended) -> None:
         """The association is over; called once, last."""
 

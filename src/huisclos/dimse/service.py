@@ -75,8 +75,10 @@ class Association:
             case CommandReceived(context, command):
                 await self._perform(context, command)
             case ReleaseRequested():
-                self.wire.machine.confirm_release()
-                self.wire.settle()
+                await self.handler.on_release()
+                with contextlib.suppress(AssociationEnded):
+                    self.wire.machine.confirm_release()
+                    self.wire.settle()
                 self._end(Ended(HowEnded.RELEASED))
             case Aborted(by_peer=by_peer, why=why):
                 self._end(Ended(HowEnded.ABORTED if by_peer else HowEnded.BROKEN, why))

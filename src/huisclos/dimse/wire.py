@@ -33,6 +33,8 @@ class Wire(asyncio.BufferedProtocol):
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
+        self.connection: socket.socket | None = None
+        """the socket under the transport, where it is known: what the transport lends is dearer to ask"""
         self.on_data: OnData | None = None
         """takes each piece of a data set but the last, which comes as an event"""
         self.transport: asyncio.Transport | None = None
@@ -54,7 +56,7 @@ class Wire(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.BaseProtocol`."""
         self.transport = cast("asyncio.Transport", transport)
-        self._socket = transport.get_extra_info("socket")
+        self._socket = self.connection or transport.get_extra_info("socket")
         self._acknowledge()
         self._heard = self._loop.time()
         self._timers["idle"] = self._loop.call_later(self.machine.bounds.idle_seconds, self._watch)

@@ -113,6 +113,10 @@ class PeerHandler:
         """See `Handler`: no context of another service is ever accepted."""
         return Status.UNRECOGNIZED_OPERATION
 
+    async def on_release(self) -> None:
+        """See `Handler`: what was stored can be searched for once the association is over."""
+        await self._receiver.told()
+
     def ended(self, reason: Ended) -> None:
         """See `Handler`."""
         if self._source is not None:
@@ -139,7 +143,7 @@ class InstanceSink:
     async def finish(self) -> Status:
         """See `StoreSink`."""
         try:
-            await self._reception.finish()
+            await self._reception.keep()
         except BadIdentifier:
             # The data set is another instance, or of another class, than its command says.
             return Status.DOES_NOT_MATCH_SOP_CLASS

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import ssl
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol
 
 from huisclos.access.admission import PeerDoor
+from huisclos.archive.hands import Hands
 from huisclos.archive.ports import Catalog, Keeper, ObjectStore
 from huisclos.archive.receive import Receiver
 from huisclos.dimse.acceptor import Acceptor
@@ -63,8 +64,8 @@ async def run_reception(  # noqa: PLR0913 - what a process is made of, each by i
     for a client certificate and takes each pinned one as an anchor; they are loaded here. Raises
     `Unreachable` when the vault is not there at the start.
     """
-    with ThreadPoolExecutor(_FLUSHERS, "flush") as executor:
-        receiver = Receiver(store, catalog, keeper, executor=executor, max_octets=settings.max_object)
+    with Hands(_FLUSHERS) as hands:
+        receiver = Receiver(store, catalog, keeper, executor=hands, max_octets=settings.max_object)
         tidings = Tidings(door, receiver.deposits)
         acceptor = Acceptor(
             lambda address, secured: PeerHandler(Caller(address, secured), receiver, door, tidings),
@@ -84,8 +85,11 @@ async def run_reception(  # noqa: PLR0913 - what a process is made of, each by i
                 acceptor.listen(listener)
             for listener in tls:
                 acceptor.listen(listener, tls=context)
+            # What is here now stays until the end: the collector need not go through it again and again.
+            gc.freeze()
             ready()
             await stop.wait()
         finally:
             await acceptor.stop(GRACE)
+            await receiver.told()
             await tidings.close()

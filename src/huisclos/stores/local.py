@@ -27,6 +27,7 @@ from huisclos.stores.system import (
     STAMP,
     copy_all,
     read_at,
+    rename_new,
     sync_folder,
     told,
     write_all,
@@ -73,7 +74,7 @@ class LocalStore:
 
     def begin(self, room: int) -> LocalWriting:
         """See the port."""
-        return LocalWriting(self, self._temporary(self._incoming), room)
+        return LocalWriting(self, room)
 
     def put(self, place: str, sealed: bytes) -> None:
         """See the port."""
@@ -152,14 +153,21 @@ class LocalStore:
             facts = os.statvfs(self._objects)
         return facts.f_bavail * facts.f_frsize, facts.f_blocks * facts.f_frsize
 
-    def publish(self, temporary: _Temporary, place: str) -> None:
-        """Link a flushed temporary file at `place`, durably; copies if `place` is on another file system."""
-        path = self._path(place)
-        self._link(temporary.path, path)
+    def temporary(self) -> Temporary:
+        """A file to write an object into that nobody sees."""
+        return self._temporary(self._incoming)
 
-    def _link(self, old: str, new: str) -> None:
+    def publish(self, temporary: Temporary, place: str) -> None:
+        """Bring a flushed temporary file to `place`, durably; copies if `place` is on another file system."""
+
+        def enter(old: str, new: str) -> None:
+            temporary.moved = rename_new(old, new)
+
+        self._link(temporary.path, self._path(place), enter)
+
+    def _link(self, old: str, new: str, enter: Callable[[str, str], None] = os.link) -> None:
         try:
-            self._into(new, lambda: os.link(old, new))
+            self._into(new, lambda: enter(old, new))
         except FileExistsError:
             raise Conflict("a sealed object lies there already") from None
         except OSError as error:
@@ -216,10 +224,10 @@ class LocalStore:
     def _incoming_of(self, path: str) -> str:
         return self._incoming if self._base(path) == self._objects else self._small_incoming
 
-    def _temporary(self, folder: str) -> _Temporary:
+    def _temporary(self, folder: str) -> Temporary:
         with told():
             while True:
-                temporary = _Temporary(os.path.join(folder, secrets.token_hex(16)))
+                temporary = Temporary(os.path.join(folder, secrets.token_hex(16)))
                 if temporary.alive():
                     return temporary
 
@@ -246,11 +254,13 @@ class LocalStore:
                     yield f"{place}/{entry.name}", entry.stat(follow_symlinks=False).st_size
 
 
-class _Temporary:
+class Temporary:
     """A file nobody else sees: locked as long as its writer lives."""
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.moved = False
+        """whether it was renamed to the place of an object"""
         self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         fcntl.flock(self.descriptor, fcntl.LOCK_EX)
 
@@ -267,11 +277,12 @@ class _Temporary:
         os.fdatasync(self.descriptor)
 
     def remove(self) -> None:
-        """The temporary name goes; what was linked elsewhere stays."""
+        """The temporary name goes, if the file still has it; what was linked elsewhere stays."""
         if self.descriptor < 0:
             return
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path)
+        if not self.moved:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path)
         os.close(self.descriptor)
         self.descriptor = -1
 
@@ -279,24 +290,25 @@ class _Temporary:
 class LocalWriting:
     """A `Writing` in a `LocalStore`."""
 
-    def __init__(self, store: LocalStore, temporary: _Temporary, room: int) -> None:
+    def __init__(self, store: LocalStore, room: int) -> None:
         self._store = store
-        self._temporary = temporary
+        self._temporary: Temporary | None = None
+        """Made with the first write, which is off the event loop: to make a file takes long at times."""
         self._room = room
         self._written = self._sent = room
-        os.lseek(temporary.descriptor, room, os.SEEK_SET)
 
     def write(self, sealed: bytes | memoryview) -> None:
         """See the port."""
         with told():
-            write_all(self._temporary.descriptor, sealed)
+            descriptor = self._begun().descriptor
+            write_all(descriptor, sealed)
             self._written += len(sealed)
             if self._written - self._sent >= _SEND_EVERY:
                 # Linux starts to write a range to the disk when told that it is not wanted soon. The
                 # flush then has less to wait for: 0.30 ms instead of 0.40 for 512 KB, and not the
                 # whole of a large object.
                 length = self._written - self._sent
-                os.posix_fadvise(self._temporary.descriptor, self._sent, length, os.POSIX_FADV_DONTNEED)
+                os.posix_fadvise(descriptor, self._sent, length, os.POSIX_FADV_DONTNEED)
                 self._sent = self._written
 
     def commit(self, place: str, header: bytes) -> None:
@@ -304,15 +316,23 @@ class LocalWriting:
         if len(header) != self._room:
             raise ValueError("the header does not fill the room that was left for it")
         with told():
-            write_at(self._temporary.descriptor, header, 0)
-            self._temporary.flush()
-            self._store.publish(self._temporary, place)
-            self._temporary.remove()
+            temporary = self._begun()
+            write_at(temporary.descriptor, header, 0)
+            temporary.flush()
+            self._store.publish(temporary, place)
+            temporary.remove()
 
     def abandon(self) -> None:
         """See the port."""
-        with told():
-            self._temporary.remove()
+        if self._temporary is not None:
+            with told():
+                self._temporary.remove()
+
+    def _begun(self) -> Temporary:
+        if self._temporary is None:
+            self._temporary = self._store.temporary()
+            os.lseek(self._temporary.descriptor, self._room, os.SEEK_SET)
+        return self._temporary
 
 
 class LocalSealed:

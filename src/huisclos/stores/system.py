@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 from collections.abc import Iterator
@@ -15,6 +16,11 @@ FOLDER_MODE: Final = 0o700
 STAMP: Final = 315_532_800 * 10**9
 """Nanoseconds: 1980-01-01, the time stamp of every committed file. Times say when somebody was examined."""
 
+_AT_FDCWD: Final = -100
+_RENAME_NOREPLACE: Final = 1
+_NOT_KNOWN: Final = frozenset({errno.ENOSYS, errno.EINVAL, errno.EPERM})
+"""What a kernel, a file system or a filter of system calls says that has no `renameat2`."""
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -65,6 +71,22 @@ def copy_all(source: int, target: int) -> None:
         offset += len(piece)
 
 
+def rename_new(old: str, new: str) -> bool:
+    """Give the file at `old` the name `new`, over nothing. Raises `FileExistsError`, `OSError`.
+
+    True if it has only that name now; False where the system renames over what is there or not at
+    all, and both names are the file's.
+    """
+    if _rename is not None:
+        if not _rename(_AT_FDCWD, os.fsencode(old), _AT_FDCWD, os.fsencode(new), _RENAME_NOREPLACE):
+            return True
+        number = ctypes.get_errno()
+        if number not in _NOT_KNOWN:
+            raise OSError(number, os.strerror(number))
+    os.link(old, new)
+    return False
+
+
 def sync_folder(folder: str) -> None:
     """Make the entries of a folder survive power loss."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -72,3 +94,7 @@ def sync_folder(folder: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+_rename: Final = getattr(_LIBC, "renameat2", None)
+"""In the GNU library from 2.28 on, in musl from 1.2.5 on."""
