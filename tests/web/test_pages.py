@@ -23,6 +23,7 @@ PAGES = {
     "/decide": {"Camille Exemple", "Dr Martin"},
     "/peers": {"Camille Exemple", "Sam Technique"},
     "/people": {"Camille Exemple"},
+    "/doors": {"Camille Exemple", "Sam Technique", "Noa Controle"},
     "/journal": {"Camille Exemple", "Noa Controle"},
     "/state": {"Camille Exemple", "Dr Martin", "Lou Accueil", "Sam Technique", "Noa Controle"},
     "/account": {"Camille Exemple", "Dr Martin", "Lou Accueil", "Sam Technique", "Noa Controle"},

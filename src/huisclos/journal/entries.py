@@ -37,6 +37,8 @@ class Act(StrEnum):
     REFUSED = "refused"
     KNOCKED = "knocked"
     """An association or connection was refused."""
+    DOOR = "door"
+    """A door of the house opened or closed."""
     CHANGED = "changed"
     """Rights, people, peers, tokens, holders, settings."""
     ASKED = "asked"

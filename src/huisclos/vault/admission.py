@@ -19,9 +19,11 @@ from huisclos.access.admission import AssociationAsked, AssociationVerdict
 from huisclos.access.nouns import ActorKind, Source
 from huisclos.access.peers import Knock, KnockReason
 from huisclos.certificates import describe, fingerprint
+from huisclos.doors.house import CALLING
 from huisclos.errors import NotFound
 from huisclos.journal.entries import Act
 from huisclos.vault.core import Core
+from huisclos.vault.doors import DoorsService
 from huisclos.vault.people import PeopleService
 
 TITLE: Final = "HUISCLOS"
@@ -38,6 +40,8 @@ _CODES: Final = {
     KnockReason.ADDRESS_PUBLIC: "",
     KnockReason.NOT_DICOM: "A-ABORT",
 }
+_AUDITOR: Final = frozenset({CALLING, ""})
+"""How the auditor calls itself; nothing, where a connection ended before its title."""
 _REFUSED_CODE: Final = "A-ASSOCIATE-RJ 1/1/1"
 
 
@@ -76,14 +80,18 @@ class _Tempo:
 class Doorkeeper:
     """Admission of associations, knocks, and when each peer was last heard."""
 
-    def __init__(self, core: Core, people: PeopleService) -> None:
+    def __init__(self, core: Core, people: PeopleService, doors: DoorsService | None = None) -> None:
         self._core = core
         self._people = people
+        self._doors = doors
         self._knocks: dict[tuple[str, str, str, KnockReason], _Knocked] = {}
         self._heard: dict[str, Heard] = {}
         self._tempo = _Tempo()
-        self.public_knock = False
-        """A connection from a far address was turned away since the start (P11)."""
+
+    @property
+    def strangers_come(self) -> bool:
+        """Connections from public addresses were turned away lately (P11)."""
+        return self._doors is not None and self._doors.stands_open
 
     async def admit(self, asked: AssociationAsked) -> AssociationVerdict:
         """See `PeerDoor`."""
@@ -112,8 +120,8 @@ class Doorkeeper:
         self, address: str, listener: str, reason: KnockReason = KnockReason.ADDRESS_PUBLIC
     ) -> None:
         """See `PeerDoor`."""
-        if reason is KnockReason.ADDRESS_PUBLIC:
-            self.public_knock = True
+        if reason is KnockReason.ADDRESS_PUBLIC and self._doors is not None:
+            await self._doors.knocked(address, listener)
         asked = AssociationAsked("", listener, address, tls=listener == "dicom_tls")
         await self._refuse(asked, reason)
 
@@ -203,6 +211,9 @@ class Doorkeeper:
         return AssociationVerdict(self._core.sources.name(source), may, warning=warning)
 
     async def _refuse(self, asked: AssociationAsked, reason: KnockReason) -> AssociationVerdict:
+        if self._doors is not None and asked.calling in _AUDITOR and self._doors.is_own(asked.address):
+            # The house's own auditor, refused like anybody: what it saw has its page and its entries.
+            return AssociationVerdict(reason=reason, called_other=reason is KnockReason.CALLED_OTHER)
         now = self._core.now()
         key = (asked.calling, asked.called, asked.address, reason)
         known = self._knocks.get(key)

@@ -16,7 +16,8 @@ from huisclos.access.gate import RecoveryKey
 from huisclos.access.house import HouseReport
 from huisclos.access.nouns import Right, Role
 from huisclos.access.peers import Peer
-from huisclos.access.people import Invitation, NewToken, Pending, Token, User
+from huisclos.access.people import Holder, Invitation, NewToken, Pending, RotationState, Token, User
+from huisclos.doors.house import HouseDoors
 from huisclos.journal.heads import Head
 
 
@@ -115,3 +116,6 @@ class Console(Protocol):
 
     async def verify_key(self) -> bytes:
         """The archive's Ed25519 public key, raw."""
+    async def doors(self, *, again: bool) -> HouseDoors:
+        """The state of each door; with `again`, the house looks first, if it is served."""
+

@@ -8,7 +8,8 @@ from huisclos.access.gate import RecoveryKey
 from huisclos.access.house import HouseReport
 from huisclos.access.nouns import Proof, ProofKind, Right, Role
 from huisclos.access.peers import Peer, PeerAsked
-from huisclos.access.people import Invitation, Token, User
+from huisclos.access.people import Holder, Invitation, RotationState, Token, User
+from huisclos.doors.house import HouseDoors
 from huisclos.errors import NotFound
 from huisclos.journal.entries import Act
 from huisclos.journal.heads import Head
@@ -16,6 +17,7 @@ from huisclos.vault.by_name import ByName
 from huisclos.vault.chronicle import Chronicle
 from huisclos.vault.console import Added, Waiting
 from huisclos.vault.core import CONSOLE, Core
+from huisclos.vault.doors import DoorsService
 from huisclos.vault.peers import PeerService
 from huisclos.vault.recovery import Recovery, shown
 from huisclos.vault.state import StateService
@@ -41,6 +43,8 @@ class ConsoleService:
         self._recovery = recovery
         self._chronicle = chronicle
         self._state = state
+        self.watched: DoorsService | None = None
+        """The doors of the house."""
 
     async def report(self) -> HouseReport:
         """See `Console`."""
@@ -151,3 +155,9 @@ class ConsoleService:
     async def verify_key(self) -> bytes:
         """See `Console`."""
         return self._core.verify_key.public_bytes_raw()
+    async def doors(self, *, again: bool) -> HouseDoors:
+        """See `Console`."""
+        if self.watched is None:
+            return HouseDoors()
+        return await self.watched.look_from_console() if again else self.watched.now()
+

@@ -17,6 +17,7 @@ CA: Final = "tls/ca.pem"
 LEAF: Final = "tls/leaf.pem"
 
 
+DOORS: Final = "doors.age"
 def holder(holder_id: str) -> str:
     """The archive's secret, sealed to this holder."""
     return f"{HOLDERS}/{holder_id}.age"

@@ -26,7 +26,8 @@ from huisclos.archive.ports import HouseKeys, Keeper, ObjectStore
 from huisclos.certificates import Authority, describe, make_leaf
 from huisclos.certificates.authority import RENEW_DAYS
 from huisclos.channel import Methods, serve
-from huisclos.errors import HuisclosError, NotGranted
+from huisclos.doors.house import Looker, Looking, Watched
+from huisclos.errors import HuisclosError, NotGranted, StoreError
 from huisclos.journal.entries import Act
 from huisclos.seal import unseal
 from huisclos.vault import places
@@ -37,6 +38,7 @@ from huisclos.vault.chronicle import Chronicle
 from huisclos.vault.console import Console
 from huisclos.vault.console_service import ConsoleService
 from huisclos.vault.core import HOUSE, Core
+from huisclos.vault.doors import DoorsService
 from huisclos.vault.gate import GateService
 from huisclos.vault.keeper import Vaultkeeper
 from huisclos.vault.peers import PeerService
@@ -77,7 +79,12 @@ class VaultServices:
     """Everything the vault answers, by the role of who asks."""
 
     def __init__(
-        self, core: Core, objects: ObjectStore, echoer: Echoer, announce: Callable[[str], Awaitable[None]]
+        self,
+        core: Core,
+        objects: ObjectStore,
+        echoer: Echoer,
+        announce: Callable[[str], Awaitable[None]],
+        looker: Looker | None = None,
     ) -> None:
         self.core = core
         self.sessions = Sessions(core)
@@ -86,7 +93,8 @@ class VaultServices:
         self.chronicle = Chronicle(core, self.sessions)
         self.recovery = Recovery(core)
         self.keeper = Vaultkeeper(core, self.sessions, budgets)
-        self.doorkeeper = Doorkeeper(core, self.people)
+        self.doors = DoorsService(core, self.sessions, looker)
+        self.doorkeeper = Doorkeeper(core, self.people, self.doors)
         self.peers = PeerService(core, self.sessions, self.people, self.doorkeeper, echoer)
         self.quarantine = QuarantineService(core, self.sessions, self.people, self.keeper, echoer)
         self.gate = GateService(core, self.keeper, self.sessions, self.people, self.chronicle, announce)
@@ -106,6 +114,7 @@ class VaultServices:
         self.console = ConsoleService(core, named, self.peers, self.recovery, self.chronicle, self.state)
         self.declared: tuple[str, ...] = ()
         """Networks that the settings declare near (P11)."""
+        self.console.watched = self.doors
         self.addresses: tuple[str, ...] = ()
         """What the listeners are bound to: names the leaf must carry."""
         self._recalling: asyncio.Task[None] | None = None
@@ -130,6 +139,7 @@ class VaultServices:
                 (Gate, self.gate, frozenset({"state", "lock"})),
             ),
             "gate": (
+                (Watched, self.doors, None),
                 (Gate, self.gate, frozenset({"state", "unlock"})),
                 (HouseState, self.state, frozenset({"glance", "trust"})),
                 (PeerDoor, self.doorkeeper, frozenset({"turned_away"})),
@@ -147,6 +157,7 @@ class VaultServices:
             "cli": (
                 (Console, self.console, None),
                 (Gate, self.gate, None),
+            "auditor": ((Looking, self.doors, None),),
                 (Keeper, self.keeper, None),
                 (HouseKeys, self.keeper, None),
             ),
@@ -175,6 +186,7 @@ class VaultServices:
     async def _recall(self) -> None:
         with contextlib.suppress(HuisclosError):
             await recall_peers(self.core, self.chronicle, self.doorkeeper, self.peers)
+        await self.doors.join()
 
     async def _keep_leaf_fresh(self) -> None:
         # an archive that opens is worth more than a fresh leaf; the state page tells when that one ends

@@ -87,7 +87,7 @@ class StateService:
             pending=self._people.waiting(),
             disk_low=free < total * LOW_DISK,
             journal_holds=self._chronicle.holds,
-            open_listener=self._doorkeeper.public_knock,
+            open_listener=self._doorkeeper.strangers_come,
         )
 
     async def report(self, proof: Proof) -> HouseReport:

@@ -18,7 +18,19 @@ from huisclos.web import gate
 from huisclos.web.dicomweb.caller import PREFIX
 from huisclos.web.dicomweb.routes import routes as dicomweb_routes
 from huisclos.web.gate import GateSite
-from huisclos.web.pages import account, decide, entry, journal, peers, people, set_up, state, studies, upload
+from huisclos.web.pages import (
+    account,
+    decide,
+    doors,
+    entry,
+    journal,
+    peers,
+    people,
+    set_up,
+    state,
+    studies,
+    upload,
+)
 from huisclos.web.pages.problem import problem_page
 from huisclos.web.problems import Catch, on_bug, on_error, on_http
 from huisclos.web.reading import Reading
@@ -44,6 +56,7 @@ def make_app(site: Site) -> ASGIApp:
         *people.routes(),
         *journal.routes(),
         *state.routes(),
+        *doors.routes(),
         *account.routes(),
     ]
     app = _application(routes, site, Reading(site), problem_page)

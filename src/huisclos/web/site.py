@@ -20,6 +20,7 @@ from huisclos.access.sessions import Door
 from huisclos.archive.ports import Catalog, Keeper, ObjectStore, Renderer
 from huisclos.archive.receive import Receiver
 from huisclos.clock import Clock, now
+from huisclos.doors.house import Watched
 
 SESSION_COOKIE: Final = "__Host-session"
 LANGUAGE_COOKIE: Final = "__Host-language"
@@ -49,6 +50,7 @@ class Site:
     quarantine: Quarantine
     chronicle: JournalReader
     house: HouseState
+    watched: Watched
     keeper: Keeper
     catalog: Catalog
     renderer: Renderer

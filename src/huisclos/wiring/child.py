@@ -25,7 +25,7 @@ from huisclos.wiring.places import Archive
 UNLOCKED_ONLY = frozenset({"finder", "scribe"})
 """Processes that live only while the archive is unlocked: their absence means that it is locked."""
 
-ONE_OF_EACH = frozenset({"vault", "finder", "scribe"})
+ONE_OF_EACH = frozenset({"vault", "finder", "scribe", "auditor"})
 
 
 @dataclass(frozen=True, slots=True)

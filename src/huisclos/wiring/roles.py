@@ -18,6 +18,7 @@ from huisclos.archive.ports import HouseKeys, Keeper
 from huisclos.cage.client import become_zygote
 from huisclos.channel import Message, Methods, receive_message, remote, send_message, serve
 from huisclos.database import SqlAccounts, SqlDecisions, SqlIndex
+from huisclos.doors.house import Looker
 from huisclos.errors import HuisclosError, Unreachable
 from huisclos.finder.client import FinderClient
 from huisclos.finder.main import run_finder as finder_main
@@ -29,6 +30,7 @@ from huisclos.vault.core import Core
 from huisclos.vault.ports import Echoer
 from huisclos.vault.service import FinderOpening, VaultServices
 from huisclos.vault.state import Surroundings
+from huisclos.wiring.auditor import auditor_main, farthest, folders
 from huisclos.wiring.child import Child, Post
 from huisclos.wiring.listeners import Bound
 from huisclos.wiring.nearness import Nearness
@@ -80,6 +82,12 @@ def run_scribe(post: Post) -> int:
     return _run(post, _scribe)
 
 
+def run_auditor(post: Post, plan: HousePlan) -> int:
+    """The auditor's process."""
+    lower_priority()
+    return _run(post, lambda child: auditor_main(child, plan.bound), folders(post.archive))
+
+
 def run_cage(post: Post) -> int:
     """One web worker's cage: waits for its worker, then becomes a process that knows nothing of the house."""
     send_message(post.control, Message("ready"))
@@ -105,7 +113,8 @@ async def _vault(child: Child, plan: HousePlan) -> None:
     archive = child.archive
     accounts = SqlAccounts(archive.database("accounts"))
     core = Core(archive.settings.archive, archive.journal, archive.store, accounts, clock.timestamp)
-    services = VaultServices(core, archive.store, _Receptions(child), child.announce)
+    looker = remote(Looker, child.sibling("auditor"))
+    services = VaultServices(core, archive.store, _Receptions(child), child.announce, looker)
     level, missing = in_force()
     services.state.surroundings = Surroundings(
         listeners=tuple((bound.name, bound.text) for bound in plan.bound),
@@ -119,6 +128,8 @@ async def _vault(child: Child, plan: HousePlan) -> None:
         if bound.name.startswith("dicom")
     )
     services.addresses = tuple({address for bound in plan.bound for address in bound.addresses})
+    services.doors.addresses = frozenset(services.addresses)
+    services.doors.listeners = {bound.name: farthest(bound).name for bound in plan.bound}
     services.declared = tuple(map(str, archive.settings.declared_networks))
     services.peers.lan = any(len(bound.addresses) > 1 for bound in plan.bound)
     child.serve_to(services.methods)

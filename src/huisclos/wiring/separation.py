@@ -19,7 +19,9 @@ from huisclos.stores.system import sync_folder
 from huisclos.wiring.places import Archive
 
 _LISTENING = frozenset({"web", "gate", "reception"})
-"""Roles that have a listener; every other one is cut off from the network."""
+"""Roles that have a listener."""
+_ASKING = frozenset({"auditor"})
+"""Roles that make connections of their own, to the house's listeners and to the box."""
 _REACHING = tuple(name for name in confine.NETWORK if name != "socketpair")
 """The event loop makes itself a socketpair; nothing else here makes a socket."""
 _PLACES = ("objects", "batches", "keyring", "incoming", "tls")
@@ -40,6 +42,7 @@ def confine_role(role: str, archive: Archive, reads: Iterable[Path] = ()) -> Non
         "web": sealed,
         "reception": sealed,
         "gate": (),
+        "auditor": (),
     }[role]
     read = (*_program(), archive.root / "keys" / "signing.pub", *reads)
     if role in {"vault", "finder"}:
@@ -48,7 +51,7 @@ def confine_role(role: str, archive: Archive, reads: Iterable[Path] = ()) -> Non
         read = (*read, archive.root / "tls")
     confine.landlock(read=read, write=write, scope_signals=True)
     denied = (*confine.EXEC, *confine.SPY, *confine.KERNEL)
-    confine.seccomp_deny(denied if role in _LISTENING else (*denied, *_REACHING))
+    confine.seccomp_deny(denied if role in _LISTENING | _ASKING else (*denied, *_REACHING))
 
 
 def prepare_folders(archive: Archive) -> None:

@@ -67,12 +67,13 @@ def serve_archive(archive: Archive, options: ServeOptions) -> int:
             "reception": roles.run_reception,
             "finder": roles.run_finder,
             "scribe": roles.run_scribe,
+            "auditor": lambda post: roles.run_auditor(post, house),
         }
         if names_secret(options.unlock_with, archive.root):
             sockets["unlock"] = _hand_over(options.unlock_with)
             mains["unlock"] = lambda post: _run_unlock(post, options)
         count = options.workers
-        workers = {"vault": 1, "gate": 1, "cage": count, "web": count, "reception": count}
+        workers = {"vault": 1, "gate": 1, "cage": count, "web": count, "reception": count, "auditor": 1}
         plan = Plan(mains, workers, sockets, on_ready=lambda: _tell(options, bound))
         return Supervisor(archive, plan).run()
     finally:

@@ -33,6 +33,7 @@ EDGES: Final = (
     ("vault", "reception"),
     ("vault", "finder"),
     ("vault", "scribe"),
+    ("vault", "auditor"),
     ("finder", "web"),
     ("finder", "reception"),
     ("finder", "scribe"),

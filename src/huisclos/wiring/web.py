@@ -23,6 +23,7 @@ from huisclos.archive.ports import Keeper, Renderer
 from huisclos.archive.receive import Receiver
 from huisclos.cage.client import Cage
 from huisclos.channel import remote
+from huisclos.doors.house import Watched
 from huisclos.errors import HuisclosError, Unreachable
 from huisclos.finder.client import FinderClient
 from huisclos.web.app import make_app, make_gate_app, make_viewer_app
@@ -93,6 +94,7 @@ async def web_main(child: Child, bound: tuple[Bound, ...], viewer: Path | None) 
         quarantine=remote(Quarantine, vault),
         chronicle=remote(JournalReader, vault),
         house=remote(HouseState, vault),
+        watched=remote(Watched, vault),
         keeper=keeper,
         catalog=catalog,
         renderer=renderer,

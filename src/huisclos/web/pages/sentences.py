@@ -91,6 +91,8 @@ def _filled(text: str, line: JournalLine, words: Words, study: str) -> str:
 def _special(line: JournalLine, words: Words) -> str:
     """Where an act has more than one meaning, and the common sentence would be wrong."""
     _ = words.gettext
+    if line.act == Act.DOOR and line.what != "closed":
+        return _("found a door open: %(subject)s") if line.what == "opened" else _("looked at its doors")
     if line.act == Act.REFUSED and line.what == "budget":
         return _("opened studies faster than people read, and was stopped")
     if line.act == Act.BROKEN and line.what == "accounts-put-back":
@@ -177,6 +179,8 @@ def _changed(what: str, words: Words) -> str:
         Change.PEER_REMOVED: _("removed a peer"),
         Change.HOLDER_ADDED: _("added a holder"),
         Change.HOLDER_REMOVED: _("removed a holder"),
+        Change.IDENTITY_ROTATED: _("put a new key of the archive in force"),
+        Change.KEYS_RESEALED: _("sealed the key of each study to the new key of the archive"),
         Change.RECOVERY_MADE: _("made a recovery key"),
         Change.RECOVERY_CONFIRMED: _("confirmed the recovery key"),
         Change.RECOVERY_SHOWN: _("looked at the recovery key"),
