@@ -17,7 +17,7 @@ from huisclos.doors.assemble import Audit
 from huisclos.doors.config import orthanc, others, proxies, shares
 from huisclos.doors.config.files import Places, read_configs
 from huisclos.errors import Unreadable
-from huisclos.findings.nouns import Language, Reach, Reason
+from huisclos.findings.nouns import Language, Reach, Reason, Verdict
 from huisclos.findings.report import Report
 from tests.doors.auditing import closed_doors, open_doors, untested
 
@@ -162,7 +162,7 @@ http:
 """
 WILDFLY = (
     '<server xmlns="urn:jboss:domain:20.0"><deployments>'
-    '<deployment name="dcm4chee-arc-ear-5.34.0-psql%s.ear"/></deployments></server>'
+    '<deployment name="dcm4chee-arc-ear-5.35.2-psql%s.ear"/></deployments></server>'
 )
 LABELS = "services: {orthanc: {image: x, labels: ['traefik.http.routers.a.rule=Host(`a`)'%s]}}"
 FILES += [
@@ -293,6 +293,24 @@ def test_orthanc_in_a_container(tmp_path: Path, environment: str, checks: set[st
     found = set(open_doors(read(path)))
     assert checks == found & {"CFG-001", "CFG-002"}
     assert bool(checks) == bool(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "affected"),
+    [
+        ("compose.yaml", "services: {pacs: {image: 'jodogne/orthanc-plugins:1.12.3'}}", True),
+        ("compose.yaml", "services: {pacs: {image: 'jodogne/orthanc:1.12.11'}}", False),
+        ("compose.yaml", "services: {pacs: {image: 'orthancteam/orthanc:25.1.1'}}", False),
+        ("compose.yaml", "services: {view: {image: 'ohif/app:v3.8.0'}}", True),
+        ("standalone.xml", WILDFLY.replace("5.35.2", "5.35.1") % "-secure", True),
+        ("standalone.xml", WILDFLY % "-secure", False),
+    ],
+)
+def test_versions_that_are_named(tmp_path: Path, name: str, text: str, affected: bool) -> None:
+    """A tag or a deployment names a version, which is looked up and at most possible."""
+    (tmp_path / name).write_text(text)
+    found = open_doors(read(tmp_path / name))
+    assert affected == (Verdict.INFERRED is found.get("DCM-023"))
 
 
 def test_hostile_xml_is_not_read(tmp_path: Path) -> None:

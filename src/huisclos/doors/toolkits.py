@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from huisclos.doors.versions import faults
 from huisclos.findings.evidence import VERSIONS, Fact, facts
 
 
@@ -40,11 +41,10 @@ TOOLKITS: Final = (
     Toolkit("2.25.315346401214679301484575934544051318498", "huisclos", "ours"),
 )
 
-DCMTK_MENDED: Final = 367
-"""CVE-2022-2119 and -2120 are mended in DCMTK 3.6.7 (ICSMA-22-174-01, June 2022)."""
 DCMTK_OLD: Final = 360
 """DCMTK before 3.6.0 (2011)."""
 _DCMTK = re.compile(r"OFFIS_DCMTK_(\d{3})")
+_DIGITS = re.compile(r"(?:OFFIS_DCMTK|PYNETDICOM)_(\d)(\d)(\d)")
 
 
 def facts_of(uid: str | None, version: str | None) -> tuple[Fact, ...]:
@@ -55,14 +55,14 @@ def facts_of(uid: str | None, version: str | None) -> tuple[Fact, ...]:
     )
     version = version if version and VERSIONS.fullmatch(version) else None
     number = int(match[1]) if version and (match := _DCMTK.fullmatch(version)) else None
+    digits = _DIGITS.fullmatch(version) if version else None
     return facts(
         product=product,
         version=version,
-        cve="CVE-2022-2119" if number is not None and number < DCMTK_MENDED else None,
         class_="end-of-life"
         if product == "clearcanvas" or (number is not None and number < DCMTK_OLD)
         else None,
-    )
+    ) + (faults(product, ".".join(digits.groups())) if digits else ())
 
 
 def claims_dcmtk(uid: str | None) -> bool:

@@ -20,3 +20,6 @@ class Setting:
     open: bool
     reach: Reach = Reach.LAN
     count: int | None = None
+    product: str | None = None
+    version: str | None = None
+    """of a program that the configuration names, for `name` of `version`"""

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from huisclos.doors.config import MAX_CONFIG, Setting, orthanc, others, proxies, shares, traefik
 from huisclos.doors.observation import Miss, Observation, Seen, What
+from huisclos.doors.versions import version_facts
 from huisclos.errors import Unreadable
 from huisclos.findings.evidence import facts
 from huisclos.findings.nouns import Reason
@@ -96,6 +97,10 @@ def _seen(
     root: Path, product: str, settings: Iterable[Setting], path: Path, places: Places
 ) -> Iterator[Seen]:
     for one in settings:
+        if one.version is not None and one.product is not None:
+            known = version_facts(one.product, one.version) + facts(place=places.token(path))
+            yield Observation(What.INSTALLED, str(root), one.reach, known)
+            continue
         found = facts(
             product=product,
             setting=one.name,

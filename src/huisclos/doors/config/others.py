@@ -68,7 +68,8 @@ def judge_wildfly(raw: bytes) -> list[Setting]:
         if str(one.tag).endswith("deployment") and (match := _DEPLOYED.search(one.get("name", "")))
     ]
     open_ = sum(match[2] is None for match in builds)
-    return [Setting("arc-unsecured", open_ > 0, count=open_)] if builds else []
+    named = [Setting("version", False, product="dcm4chee", version=match[1]) for match in builds[:1]]
+    return [Setting("arc-unsecured", open_ > 0, count=open_), *named] if builds else []
 
 
 def judge_plist(raw: bytes) -> list[Setting]:
@@ -122,8 +123,20 @@ def judge_services(services: Mapping[str, Any]) -> list[Setting]:
             doors, wide = doors + 1, wide + 1
         if imaging and (routed := traefik.judge_labels(service.get("labels"))) is not None:
             made.append(routed)
-        made += _told(service)
+        made += _told(service) + _tagged(str(service.get("image", "")))
     return [*made, Setting("published", wide > 0, reach, wide)] if doors else made
+
+
+_IMAGES: Final = {"jodogne/orthanc": "orthanc", "ohif/": "ohif", "dcm4che/dcm4chee-arc": "dcm4chee"}
+"""Images for containers whose tag is the program's own version."""
+
+
+def _tagged(image: str) -> list[Setting]:
+    name, _, tag = image.rpartition(":")
+    product = next((word for start, word in _IMAGES.items() if start in name), None)
+    if product is None or not re.match(r"v?\d+\.\d+", tag):
+        return []
+    return [Setting("version", False, product=product, version=tag)]
 
 
 def _told(service: Mapping[str, Any]) -> list[Setting]:

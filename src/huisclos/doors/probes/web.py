@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from huisclos.doors.observation import Observation, Seen, What
 from huisclos.doors.probes.host import Host, canary_uid
 from huisclos.doors.probes.http import Answer, Web, web
+from huisclos.doors.versions import faults
 from huisclos.findings.evidence import Fact, facts
 
 QIDO_ROOTS: Final = ("/dicom-web", "/rs", "/pacs", "/dicomweb")
@@ -85,7 +86,7 @@ async def _orthanc(asking: Asking, _root: Answer) -> None:
     asking.imaging = True
     version = match[1] if (match := _VERSION.search(text)) else None
     found = facts(http_status=answer.status, product="orthanc", version=version)
-    asking.saw(What.REST, *found)
+    asking.saw(What.REST, *found, *faults("orthanc", version))
     if ours:
         counted = await asking.web.get("/statistics")
         asking.saw(What.STATISTICS, *_sums(counted))
