@@ -77,19 +77,16 @@ def test_a_cut_file_written_anew_is_known() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(at=st.integers(1, 20_000), piece=st.integers(1, 4000))
-def test_every_beginning_is_one(at: int, piece: int) -> None:
-    """Wherever it breaks off; and a beginning that goes on differently is another content."""
+@given(at=st.integers(12, 16_000))
+def test_every_beginning_is_one(at: int) -> None:
+    """Wherever it breaks off; one that says anything else before is another content."""
     whole = data_set(pixels=bytes(range(256)) * 60)
     at = min(at, len(whole) - 1)
     assert cut_short(held(whole), held(whole[:at])) is Cut.SECOND
+    assert cut_short(held(whole[:at]), held(whole)) is Cut.FIRST
     other = bytearray(whole[:at])
-    other[min(piece, at) - 1] ^= 0xFF
-    assert cut_short(held(whole), held(bytes(other))) in (
-        Cut.NEITHER,
-        # the length of the last element itself was changed: then it may be the same, cut
-        Cut.SECOND if min(piece, at) - 1 >= len(whole) - 256 * 60 - 4 else Cut.NEITHER,
-    )
+    other[10] ^= 1  # within the first value
+    assert cut_short(held(whole), held(bytes(other))) is Cut.NEITHER
 
 
 def test_another_content_is_not_a_beginning() -> None:

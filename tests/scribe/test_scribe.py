@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from huisclos.archive.layout import metadata_place
-from huisclos.archive.nouns import Cut, Located, Outcome, QuietSeries, Rivals
+from huisclos.archive.nouns import Cut, Located, Outcome, Quarantined, QuietSeries, Rivals
 from huisclos.errors import Unreachable
 from huisclos.scribe.main import Scribe, run_scribe
 from huisclos.stores.local import LocalStore
@@ -115,10 +115,11 @@ async def test_the_finder_is_told_what_waits_apart(house: World) -> None:
     """Once, again when it changes, and that nothing waits any more."""
     one = scribe(house)
     await one.settle()
-    assert house.finder.quarantine == ()
+    assert not house.finder.quarantine
     await house.send(data_set(), names(), EXPLICIT, source=STRANGER)
     await one.settle()
-    (waiting,) = list(house.finder.quarantine or ())
+    told: tuple[Quarantined, ...] | None = house.finder.quarantine
+    (waiting,) = told or ()
     assert (waiting.source.id, waiting.instances) == (STRANGER.id, 1)
     house.finder.quarantine = None
     await one.settle()
