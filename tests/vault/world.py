@@ -28,6 +28,7 @@ from huisclos.vault.hashing import canonical
 from huisclos.vault.holders import HolderKind
 from huisclos.vault.keeper import Vaultkeeper
 from huisclos.vault.people import PeopleService
+from huisclos.vault.rotation import Rotation
 from huisclos.vault.secret import ArchiveSecret
 from huisclos.vault.sessions import Sessions
 
@@ -35,6 +36,8 @@ ARCHIVE = "a" * 32
 ADDRESS = "192.168.1.20"
 PASSWORD = "Kestrel-7-among-Walnuts"
 NEW_PASSWORD = "Quartz+9-under-Lanterns"
+OPENER = "set-up-secret"
+"""What `start` unlocks with."""
 CONSOLE = Proof(ProofKind.CONSOLE)
 
 
@@ -99,7 +102,7 @@ class World:
         self.store = MemoryStore()
         self.accounts = MemoryAccounts()
         now = dt.datetime.fromtimestamp(self.time.wall, dt.UTC)
-        create_archive(self.store, folder, Opener("set-up-secret", "set-up", HolderKind.SET_UP), "house", now)
+        create_archive(self.store, folder, Opener(OPENER, "set-up", HolderKind.SET_UP), "house", now)
         self.core: Core
         self.secret: ArchiveSecret
         self.start()
@@ -109,11 +112,12 @@ class World:
         self.core = Core(ARCHIVE, self.folder, self.store, self.accounts, lambda: self.time.wall)
         self.sessions = Sessions(self.core, lambda: self.time.steady)
         budgets = Budgets(self.core)
-        self.people = PeopleService(self.core, self.sessions, budgets)
+        self.rotation = Rotation(self.core)
+        self.people = PeopleService(self.core, self.sessions, budgets, self.rotation)
         self.named = ByName(self.core, self.people, self.sessions.users)
         self.keeper = Vaultkeeper(self.core, self.sessions, budgets)
         self.chronicle = Chronicle(self.core, self.sessions)
-        self.secret, holder_id = self.core.holders.open("set-up-secret")
+        self.secret, holder_id = self.core.holders.open(OPENER)
         self.core.take(self.secret, holder_id, "set-up")
 
     def lock(self) -> None:

@@ -28,6 +28,7 @@ from huisclos.access.people import (
     Invitation,
     NewToken,
     Pending,
+    RotationState,
     Token,
     User,
 )
@@ -99,6 +100,7 @@ class House:
         self.knock_list: dict[str, Knock] = {}
         self.pending_list: dict[str, Pending] = {}
         self.fast_readers: dict[str, FastReader] = {}
+        self.rotation = RotationState(running=False, waiting=False)
         self.dark: tuple[DarkReceipt, ...] = ()
         self.damaged: tuple[str, ...] = ()
         self.lines: list[JournalLine] = []
@@ -467,6 +469,10 @@ class ThePeople:
     async def add_holder(self, proof: Proof, passphrase: str) -> tuple[PasswordFault, ...]:
         """See the port."""
         return (PasswordFault.TOO_SHORT,) if len(passphrase) < 12 else ()
+
+    async def rotation(self, proof: Proof) -> RotationState:
+        """See the port."""
+        return self.house.rotation
 
     async def remove_holder(self, proof: Proof, holder_id: str) -> None:
         """See the port."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from huisclos.access.nouns import ActorKind, Role
-from huisclos.access.people import FastReader
+from huisclos.access.people import FastReader, RotationState
 from huisclos.archive.nouns import Choice, DoubtKind
 from huisclos.web.pages.doubts import choice_words, explanations, titles
 from huisclos.web.pages.people import role_names, role_sentences
@@ -191,6 +191,23 @@ async def test_an_owner_lets_a_fast_reader_go_on(browser: Browser, world: World)
     assert "Reads faster" not in (await browser.see("/people")).text
     twice = await browser.submit(f"/people/readers/{reader.id}/confirm")
     assert 'role="status"' in twice.text
+
+
+async def test_a_holder_goes_once_the_word_was_typed(browser: Browser, world: World) -> None:
+    """Without the word nothing happens; how far the archive's new key is, and whom it waits for, is shown."""
+    world.furnish()
+    browser.be("Camille Exemple")
+    path = f"/people/holders/{'h' * 32}/remove"
+    assert "Nothing was removed" in (await browser.submit(path, {"word": "yes"})).text
+    refused = await browser.submit(path, {"word": " Remove "})
+    assert "Nothing was removed" not in refused.text
+    assert "new key of the archive" not in (await browser.see("/people")).text
+    world.house.rotation = RotationState(running=True, waiting=False, done=40, total=1000)
+    assert "40 of 1,000 keys" in (await browser.see("/people")).text
+    world.house.rotation = RotationState(running=False, waiting=True, unready=("h" * 32,))
+    assert "must unlock once" in (await browser.see("/people")).text
+    world.house.rotation = RotationState(running=False, waiting=True)
+    assert "with the next unlock" in (await browser.see("/people")).text
 
 
 async def test_the_journal_writes_days_as_its_reader_does(browser: Browser, world: World) -> None:

@@ -32,6 +32,8 @@ class Change(StrEnum):
     PEER_REMOVED = "peer-removed"
     HOLDER_ADDED = "holder-added"
     HOLDER_REMOVED = "holder-removed"
+    IDENTITY_ROTATED = "identity-rotated"
+    KEYS_RESEALED = "keys-resealed"
     RECOVERY_MADE = "recovery-made"
     RECOVERY_CONFIRMED = "recovery-confirmed"
     RECOVERY_SHOWN = "recovery-shown"

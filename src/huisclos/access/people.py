@@ -122,6 +122,20 @@ class Holder(Struct, frozen=True):
     """The user whose passphrase it is."""
 
 
+class RotationState(Struct, frozen=True):
+    """How far a new archive key is in force."""
+
+    running: bool
+    """Keys are being sealed anew."""
+    waiting: bool
+    """It is due, or was cut short: it waits for an unlock, or for `unready`."""
+    done: int = 0
+    total: int = 0
+    """Keys sealed anew of those found, since it was begun or taken up again."""
+    unready: tuple[str, ...] = ()
+    """Holders who must unlock once before anything can be sealed to them."""
+
+
 class People(Protocol):
     """Users, tokens, holders, and what waits for approval; all need PEOPLE."""
 
@@ -172,5 +186,8 @@ class People(Protocol):
     async def add_holder(self, proof: Proof, passphrase: str) -> tuple[PasswordFault, ...]:
         """The asking user becomes a holder, or changes their passphrase; empty when done."""
 
+    async def rotation(self, proof: Proof) -> RotationState:
+        """How far the last new archive key is in force."""
+
     async def remove_holder(self, proof: Proof, holder_id: str) -> None:
-        """Raises `Conflict` when no other passphrase holder would be left, `NotFound`."""
+        """The archive gets a new key that they never knew. Raises `Conflict` when no other passphrase holder would be left, `NotFound`."""

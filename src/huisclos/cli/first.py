@@ -69,7 +69,7 @@ def send_to(where: dict[str, str]) -> str:
 
 
 def _opens(place: str) -> bool:
-    return place.endswith(".age") and not place.endswith(".about.age")
+    return place.endswith(".age") and not place.endswith((".about.age", ".key.age"))
 
 
 def _is_link(sealed: bytes) -> bool:

@@ -10,6 +10,7 @@ from huisclos.cli import (
     ca,
     demo,
     doors,
+    holders,
     init,
     journal,
     lock,
@@ -68,8 +69,10 @@ app.command("import")(transfer.import_)
 app.command("export")(transfer.export)
 app.command("verify")(upkeep.verify)
 app.command("reindex")(upkeep.reindex)
+app.command("rotate")(holders.rotate)
 for _name, _group, _sentence in (
     ("recovery", recovery.app, "The recovery key: prove it, print its card."),
+    ("holder", holders.app, "Who opens the archive."),
     ("peer", peers.app, "The machines that may speak DICOM with the archive."),
     ("user", people.app, "The people of the practice."),
     ("token", tokens.app, "Keys of programs, for DICOMweb."),

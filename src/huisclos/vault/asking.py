@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -73,11 +74,11 @@ class Asking:
 
     def all(self) -> list[tuple[str, Asked]]:
         """(id, request), oldest first; one that does not open is left out. Raises `Locked`."""
-        identity = self._core.secret.identity
+        identities = self._core.secret.identities
         opened = []
         for pending in self._core.accounts.pending():
             try:
-                opened.append((pending.id, _opened(pending, identity)))
+                opened.append((pending.id, _opened(pending, identities)))
             except HuisclosError:
                 continue
         return opened
@@ -129,12 +130,12 @@ def _body_of(pending: Pending) -> PendingBody | None:
         return None
 
 
-def _opened(pending: Pending, identity: Identity) -> Asked:
+def _opened(pending: Pending, identities: Sequence[Identity]) -> Asked:
     body = _body_of(pending)
     if body is None:
         raise Unreadable("a request does not decode")
     try:
-        asked = msgspec.msgpack.decode(unseal(body.sealed, [identity]), type=Asked)
+        asked = msgspec.msgpack.decode(unseal(body.sealed, identities), type=Asked)
     except msgspec.DecodeError as error:
         raise Unreadable("a request does not decode") from error
     if body.clear_peer is not None and body.clear_peer != asked.peer:

@@ -14,7 +14,7 @@ import msgspec
 from huisclos.access.accounts import Asked, TokenBody, UserBody
 from huisclos.access.accounts import Change as Wanted
 from huisclos.access.nouns import Proof, ProofKind, Right, Role
-from huisclos.access.people import Invitation, NewToken, Token, User
+from huisclos.access.people import Holder, Invitation, NewToken, RotationState, Token, User
 from huisclos.errors import Locked, NotFound
 from huisclos.vault.console import Added, Waiting
 from huisclos.vault.core import Core
@@ -117,6 +117,26 @@ class ByName:
         if request_id not in self._people.asking.times():
             raise NotFound("no such request waits", hint="see: huisclos pending list ARCHIVE")
         await self._people.refuse(_CONSOLE, request_id)
+
+    async def holders(self) -> tuple[Holder, ...]:
+        """See `Console.holders`."""
+        return await self._people.holding.all()
+
+    async def add_holder(self, name: str, passphrase: str) -> None:
+        """See `Console.add_holder`."""
+        await self._people.add_passphrase(_CONSOLE, name, passphrase)
+
+    async def remove_holder(self, holder_id: str) -> None:
+        """See `Console.remove_holder`."""
+        await self._people.remove_holder(_CONSOLE, holder_id)
+
+    async def rotate(self) -> None:
+        """See `Console.rotate`."""
+        await self._people.rotate(_CONSOLE)
+
+    def rotation(self) -> RotationState:
+        """See `Console.rotation`."""
+        return self._people.rotations.state()
 
     def _user_id(self, name: str) -> str:
         """The id of a user named by name or id. Raises `NotFound`, `Locked` for a name while locked."""

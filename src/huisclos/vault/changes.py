@@ -20,6 +20,7 @@ from huisclos.journal.entries import Act
 from huisclos.seal import generate_passphrase
 from huisclos.vault.core import Core
 from huisclos.vault.proofs import token_of
+from huisclos.vault.rotation import Rotation
 from huisclos.vault.sessions import Sessions
 from huisclos.vault.users import Known, check_name
 
@@ -39,9 +40,12 @@ _RULE: Final = "12 characters with small and capital letters, figures and signs;
 class Changes:
     """What `PeopleService` does once it is known who asks. Widening is journalled before it is in force."""
 
-    def __init__(self, core: Core, sessions: Sessions, narrowed: Callable[[str], None]) -> None:
+    def __init__(
+        self, core: Core, sessions: Sessions, rotation: Rotation, narrowed: Callable[[str], None]
+    ) -> None:
         self._core = core
         self._sessions = sessions
+        self._rotation = rotation
         self._users = sessions.users
         self.narrowed = narrowed
 
@@ -93,7 +97,7 @@ class Changes:
         """
         async with self._users.changing:
             user = self._users.need(user_id)
-            await self.drop_holder_of(user.body)
+            held = await self.drop_holder_of(user.body)
             await self.tell(actor, Change.PASSWORD_RESET, user.name, address)
             secret = msgspec.structs.replace(
                 user.secret,
@@ -106,7 +110,9 @@ class Changes:
             )
             self._users.put(user_id, msgspec.structs.replace(user.body, holder_id=""), secret)
             self._sessions.end_user(user_id)
-            return user.name
+        if held:
+            await self._rotation.holder_gone(actor)
+        return user.name
 
     async def remove(self, actor: Actor, user_id: str, address: str) -> None:
         """Account, tokens, sessions, holder: gone at once, locked or not. Raises `Conflict`, `NotFound`."""
@@ -115,7 +121,7 @@ class Changes:
             body = core.ledger.need(UserBody, user_id)
             name = f"user {user_id[:8]}" if core.locked else self._users.need(user_id).name
             self._check_not_last(user_id)
-            await self.drop_holder_of(body)
+            held = await self.drop_holder_of(body)
             self._sessions.end_user(user_id)
             self.narrowed(user_id)
             for token_id, token in core.ledger.all(TokenBody).items():
@@ -124,6 +130,8 @@ class Changes:
                     self.narrowed(token_id)
             core.ledger.remove(core.secret_or_none, RowKind.USER, user_id)
         await self.tell(actor, Change.USER_REMOVED, name, address)
+        if held:
+            await self._rotation.holder_gone(actor)
 
     def new_token(self, label: str, may: frozenset[Right], until: float) -> tuple[TokenBody, str]:
         """A token without a user yet, and its secret. Raises `BadSetting`."""
@@ -176,11 +184,13 @@ class Changes:
             raise BadSetting("this request says nothing that could be done", hint="refuse it")
         return None
 
-    async def drop_holder_of(self, user: UserBody) -> None:
-        """The user's password opens the archive no more. Raises `Conflict` when nobody's would."""
+    async def drop_holder_of(self, user: UserBody) -> bool:
+        """The user's password opens the archive no more; whether it did. `Conflict` when nobody's would."""
         if user.holder_id:
             await self._sessions.holding.check_removable(user.holder_id)
             await self._sessions.holding.remove(user.holder_id)
+            return True
+        return False
 
     async def tell(self, actor: Actor, what: Change, subject: str, address: str, *, detail: str = "") -> None:
         """Journal a change; `detail` is the role or the rights given."""

@@ -102,37 +102,37 @@ class Chronicle:
 
     async def lines(self, offset: int, limit: int) -> tuple[JournalLine, ...]:
         """Entries from sequence `offset` on, oldest first; 1,000 at most. Raises `Locked`."""
-        identity = self._core.secret.identity
+        identities = self._core.secret.identities
         async with self._reading:
             await self._catch_up()
-            return await asyncio.to_thread(self._lines.oldest_first, offset, limit, identity)
+            return await asyncio.to_thread(self._lines.oldest_first, offset, limit, identities)
 
     async def last_set(self) -> int:
         """The newest version of the accounts that the journal speaks of; 0 for none. Raises `Locked`."""
-        identity = self._core.secret.identity
+        identities = self._core.secret.identities
         async with self._reading:
             await self._catch_up()
-            return await asyncio.to_thread(self._lines.last_set, identity)
+            return await asyncio.to_thread(self._lines.last_set, identities)
 
     async def _page(self, asked: JournalAsked) -> JournalPage:
-        identity = self._core.secret.identity
+        identities = self._core.secret.identities
         async with self._reading:
             await self._catch_up()
             if self._lines.unread <= SLICE:
-                await asyncio.to_thread(self._lines.open_some, identity)
+                await asyncio.to_thread(self._lines.open_some, identities)
         if self._lines.unread:
             if self._filling is None or self._filling.done():
                 self._filling = asyncio.create_task(self._fill(self._lines))
             if narrows(asked):
                 await asyncio.shield(self._filling)
         async with self._reading:
-            return await asyncio.to_thread(self._lines.page, asked, self._core.secret.identity)
+            return await asyncio.to_thread(self._lines.page, asked, self._core.secret.identities)
 
     async def _fill(self, lines: Lines) -> None:
         with contextlib.suppress(Locked):
             while lines is self._lines and lines.unread:
                 async with self._reading:
-                    await asyncio.to_thread(lines.open_some, self._core.secret.identity)
+                    await asyncio.to_thread(lines.open_some, self._core.secret.identities)
 
     async def _catch_up(self) -> None:
         _, size = self._core.pen.stand()

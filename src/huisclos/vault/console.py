@@ -90,6 +90,21 @@ class Console(Protocol):
     async def refuse(self, request_id: str) -> None:
         """Drop a request; works locked. Raises `NotFound`."""
 
+    async def holders(self) -> tuple[Holder, ...]:
+        """Oldest first. Works locked: without what is sealed, whose each is and of what kind."""
+
+    async def add_holder(self, name: str, passphrase: str) -> None:
+        """A holder who is no user. Raises `Locked`, `BadSetting`."""
+
+    async def remove_holder(self, holder_id: str) -> None:
+        """At once, also locked; then the archive gets a new key. Raises `Conflict`, `NotFound`."""
+
+    async def rotate(self) -> None:
+        """A new archive key, in force when this returns. Raises `Locked`, `Conflict`."""
+
+    async def rotation(self) -> RotationState:
+        """How far the last one is; works locked."""
+
     async def confirm_recovery(self, line: str) -> None:
         """See `SetUp.confirm_recovery`; works locked."""
 
@@ -114,8 +129,8 @@ class Console(Protocol):
     async def reindexed(self, instances: int, unattested: int) -> None:
         """Journal a reindex."""
 
-    async def verify_key(self) -> bytes:
-        """The archive's Ed25519 public key, raw."""
     async def doors(self, *, again: bool) -> HouseDoors:
         """The state of each door; with `again`, the house looks first, if it is served."""
 
+    async def verify_key(self) -> bytes:
+        """The archive's Ed25519 public key, raw."""

@@ -112,6 +112,26 @@ class ConsoleService:
         """See `Console`."""
         await self._named.refuse(request_id)
 
+    async def holders(self) -> tuple[Holder, ...]:
+        """See `Console`."""
+        return await self._named.holders()
+
+    async def add_holder(self, name: str, passphrase: str) -> None:
+        """See `Console`."""
+        await self._named.add_holder(name, passphrase)
+
+    async def remove_holder(self, holder_id: str) -> None:
+        """See `Console`."""
+        await self._named.remove_holder(holder_id)
+
+    async def rotate(self) -> None:
+        """See `Console`."""
+        await self._named.rotate()
+
+    async def rotation(self) -> RotationState:
+        """See `Console`."""
+        return self._named.rotation()
+
     async def confirm_recovery(self, line: str) -> None:
         """See `Console`."""
         await self._recovery.confirm(CONSOLE, line)
@@ -152,12 +172,12 @@ class ConsoleService:
         counts = {"instances": instances, "unattested": unattested}
         await self._core.journal(self._core.entry(Act.REINDEXED, CONSOLE, counts=counts))
 
-    async def verify_key(self) -> bytes:
-        """See `Console`."""
-        return self._core.verify_key.public_bytes_raw()
     async def doors(self, *, again: bool) -> HouseDoors:
         """See `Console`."""
         if self.watched is None:
             return HouseDoors()
         return await self.watched.look_from_console() if again else self.watched.now()
 
+    async def verify_key(self) -> bytes:
+        """See `Console`."""
+        return self._core.verify_key.public_bytes_raw()

@@ -114,22 +114,32 @@ class Core:
         Raises `Tampered` when the public keys this process has used since it was started are not those
         of the secret: the files may have been put back since.
         """
-        used = str(self.recipient), self.verify_key.public_bytes_raw().hex()
-        if used != (secret.recipient, secret.signing_public):
+        known = {secret.recipient}
+        if self.holders.turn(secret) is not None:
+            known.update(str(identity.recipient) for identity in secret.identities[1:2])
+        used = self.verify_key.public_bytes_raw().hex()
+        if str(self.recipient) not in known or used != secret.signing_public:
             raise Tampered(
                 "this house was started with public keys that are not the archive's",
                 hint="somebody exchanged keys/: what was received since is sealed to a stranger; "
                 "see that keys/ is whole, then start again",
             )
-        self._secret = secret
+        self.renew(secret)
         self.grant_key = secrets.token_bytes(32)
         self.since = self.unlocked_at = self.now()
         self.unlocked_by, self.unlocked_holder = name, holder_id
+
+    def renew(self, secret: ArchiveSecret) -> None:
+        """Seal to the identity of `secret` from now on: at unlock, and when a rotation has made a new one."""
+        self._secret = secret
+        self.recipient = secret.identity.recipient
+        self.pen.seal_to(self.recipient)
 
     def forget(self) -> None:
         """Be locked from now on. Python does not promise that memory is overwritten."""
         self._secret = None
         self._records = None
+        self.holders.latest = None
         self.grant_key = secrets.token_bytes(32)
         self.since = self.now()
 

@@ -16,7 +16,7 @@ from huisclos.access.accounts import UserBody
 from huisclos.access.gate import DarkReceipt, GateState, Unlocked
 from huisclos.access.nouns import Actor, ActorKind, Proof, Right
 from huisclos.archive.nouns import Deposit
-from huisclos.errors import DamagedHolder, NoIdentityMatch, TooManyAttempts, WrongPassphrase
+from huisclos.errors import DamagedHolder, HuisclosError, NoIdentityMatch, TooManyAttempts, WrongPassphrase
 from huisclos.journal.entries import Act
 from huisclos.vault.chronicle import Chronicle
 from huisclos.vault.core import HOUSE, Core
@@ -56,6 +56,8 @@ class GateService:
         """Tells the supervisor `unlocked`, or `locking`; returns once siblings follow."""
         self.on_unlocked: Callable[[], Awaitable[None]] = _nothing
         """Work that had to wait for the secret."""
+        self.on_locking: Callable[[], Awaitable[None]] = _nothing
+        """Work that ends before the secret goes."""
         self._attempt = asyncio.Lock()
         self._shutting = asyncio.Lock()
         self._trying: Counter[str] = Counter()
@@ -130,6 +132,7 @@ class GateService:
         self._sessions.end_all()
         counts = {"set": self._core.ledger.version}
         try:
+            await self.on_locking()
             await self._keeper.end()
             await self._core.journal(self._core.entry(Act.LOCKED, actor, address=address, counts=counts))
             await self._chronicle.leave()
@@ -151,16 +154,20 @@ class GateService:
 
     def _open(self, passphrase: str) -> tuple[ArchiveSecret, str]:
         holders = self._core.holders
+        opener = passphrase
         try:
-            secret, holder_id = holders.open(passphrase)
+            secret, holder_id = holders.open(opener)
         except WrongPassphrase:
             # as typed first, since a passphrase file is taken to the letter; then as people mean it
-            meant = canonical(passphrase)
-            if is_recovery_key(passphrase) or meant == passphrase:
+            opener = canonical(passphrase)
+            if is_recovery_key(passphrase) or opener == passphrase:
                 raise
-            secret, holder_id = holders.open(meant)
+            secret, holder_id = holders.open(opener)
         if self._core.owners() and holders.about(secret, holder_id).kind is HolderKind.SET_UP:
             raise WrongPassphrase("the set-up link was used: it opens nothing any more")
+        with contextlib.suppress(HuisclosError):
+            # of an older archive; it opens as it is too, and a full disk must not keep it shut
+            holders.upgrade(secret, holder_id, opener)
         return secret, holder_id
 
     async def _unlocked(self, secret: ArchiveSecret, holder_id: str, opener: str, address: str) -> Unlocked:

@@ -1,9 +1,9 @@
-"""Holders: each file under keys/holders is the archive's secret, sealed to one passphrase or recovery key."""
+"""Holders: whoever opens the archive, by a passphrase or by the recovery key."""
 
 from __future__ import annotations
 
 import secrets
-from enum import StrEnum
+import threading
 from typing import Final
 
 import msgspec
@@ -11,15 +11,13 @@ import msgspec
 from huisclos.archive.ports import ObjectStore
 from huisclos.errors import (
     ArchiveNotFound,
+    Conflict,
     DamagedHolder,
     HuisclosError,
-    NoIdentityMatch,
-    NotFound,
     Tampered,
     WrongPassphrase,
 )
 from huisclos.seal import (
-    Identity,
     Recipient,
     ScryptIdentity,
     ScryptRecipient,
@@ -29,7 +27,22 @@ from huisclos.seal import (
     unseal,
 )
 from huisclos.vault import places
-from huisclos.vault.secret import ArchiveSecret, decode_secret, fingerprint
+from huisclos.vault.holder_files import (
+    About,
+    HolderKind,
+    has_key,
+    is_whole,
+    open_with_identity,
+    open_with_passphrase,
+    read_about,
+    remove_holder,
+    write_about,
+    write_holder,
+)
+from huisclos.vault.secret import ArchiveSecret, decode_secret
+from huisclos.vault.turn import Turn, read_turn
+
+__all__ = ["SET_UP_WORK_FACTOR", "WORK_FACTOR", "About", "HolderKind", "Holders", "is_recovery_key"]
 
 WORK_FACTOR: Final = 18
 """log2 of scrypt's N (age's own default): about 1 s and 256 MiB an attempt."""
@@ -38,78 +51,75 @@ SET_UP_WORK_FACTOR: Final = 10
 _RECOVERY_PREFIX: Final = "AGE-SECRET-KEY-1"
 
 
-class HolderKind(StrEnum):
-    """How a holder opens."""
-
-    PASSPHRASE = "passphrase"  # noqa: S105 - a word, not a secret
-    RECOVERY = "recovery"
-    SET_UP = "set-up"
-    USER = "user"
-
-
-class About(msgspec.Struct, frozen=True):
-    """Whose holder file it is."""
-
-    holder_id: str
-    kind: HolderKind
-    name: str
-    made_at: float
-    user_id: str = ""
-
-
 class Holders:
-    """The holder files of one archive."""
+    """The holder files of one archive. Everything blocks; safe from several threads."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
+        self.changing = threading.RLock()
+        """Held while holder files are written, so that a rotation misses none."""
+        self.latest: ArchiveSecret | None = None
+        """The secret a rotation has put in force: what is sealed from then on, whoever still has the old."""
 
     def ids(self) -> tuple[str, ...]:
         """Every holder there is."""
         found = [
-            place.rpartition("/")[2]
+            place.rpartition("/")[2].removesuffix(".age")
             for place, _ in self._store.list(places.HOLDERS)
-            if place.endswith(".age") and not place.endswith(".about.age")
+            if place.endswith(".age") and not place.endswith((".about.age", ".key.age"))
         ]
-        return tuple(sorted(name.removesuffix(".age") for name in found))
+        return tuple(sorted(found))
 
     def damaged(self) -> tuple[str, ...]:
-        """Holders whose file is not the one that was written, told without any passphrase."""
-        return tuple(holder_id for holder_id in self.ids() if not self._whole(holder_id))
+        """Holders whose files are not those that were written, told without any passphrase."""
+        return tuple(holder_id for holder_id in self.ids() if not is_whole(self._store, holder_id))
+
+    def with_passphrase(self) -> tuple[str, ...]:
+        """Whole holders that a passphrase opens, told without any: the recovery key has none."""
+        return tuple(
+            holder_id
+            for holder_id in self.ids()
+            if is_whole(self._store, holder_id)
+            and (has_key(self._store, holder_id) or self._is_scrypt(holder_id))
+        )
 
     def add(
         self, secret: ArchiveSecret, opener: str, kind: HolderKind, name: str, now: float, user_id: str = ""
     ) -> str:
-        """Seal the archive's secret to a passphrase or to the recovery recipient; the holder's id."""
-        holder_id = secrets.token_hex(16)
+        """Seal the archive's secret to a passphrase or to the recovery recipient; the holder's id.
+
+        Raises `Conflict` when a rotation was cut short before everybody had the new secret.
+        """
+        about = About(secrets.token_hex(16), kind, name, now, user_id)
+        key: bytes | None = None
         recipient: Recipient
-        if kind is HolderKind.RECOVERY:
-            recipient = X25519Recipient.parse(opener)
+        if kind is HolderKind.SET_UP:
+            # there for minutes: it is destroyed before anybody could be taken away
+            recipient = ScryptRecipient(opener, work_factor=SET_UP_WORK_FACTOR)
         else:
-            work = SET_UP_WORK_FACTOR if kind is HolderKind.SET_UP else WORK_FACTOR
-            recipient = ScryptRecipient(opener, work_factor=work)
-        sealed = seal(secret.encode(), [recipient])
-        about = msgspec.json.encode(About(holder_id, kind, name, now, user_id))
-        self._store.put(places.holder_digest(holder_id), fingerprint(sealed).encode() + b"\n")
-        self._store.put(places.holder_about(holder_id), seal(about, [secret.identity.recipient]))
-        self._store.put(places.holder(holder_id), sealed)
-        return holder_id
+            key, line = (None, opener) if kind is HolderKind.RECOVERY else _key_pair(opener)
+            about = msgspec.structs.replace(about, recipient=line)
+            recipient = X25519Recipient.parse(line)
+        with self.changing:
+            secret = self.latest or secret
+            turn = self.turn(secret)
+            if turn is not None and not turn.holders_done:
+                raise Conflict(
+                    "a new archive key is being given to those who open the archive",
+                    hint="lock and unlock the archive, then try again",
+                )
+            write_about(self._store, secret, about)
+            write_holder(self._store, about.holder_id, seal(secret.encode(), [recipient]), key)
+        return about.holder_id
 
     def remove(self, holder_id: str) -> None:
-        """Destroy a holder. Idempotent."""
-        for place in (
-            places.holder(holder_id),
-            places.holder_about(holder_id),
-            places.holder_digest(holder_id),
-        ):
-            self._store.delete(place)
+        """Destroy a holder. Idempotent. What it may have kept is dealt with by a rotation."""
+        with self.changing:
+            remove_holder(self._store, holder_id)
 
     def about(self, secret: ArchiveSecret, holder_id: str) -> About:
         """Whose it is. Raises `Tampered`, `NotFound`."""
-        plain = unseal(self._store.read(places.holder_about(holder_id)), [secret.identity])
-        about = msgspec.json.decode(plain, type=About)
-        if about.holder_id != holder_id:
-            raise Tampered("a holder's description belongs to another holder")
-        return about
+        return read_about(self._store, secret, holder_id)
 
     def everyone(self, secret: ArchiveSecret) -> tuple[About, ...]:
         """Every holder that can be described."""
@@ -124,8 +134,9 @@ class Holders:
     def open(self, opener: str) -> tuple[ArchiveSecret, str]:
         """The secret and the holder it opened. `opener` is a passphrase or a recovery key.
 
-        Raises `WrongPassphrase`; `DamagedHolder` when nothing whole opened and a damaged file may be
-        the one meant; `Tampered` when what opens is not this archive's secret.
+        In the middle of a rotation the secret is the new one, whichever the holder's file has. Raises
+        `WrongPassphrase`; `DamagedHolder` when nothing whole opened and a damaged file may be the one
+        meant; `Tampered` when what opens is not this archive's secret.
         """
         ids = self.ids()
         if not ids:
@@ -133,17 +144,18 @@ class Holders:
                 "this archive has no holder: nobody can open it", hint="restore keys/holders"
             )
         damaged = self.damaged()
-        identity = _identity(opener)
+        identity = X25519Identity.parse(opener.strip().upper()) if is_recovery_key(opener) else None
+        scrypt = ScryptIdentity(opener, max_work_factor=WORK_FACTOR)
         for holder_id in ids:
             if holder_id in damaged:
                 continue
-            try:
-                plain = unseal(self._store.read(places.holder(holder_id)), [identity])
-            except NoIdentityMatch:
-                continue
-            secret = decode_secret(plain)
-            self._check(secret)
-            return secret, holder_id
+            if identity is not None:
+                plain = open_with_identity(self._store.read(places.holder(holder_id)), identity)
+            else:
+                plain = open_with_passphrase(self._store, holder_id, scrypt)
+            secret = self._in_force(decode_secret(plain), holder_id) if plain is not None else None
+            if secret is not None:
+                return secret, holder_id
         if damaged:
             raise DamagedHolder(
                 f"{len(damaged)} of {len(ids)} holder files are damaged; no whole one opens with this",
@@ -153,24 +165,100 @@ class Holders:
             "no holder opens with this passphrase", hint="check for a missing word; small letters matter"
         )
 
-    def _check(self, secret: ArchiveSecret) -> None:
-        if self._store.read(places.RECIPIENT).decode("ascii", "replace").strip() != secret.recipient:
+    def turn(self, secret: ArchiveSecret) -> Turn | None:
+        """The rotation under way, if there is one. Raises `Tampered`."""
+        return read_turn(self._store, secret)
+
+    # what a rotation needs
+
+    def upgrade(self, secret: ArchiveSecret, holder_id: str, opener: str) -> bool:
+        """Give a holder of an older archive what it lacks, its passphrase being at hand; whether it did.
+
+        The recovery key needs no passphrase: it is kept sealed to the archive.
+        """
+        with self.changing:
+            secret = self.latest or secret
+            upgraded = self._upgrade_recovery(secret)
+            if is_recovery_key(opener):
+                return upgraded
+            about = self.about(secret, holder_id)
+            if about.kind is HolderKind.SET_UP or self._is_ready(about, secret):
+                return upgraded
+            key, recipient = _key_pair(opener)
+            # what was not signed may say anything: whoever came with a passphrase is not the recovery key
+            kind = HolderKind.PASSPHRASE if about.kind is HolderKind.RECOVERY else about.kind
+            about = msgspec.structs.replace(about, kind=kind, recipient=recipient)
+            write_about(self._store, secret, about)
+            write_holder(
+                self._store, holder_id, seal(secret.encode(), [X25519Recipient.parse(recipient)]), key
+            )
+        return True
+
+    def unready(self, secret: ArchiveSecret) -> tuple[str, ...]:
+        """Holders that nothing can be sealed to before they have unlocked once, or were taken away."""
+        ready = {about.holder_id for about in self.everyone(secret) if self._is_ready(about, secret)}
+        return tuple(holder_id for holder_id in self.ids() if holder_id not in ready)
+
+    def reseal(self, secret: ArchiveSecret, holder_id: str) -> None:
+        """Give a holder `secret`, without its passphrase. Raises `Tampered` if the archive knows none."""
+        with self.changing:
+            about = self.about(secret, holder_id)
+            if not about.vouched(secret):
+                raise Tampered("a holder's description is not one that the archive wrote")
+            sealed = seal(secret.encode(), [X25519Recipient.parse(about.recipient)])
+            write_holder(self._store, holder_id, sealed)
+            write_about(self._store, secret, about)
+
+    def _is_ready(self, about: About, secret: ArchiveSecret) -> bool:
+        return about.vouched(secret) and not self._is_scrypt(about.holder_id)
+
+    def _upgrade_recovery(self, secret: ArchiveSecret) -> bool:
+        old = [
+            about
+            for about in self.everyone(secret)
+            if about.kind is HolderKind.RECOVERY and not about.vouched(secret)
+        ]
+        if not old:
+            return False
+        try:
+            line = unseal(self._store.read(places.RECOVERY), secret.identities).decode("ascii").strip()
+            kept = X25519Identity.parse(line)
+        except (HuisclosError, UnicodeDecodeError):
+            return False
+        for about in old:
+            # the kept key could be anybody's, were it not that the holder's file opens with it to our secret
+            plain = open_with_identity(self._store.read(places.holder(about.holder_id)), kept)
+            if plain is not None and decode_secret(plain).document == secret.document:
+                recipient = str(kept.recipient)
+                write_about(self._store, secret, msgspec.structs.replace(about, recipient=recipient))
+        return True
+
+    def _is_scrypt(self, holder_id: str) -> bool:
+        return b"\n-> scrypt " in self._store.read(places.holder(holder_id))[:64]
+
+    def _in_force(self, secret: ArchiveSecret, holder_id: str) -> ArchiveSecret | None:
+        """`secret`, or the one that a rotation puts in its place; None for a holder that it takes away."""
+        turn = self.turn(secret)
+        retired = ""
+        if turn is not None:
+            if not turn.holders_done and holder_id not in turn.keep:
+                return None
+            secret = ArchiveSecret(turn.secret)
+            retired = "" if turn.holders_done else str(secret.identities[1].recipient)
+        if self._text(places.RECIPIENT) not in {secret.recipient, retired}:
             raise Tampered(
                 "keys/archive.recipient is not the one that belongs to this secret",
                 hint="someone replaced it: what came since may be sealed to a stranger; restore keys/",
             )
-        if self._store.read(places.SIGNING).decode("ascii", "replace").strip() != secret.signing_public:
+        if self._text(places.SIGNING) != secret.signing_public:
             raise Tampered(
                 "keys/signing.pub is not the one that belongs to this secret",
                 hint="restore keys/ from a backup",
             )
+        return secret
 
-    def _whole(self, holder_id: str) -> bool:
-        try:
-            written = self._store.read(places.holder_digest(holder_id)).decode("ascii", "replace").strip()
-            return written == fingerprint(self._store.read(places.holder(holder_id)))
-        except NotFound:
-            return False
+    def _text(self, place: str) -> str:
+        return self._store.read(place).decode("ascii", "replace").strip()
 
 
 def is_recovery_key(opener: str) -> bool:
@@ -178,7 +266,8 @@ def is_recovery_key(opener: str) -> bool:
     return opener.strip().upper().startswith(_RECOVERY_PREFIX)
 
 
-def _identity(opener: str) -> Identity:
-    if is_recovery_key(opener):
-        return X25519Identity.parse(opener.strip().upper())
-    return ScryptIdentity(opener, max_work_factor=WORK_FACTOR)
+def _key_pair(passphrase: str) -> tuple[bytes, str]:
+    """A fresh identity sealed to `passphrase`, and its recipient. Takes about a second."""
+    identity = X25519Identity.generate()
+    scrypt = ScryptRecipient(passphrase, work_factor=WORK_FACTOR)
+    return seal(str(identity).encode() + b"\n", [scrypt]), str(identity.recipient)

@@ -29,10 +29,10 @@ class Holding:
         self._core = core
 
     async def all(self) -> tuple[Holder, ...]:
-        """Every holder, oldest first; one whose description is damaged comes without it."""
-        secret, holders = self._core.secret, self._core.holders
+        """Every holder, oldest first; one whose description is damaged comes without it, locked each one."""
+        secret, holders = self._core.secret_or_none, self._core.holders
         ids, damaged, everyone = await asyncio.to_thread(
-            lambda: (holders.ids(), holders.damaged(), holders.everyone(secret))
+            lambda: (holders.ids(), holders.damaged(), holders.everyone(secret) if secret else ())
         )
         described = {about.holder_id: about for about in everyone}
         shown = [_shown(holder_id, described.get(holder_id), holder_id in damaged) for holder_id in ids]
@@ -57,11 +57,15 @@ class Holding:
             await asyncio.to_thread(self._core.holders.remove, holder_id)
 
     async def check_removable(self, holder_id: str) -> About | None:
-        """Whose holder it is, as far as known.
+        """Whose holder it is, as far as known; nothing of it while locked.
 
         Raises `NotFound`; `Conflict` for the recovery key, and when no whole passphrase holder would be left.
         """
-        holders, secret = self._core.holders, self._core.secret
+        holders = self._core.holders
+        if self._core.locked:
+            await asyncio.to_thread(self._check_in_the_dark, holder_id)
+            return None
+        secret = self._core.secret
         ids, damaged, everyone = await asyncio.to_thread(
             lambda: (holders.ids(), holders.damaged(), holders.everyone(secret))
         )
@@ -76,10 +80,17 @@ class Holding:
             if other.kind in _TYPED and other.holder_id != holder_id and other.holder_id not in damaged
         ]
         if not left:
-            raise Conflict(
-                "no other passphrase would open this archive", hint="make another user a holder first"
-            )
+            raise _last()
         return about
+
+    def _check_in_the_dark(self, holder_id: str) -> None:
+        openers = self._core.holders.with_passphrase()
+        if holder_id not in self._core.holders.ids():
+            raise NotFound("there is no such holder")
+        if holder_id not in openers and holder_id not in self._core.holders.damaged():
+            raise Conflict("the recovery key is not taken away", hint="make a new one: it replaces this one")
+        if not set(openers) - {holder_id}:
+            raise _last()
 
     async def sweep(self) -> int:
         """Destroy holder files that a password change cut short has left behind; how many."""
@@ -98,6 +109,10 @@ class Holding:
         return len(old)
 
 
+def _last() -> Conflict:
+    return Conflict("no other passphrase would open this archive", hint="make another user a holder first")
+
+
 def _is_old(about: About, user: UserBody | None, whole: set[str]) -> bool:
     # only beside the one that took its place: accounts that were lost must not cost a way in
     return user is not None and user.holder_id in whole and user.holder_id != about.holder_id
@@ -105,5 +120,5 @@ def _is_old(about: About, user: UserBody | None, whole: set[str]) -> bool:
 
 def _shown(holder_id: str, about: About | None, damaged: bool) -> Holder:  # noqa: FBT001 - a fact, not a mode
     if about is None:
-        return Holder(holder_id, "", Shown.PASSPHRASE, damaged=True, created_at=0.0)
+        return Holder(holder_id, "", Shown.PASSPHRASE, damaged=damaged, created_at=0.0)
     return Holder(holder_id, about.name, _SHOWN[about.kind], damaged, about.made_at, about.user_id)

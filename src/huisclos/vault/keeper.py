@@ -190,7 +190,7 @@ class Vaultkeeper:
     async def batch_key(self, batch_id: str) -> BatchSecret:
         """See `HouseKeys`."""
         sealed = await asyncio.to_thread(self._core.store.read, batch_key_place(batch_id))
-        document = msgspec.json.decode(unseal(sealed, [self._core.secret.identity]), type=_BatchDocument)
+        document = msgspec.json.decode(unseal(sealed, self._core.secret.identities), type=_BatchDocument)
         source = document.source
         if source.quarantine and self._approved(source):
             source = msgspec.structs.replace(source, quarantine=False)
@@ -268,7 +268,7 @@ class Vaultkeeper:
                 "this study has no key in the keyring",
                 hint="restore keyring/ from a backup, then: huisclos verify",
             ) from None
-        return unseal(sealed, [secret.identity]).decode("ascii").strip()
+        return unseal(sealed, secret.identities).decode("ascii").strip()
 
     def _new_batch(self, source: Source, now: float) -> BatchKey:
         batch_id = secrets.token_hex(16)

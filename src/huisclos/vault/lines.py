@@ -23,6 +23,8 @@ from huisclos.journal.entries import Act, Entry, decode_entry
 from huisclos.seal import X25519Identity, unseal
 from huisclos.vault.verifying import ReadLog, records_of
 
+Identities = tuple[X25519Identity, ...]
+"""The archive's identity and those before it: old entries open with them alone."""
 CACHED: Final = 4096
 """Whole lines kept in memory."""
 SLICE: Final = 2000
@@ -76,39 +78,39 @@ class Lines:
         except JournalBroken:
             return  # what comes after cannot be told apart; verifying says so
 
-    def open_some(self, identity: X25519Identity, count: int = SLICE) -> None:
+    def open_some(self, identities: Identities, count: int = SLICE) -> None:
         """Open up to `count` entries that were not yet: those that came since, then older and older ones."""
         if self._above == 0:
             self._above, self._below = len(self), len(self)
         while count and self._above < len(self):
-            count -= self._open_new(self._above, identity)
+            count -= self._open_new(self._above, identities)
             self._above += 1
         while count and self._below:
             self._below -= 1
-            count -= self._open_new(self._below, identity)
+            count -= self._open_new(self._below, identities)
 
-    def page(self, asked: JournalAsked, identity: X25519Identity) -> JournalPage:
+    def page(self, asked: JournalAsked, identities: Identities) -> JournalPage:
         """Newest first. Every entry must have been opened if `asked` narrows."""
         limit, offset = min(max(asked.limit, 1), MAX_PAGE), max(asked.offset, 0)
         wanted: range | list[int] = range(len(self) - 1, -1, -1)
         if narrows(asked):
             wanted = self._matching(asked)
-        lines = tuple(self._line(sequence, identity) for sequence in wanted[offset : offset + limit])
+        lines = tuple(self._line(sequence, identities) for sequence in wanted[offset : offset + limit])
         return JournalPage(len(wanted), lines, self._who(asked, wanted))
 
-    def oldest_first(self, offset: int, limit: int, identity: X25519Identity) -> tuple[JournalLine, ...]:
+    def oldest_first(self, offset: int, limit: int, identities: Identities) -> tuple[JournalLine, ...]:
         """Entries from sequence `offset` on."""
         last = min(len(self), max(offset, 0) + min(max(limit, 1), MAX_PAGE))
-        return tuple(self._line(sequence, identity) for sequence in range(max(offset, 0), last))
+        return tuple(self._line(sequence, identities) for sequence in range(max(offset, 0), last))
 
-    def last_set(self, identity: X25519Identity) -> int:
+    def last_set(self, identities: Identities) -> int:
         """The highest version of the accounts in the entries since the archive was last locked or unlocked.
 
         Looks at `LOOKED_BACK` entries at most; 0 if none of them speaks of the accounts.
         """
         highest = 0
         for sequence in range(len(self) - 1, max(-1, len(self) - 1 - LOOKED_BACK), -1):
-            line = self._line(sequence, identity)
+            line = self._line(sequence, identities)
             highest = max(highest, line.counts.get("set", 0))
             if line.act in _ENDS and "set" in line.counts:
                 break
@@ -136,12 +138,12 @@ class Lines:
         ]
         return tuple(sorted(listed, key=lambda actor: (actor[1].casefold(), actor[0])))
 
-    def _line(self, sequence: int, identity: X25519Identity) -> JournalLine:
+    def _line(self, sequence: int, identities: Identities) -> JournalLine:
         line = self._cache.get(sequence)
         if line is not None:
             self._cache.move_to_end(sequence)
             return line
-        line = self._named(_shown(sequence, self._opened(sequence, identity)))
+        line = self._named(_shown(sequence, self._opened(sequence, identities)))
         self._note(line)
         self._cache[sequence] = line
         if len(self._cache) > CACHED:
@@ -155,10 +157,10 @@ class Lines:
         actor = Actor(line.actor_kind, line.actor_id, line.actor, frozenset())
         return msgspec.structs.replace(line, actor=self._told_as(actor))
 
-    def _open_new(self, sequence: int, identity: X25519Identity) -> int:
+    def _open_new(self, sequence: int, identities: Identities) -> int:
         if self._actor[sequence] != _UNREAD:
             return 0
-        self._line(sequence, identity)
+        self._line(sequence, identities)
         return 1
 
     def _note(self, line: JournalLine) -> None:
@@ -171,12 +173,12 @@ class Lines:
         self._at[sequence], self._actor[sequence] = line.at, number
         self._study[sequence] = self._studies.setdefault(line.study_id, len(self._studies))
 
-    def _opened(self, sequence: int, identity: X25519Identity) -> Entry:
+    def _opened(self, sequence: int, identities: Identities) -> Entry:
         start = self._places[sequence]
         end = self._places[sequence + 1] if sequence + 1 < len(self) else self._end
         try:
             _, record = next(read_records(self._read(start, end - start)))
-            return decode_entry(unseal(record.sealed, [identity]))
+            return decode_entry(unseal(record.sealed, identities))
         except (HuisclosError, StopIteration):
             # shown as what it is, in its place, rather than hiding every other entry
             return Entry(0.0, Act.BROKEN)

@@ -62,6 +62,11 @@ class Pen:
             self._nib, self._end = nib, self._end + len(wire)
             self._settle()
 
+    def seal_to(self, recipient: Recipient) -> None:
+        """From now on; what is written stays as it is, since the chain is over the sealed bytes."""
+        with self._lock:
+            self._recipient = recipient
+
     def _append(self, wire: bytearray) -> None:
         """All of it, durably, or nothing: a disk that fills up takes a part and says so only then."""
         done, view = 0, memoryview(wire)

@@ -14,7 +14,17 @@ from huisclos.access.accounts import Asked, PeerBody, RowKind, TokenBody, UserSe
 from huisclos.access.accounts import Change as Wanted
 from huisclos.access.chronicle import Change
 from huisclos.access.nouns import Actor, ActorKind, Proof, Right, Role
-from huisclos.access.people import FastReader, Holder, Invitation, NewToken, Pending, Token, User
+from huisclos.access.passwords import check_password
+from huisclos.access.people import (
+    FastReader,
+    Holder,
+    Invitation,
+    NewToken,
+    Pending,
+    RotationState,
+    Token,
+    User,
+)
 from huisclos.access.sessions import PasswordFault
 from huisclos.errors import BadSetting
 from huisclos.journal.entries import Act
@@ -24,7 +34,9 @@ from huisclos.vault.budget import Budgets
 from huisclos.vault.changes import Changes
 from huisclos.vault.core import Core
 from huisclos.vault.hashing import faults_of
+from huisclos.vault.holders import HolderKind
 from huisclos.vault.proofs import token_of
+from huisclos.vault.rotation import Rotation
 from huisclos.vault.sessions import Sessions
 from huisclos.vault.users import Known, check_name
 
@@ -32,15 +44,16 @@ from huisclos.vault.users import Known, check_name
 class PeopleService:
     """The accounts, as an owner and the console change them."""
 
-    def __init__(self, core: Core, sessions: Sessions, budgets: Budgets) -> None:
+    def __init__(self, core: Core, sessions: Sessions, budgets: Budgets, rotation: Rotation) -> None:
         self._core = core
         self._sessions = sessions
         self._budgets = budgets
+        self.rotations = rotation
         self._users = sessions.users
-        self._holding = sessions.holding
+        self.holding = sessions.holding
         self.asking = Asking(core)
         """What waits for an owner."""
-        self.changes = Changes(core, sessions, self._tell_changed)
+        self.changes = Changes(core, sessions, rotation, self._tell_changed)
         """What is done once it is known who asks."""
         self._deciding = asyncio.Lock()
         self.on_rights_changed: Callable[[str], None] | None = None
@@ -203,7 +216,7 @@ class PeopleService:
     async def holders(self, proof: Proof) -> tuple[Holder, ...]:
         """See `People`."""
         await self.owner(proof)
-        return await self._holding.all()
+        return await self.holding.all()
 
     async def add_holder(self, proof: Proof, passphrase: str) -> tuple[PasswordFault, ...]:
         """See `People`. The passphrase is what the user logs in with from now on."""
@@ -218,19 +231,45 @@ class PeopleService:
         return faults
 
     async def remove_holder(self, proof: Proof, holder_id: str) -> None:
-        """See `People`."""
-        actor = await self.owner(proof)
+        """See `People`. Narrows: works locked, for the console; the new key then comes with the unlock."""
+        actor = await self._narrowing(proof)
         async with self._users.changing:
-            about = await self._holding.check_removable(holder_id)
-            await self._holding.remove(holder_id)
+            about = await self.holding.check_removable(holder_id)
+            await self.holding.remove(holder_id)
             user = self._users.get(about.user_id) if about is not None and about.user_id else None
             if user is not None and user.body.holder_id == holder_id:
                 self._users.put(user.id, msgspec.structs.replace(user.body, holder_id=""), user.secret)
-        await self.changes.tell(actor, Change.HOLDER_REMOVED, about.name if about else "", proof.address)
+        name = about.name if about else f"holder {holder_id[:8]}"
+        await self.changes.tell(actor, Change.HOLDER_REMOVED, name, proof.address)
+        await self.rotations.holder_gone(actor)
+
+    async def add_passphrase(self, proof: Proof, name: str, passphrase: str) -> None:
+        """A holder who is no user: a passphrase for a safe, say. Widens. Raises `BadSetting`, `Locked`."""
+        actor = await self.owner(proof)
+        name = check_name(name)
+        check_password(passphrase, names=(name,))
+        core = self._core
+        await self.changes.tell(actor, Change.HOLDER_ADDED, name, proof.address)
+        add = core.holders.add
+        await asyncio.to_thread(add, core.secret, passphrase, HolderKind.PASSPHRASE, name, core.now())
+
+    async def rotation(self, proof: Proof) -> RotationState:
+        """See `People`."""
+        await self.owner(proof)
+        return self.rotations.state()
+
+    async def rotate(self, proof: Proof) -> None:
+        """A new archive key. Raises `Locked`, and `Conflict` while a holder must unlock once before."""
+        await self.rotations.begin(await self.owner(proof), proof.address)
 
     async def sweep(self) -> int:
         """Destroy holder files left behind by a password change cut short: after an unlocking; how many."""
-        return await self._holding.sweep()
+        there = await asyncio.to_thread(self._core.holders.ids)
+        async with self._users.changing:
+            for user in self._users.all():
+                if user.body.holder_id and user.body.holder_id not in there:  # taken away while locked
+                    self._users.put(user.id, msgspec.structs.replace(user.body, holder_id=""), user.secret)
+        return await self.holding.sweep()
 
     async def owner(self, proof: Proof) -> Actor:
         """Who shows `proof`, who must have PEOPLE. Raises `NotAdmitted`, `NotGranted`, `Locked`."""

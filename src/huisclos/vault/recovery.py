@@ -20,6 +20,7 @@ from huisclos.seal import X25519Identity, bytes_of, seal, unseal, words_of
 from huisclos.vault import places
 from huisclos.vault.core import Core
 from huisclos.vault.holders import HolderKind, Holders, is_recovery_key
+from huisclos.vault.rotation import Rotation
 from huisclos.vault.secret import ArchiveSecret
 
 _CONTEXT = b"huisclos recovery confirmed v1\0"
@@ -34,10 +35,11 @@ class Confirmed(msgspec.Struct, frozen=True):
 
 
 class Recovery:
-    """The recovery key of one archive."""
+    """The recovery key of one archive. One that takes the place of another ends that one for good."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, rotation: Rotation) -> None:
         self._core = core
+        self._rotation = rotation
 
     def confirmed_at(self) -> float:
         """When the recovery key was last typed back, seconds since the epoch; 0 for never."""
@@ -47,8 +49,10 @@ class Recovery:
         """A new recovery key, in the place of every one before. Raises `Locked`."""
         secret = self._core.secret
         identity = X25519Identity.generate()
-        await asyncio.to_thread(self._replace, secret, identity)
+        replaced = await asyncio.to_thread(self._replace, secret, identity)
         await self._core.journal(self._core.entry(Act.CHANGED, actor, what="recovery-made"))
+        if replaced:
+            await self._rotation.holder_gone(actor)
         return shown(identity)
 
     def kept(self) -> X25519Identity:
@@ -60,7 +64,7 @@ class Recovery:
                 "this archive has no recovery key yet",
                 hint="make one on the set-up page, or at init: --recovery-file",
             ) from None
-        return X25519Identity.parse(unseal(sealed, [self._core.secret.identity]).decode("ascii").strip())
+        return X25519Identity.parse(unseal(sealed, self._core.secret.identities).decode("ascii").strip())
 
     async def confirm(self, actor: Actor, typed: str) -> None:
         """The key as typed back, words or line. Works locked: the key itself opens the archive.
@@ -78,19 +82,26 @@ class Recovery:
                 self._core.holders.remove(about.holder_id)
         await self._core.journal(self._core.entry(Act.CHANGED, actor, what="recovery-confirmed"))
 
-    def _replace(self, secret: ArchiveSecret, identity: X25519Identity) -> None:
-        sealed = seal(str(identity).encode() + b"\n", [secret.identity.recipient])
-        self._core.store.put(places.RECOVERY, sealed)
-        for about in self._core.holders.everyone(secret):
-            if about.kind is HolderKind.RECOVERY:
-                self._core.holders.remove(about.holder_id)
-        self._core.holders.add(
-            secret, str(identity.recipient), HolderKind.RECOVERY, "recovery key", self._core.now()
-        )
+    def _replace(self, secret: ArchiveSecret, identity: X25519Identity) -> bool:
+        """Whether there was one before."""
+        holders = self._core.holders
+        with holders.changing:
+            secret = holders.latest or secret
+            sealed = seal(str(identity).encode() + b"\n", [secret.identity.recipient])
+            self._core.store.put(places.RECOVERY, sealed)
+            before = [about for about in holders.everyone(secret) if about.kind is HolderKind.RECOVERY]
+            for about in before:
+                holders.remove(about.holder_id)
+            recipient = str(identity.recipient)
+            holders.add(secret, recipient, HolderKind.RECOVERY, "recovery key", self._core.now())
+        return bool(before)
 
     def _open(self, identity: X25519Identity) -> tuple[ArchiveSecret, str]:
         try:
-            return self._core.holders.open(str(identity))
+            secret, holder_id = self._core.holders.open(str(identity))
+            if self._core.holders.about(secret, holder_id).kind is HolderKind.RECOVERY:
+                return secret, holder_id
+            raise WrongPassphrase("this is not the recovery key of this archive")
         except NoIdentityMatch:
             raise WrongPassphrase("this is not the recovery key of this archive") from None
 

@@ -19,6 +19,8 @@ class Document(msgspec.Struct, frozen=True):
     """`AGE-SECRET-KEY-1...`: opens the keyring with the stock `age` program."""
     signing: str
     """Ed25519 private key, raw, hex."""
+    retired: tuple[str, ...] = ()
+    """Identities that rotation has replaced, oldest first: old journal entries open with nothing else."""
 
     def __repr__(self) -> str:
         return "Document(...)"
@@ -30,6 +32,9 @@ class ArchiveSecret:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.identity = X25519Identity.parse(document.identity)
+        retired = (X25519Identity.parse(line) for line in reversed(document.retired))
+        self.identities = (self.identity, *retired)
+        """The identity in force, and those before it, newest first."""
         self.signing = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(document.signing))
 
     def __repr__(self) -> str:
@@ -40,6 +45,11 @@ class ArchiveSecret:
         """A fresh secret for a new archive."""
         signing = Ed25519PrivateKey.generate().private_bytes_raw().hex()
         return cls(Document(str(X25519Identity.generate()), signing))
+
+    def rotated(self) -> ArchiveSecret:
+        """The same archive with a fresh identity, the one in force retired. The signing key stays (ADR 9)."""
+        retired = (*self.document.retired, self.document.identity)
+        return ArchiveSecret(Document(str(X25519Identity.generate()), self.document.signing, retired))
 
     @property
     def recipient(self) -> str:

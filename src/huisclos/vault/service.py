@@ -47,6 +47,7 @@ from huisclos.vault.ports import Echoer
 from huisclos.vault.quarantine import QuarantineService
 from huisclos.vault.recall import recall_peers
 from huisclos.vault.recovery import Recovery
+from huisclos.vault.rotation import Rotation
 from huisclos.vault.sessions import Sessions
 from huisclos.vault.setup import SetUpService
 from huisclos.vault.sources import Sources
@@ -89,9 +90,10 @@ class VaultServices:
         self.core = core
         self.sessions = Sessions(core)
         budgets = Budgets(core)
-        self.people = PeopleService(core, self.sessions, budgets)
+        self.rotation = Rotation(core)
+        self.people = PeopleService(core, self.sessions, budgets, self.rotation)
         self.chronicle = Chronicle(core, self.sessions)
-        self.recovery = Recovery(core)
+        self.recovery = Recovery(core, self.rotation)
         self.keeper = Vaultkeeper(core, self.sessions, budgets)
         self.doors = DoorsService(core, self.sessions, looker)
         self.doorkeeper = Doorkeeper(core, self.people, self.doors)
@@ -112,13 +114,14 @@ class VaultServices:
         )
         named = ByName(core, self.people, self.sessions.users)
         self.console = ConsoleService(core, named, self.peers, self.recovery, self.chronicle, self.state)
+        self.console.watched = self.doors
         self.declared: tuple[str, ...] = ()
         """Networks that the settings declare near (P11)."""
-        self.console.watched = self.doors
         self.addresses: tuple[str, ...] = ()
         """What the listeners are bound to: names the leaf must carry."""
         self._recalling: asyncio.Task[None] | None = None
         self.gate.on_unlocked = self._after_unlocking
+        self.gate.on_locking = self.rotation.stop
         self.keeper.on_deposits = self._count
         self.people.on_rights_changed = self.keeper.end_actor
 
@@ -136,10 +139,10 @@ class VaultServices:
                 (PeerDoor, self.doorkeeper, frozenset({"turned_away"})),
                 (JournalReader, self.chronicle, None),
                 (HouseState, self.state, None),
+                (Watched, self.doors, None),
                 (Gate, self.gate, frozenset({"state", "lock"})),
             ),
             "gate": (
-                (Watched, self.doors, None),
                 (Gate, self.gate, frozenset({"state", "unlock"})),
                 (HouseState, self.state, frozenset({"glance", "trust"})),
                 (PeerDoor, self.doorkeeper, frozenset({"turned_away"})),
@@ -154,10 +157,10 @@ class VaultServices:
                 (FinderOpening, self, None),
             ),
             "scribe": ((HouseKeys, self.keeper, None),),
+            "auditor": ((Looking, self.doors, None),),
             "cli": (
                 (Console, self.console, None),
                 (Gate, self.gate, None),
-            "auditor": ((Looking, self.doors, None),),
                 (Keeper, self.keeper, None),
                 (HouseKeys, self.keeper, None),
             ),
@@ -180,13 +183,15 @@ class VaultServices:
     async def _after_unlocking(self) -> None:
         self.core.ledger.vouch(self.core.secret)  # a row removed while locked is vouched for no more
         await self.people.sweep()
+        with contextlib.suppress(StoreError):  # a full disk: at the next unlock, then
+            await self.rotation.resume()
         await self._keep_leaf_fresh()
+        await self.doors.join()
         self._recalling = asyncio.create_task(self._recall())
 
     async def _recall(self) -> None:
         with contextlib.suppress(HuisclosError):
             await recall_peers(self.core, self.chronicle, self.doorkeeper, self.peers)
-        await self.doors.join()
 
     async def _keep_leaf_fresh(self) -> None:
         # an archive that opens is worth more than a fresh leaf; the state page tells when that one ends
@@ -201,7 +206,7 @@ class VaultServices:
             leaf = describe(self.core.store.read(places.LEAF))
             if leaf.until - now > dt.timedelta(days=RENEW_DAYS) and set(addresses) <= set(leaf.names):
                 return
-        key = unseal(self.core.store.read(places.CA_KEY), [self.core.secret.identity])
+        key = unseal(self.core.store.read(places.CA_KEY), self.core.secret.identities)
         authority = Authority(self.core.store.read(places.CA), key)
         await asyncio.to_thread(self.core.store.put, places.LEAF, make_leaf(authority, host, addresses, now))
 
@@ -226,6 +231,8 @@ class VaultServices:
             if not self.core.locked:
                 with contextlib.suppress(HuisclosError):
                     await self.chronicle.anchor()
+                with contextlib.suppress(HuisclosError):
+                    await self.rotation.resume()
                 await self._keep_leaf_fresh()
 
     async def finish(self) -> None:

@@ -27,7 +27,7 @@ def seal_key(secret: ArchiveSecret, context: bytes, key: bytes) -> bytes:
 def open_key(secret: ArchiveSecret, context: bytes, sealed: bytes) -> bytes:
     """The key. Raises `Tampered` unless this archive made it for `context`."""
     try:
-        plain = unseal(sealed, [secret.identity])
+        plain = unseal(sealed, secret.identities)
         if len(plain) != KEY + _SIGNATURE:
             raise InvalidSignature
         secret.signing.public_key().verify(plain[KEY:], context + plain[:KEY])

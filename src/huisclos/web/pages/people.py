@@ -32,6 +32,8 @@ async def _show(visit: Visit, told: str = "", kind: str = "good") -> Response:
         tokens=await people.tokens(proof),
         pending=await people.pending(proof),
         holders=await people.holders(proof),
+        rotation=await people.rotation(proof),
+        remove_word=removal_word(words),
         fast_readers=await people.fast_readers(proof),
         roles=role_names(words),
         role_words=role_sentences(words),
@@ -88,6 +90,11 @@ def _holders(words: Words) -> dict[HolderKind, str]:
         HolderKind.RECOVERY: _("recovery key, on paper"),
         HolderKind.TEMPORARY: _("set-up link, until the recovery key is confirmed"),
     }
+
+
+def removal_word(words: Words) -> str:
+    """What is typed before a holder is taken away."""
+    return words.gettext("remove")
 
 
 async def _invited(visit: Visit, invitation: Invitation) -> Response:
@@ -218,11 +225,16 @@ async def confirm_reading(visit: Visit) -> Response:
 
 @person(Right.PEOPLE)
 async def remove_holder(visit: Visit) -> Response:
-    """Take a holder away."""
+    """Take a holder away, once the word was typed: the archive then gets a new key."""
+    words = _words(visit)
+    wanted, typed = removal_word(words), (await read_form(visit.request)).get("word", "")
+    if typed.strip().casefold() != wanted.casefold():
+        told = words.gettext("Nothing was removed: type the word “%(word)s” to remove a holder.")
+        return await _show(visit, told % {"word": wanted}, "bad")
     try:
         await visit.site.people.remove_holder(visit.proof, visit.id("holder"))
     except HuisclosError as error:
-        return await _show(visit, refused(error, _words(visit)), "bad")
+        return await _show(visit, refused(error, words), "bad")
     return see("/people")
 
 
