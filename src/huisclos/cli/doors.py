@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from huisclos.cli import doors_box, doors_mandate, doors_more, doors_outside, doors_record, output
+from huisclos.cli.doors_house import own_doors
 from huisclos.cli.doors_record import RecordFile, only_addresses, recorded
 from huisclos.cli.doors_report import (
     Baseline,
@@ -240,6 +241,8 @@ def check(
 ) -> int:
     """Look at this machine: who listens, imaging software, disks, files in the usual places, and the box.
 
+    With ARCHIVE, also at that house; when it is served it looks itself, and its page says the same.
+
     \b
     Example:
       huisclos doors check --html report.html
@@ -253,11 +256,13 @@ def check(
 
     options = Options(json, html, pdf, sarif, csv, lang, mutes, baseline, fail_on, site)
     audit = begin("check", options)
+    own = own_doors(archive)
     configs, trees = places(Path.home())
-    _listeners(audit)
+    take(audit, own.seen)
+    _listeners(audit, own.ports)
     take(audit, read_configs(configs, Places(), os.environ))
     walk = Walk()
-    for root in (*trees, *((archive,) if archive is not None else ())):
+    for root in (*trees, *own.trees):
         take(audit, _walk(root, walk, 1, show=False))
     take(audit, [probe_disk(archive or Path.home())])
     if not no_box:
@@ -265,14 +270,14 @@ def check(
     return finish(audit, options)
 
 
-def _listeners(audit: Audit) -> None:
+def _listeners(audit: Audit, own: frozenset[int]) -> None:
     """Who listens on this machine, and what each that may be imaging lets a stranger do."""
     import asyncio
 
     from huisclos.doors.machine import imaging, listeners, observe_listeners, reached
     from huisclos.doors.runner import Manners, run
 
-    found = listeners()
+    found = [one for one in listeners() if one.port not in own]
     take(audit, observe_listeners(found))
     reach = {one.target.name: one.reach for one in imaging(found)}
 

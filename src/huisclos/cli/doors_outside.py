@@ -140,8 +140,8 @@ def _identity(certificate: Path | None, key: Path | None) -> tuple[ssl.SSLContex
     if (certificate is None) != (key is None):
         raise BadSetting("--certificate and --key go together")
     try:
-        made = throwaway(clock.now(), days=90) if certificate is None or key is None else None
-        with made or contextlib.nullcontext((certificate, key)) as (chain, secret):
+        given = contextlib.nullcontext((certificate, key)) if certificate and key else None
+        with given or throwaway(clock.now(), days=90) as (chain, secret):
             context.load_cert_chain(chain, secret)
             pem = chain.read_text("ascii")
         first = pem[pem.index("-----BEGIN CERTIFICATE") :]

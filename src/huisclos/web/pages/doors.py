@@ -84,9 +84,9 @@ def _row(one: HouseDoor, check: Check | None, words: Words) -> Row:
         why = word(one.reason.value, language) if one.reason is not None else ""
         title = check.should.in_(language) if check is not None else _("Everything that would be asked there")
         if one.check == OUTSIDE:
-            why = _("From in here nobody sees what the Internet sees. Ask the view from outside:")
+            why = _("from in here nobody sees what the Internet sees. Ask the view from outside:")
             why += " huisclos doors outside ask"
-        return Row("warn", one.check, title, target, _("Nobody knows whether this is closed."), why)
+        return Row("warn", one.check, title, target, _("Nobody knows whether this is so:"), why)
     if check is None or one.state is DoorState.CLOSED:
         title = check.should.in_(language) if check is not None else one.check
         return Row("good", one.check, title, target, _("Closed since %(when)s.") % {"when": when})
@@ -105,7 +105,8 @@ def _row(one: HouseDoor, check: Check | None, words: Words) -> Row:
 
 def _proof(one: HouseDoor, words: Words, language: Language) -> str:
     _ = words.gettext
-    how = word(one.verdict.value, language) if one.verdict is not None else ""
+    verdict = word(one.verdict.value, language) if one.verdict is not None else ""
+    how = _("Known by: %(how)s") % {"how": verdict}
     if one.check == OUTSIDE and one.what == "house":
         count = next((fact.value for fact in one.evidence if fact.key == "count"), 1)
         times = words.ngettext(
@@ -113,9 +114,10 @@ def _proof(one: HouseDoor, words: Words, language: Language) -> str:
             "%(num)s connections from public addresses were refused",
             int(count),
         ) % {"num": words.number(int(count))}
-        return f"{how}: {times}, {_('the last one %(ago)s') % {'ago': words.ago(one.seen_at)}}"
-    said = ", ".join(shown_fact(fact) for fact in one.evidence if fact.key != "place")
-    return f"{how}: {said}" if said else how
+        last = _("the last one %(ago)s") % {"ago": words.ago(one.seen_at)}
+        return f"{how}; {times}, {last}."
+    said = ", ".join(shown_fact(fact) for fact in one.evidence if fact.key not in ("place", "class"))
+    return f"{how} ({said})." if said else f"{how}."
 
 
 def routes() -> list[BaseRoute]:
