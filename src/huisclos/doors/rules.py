@@ -12,7 +12,7 @@ from typing import Final
 
 from huisclos.doors.observation import Observation, What
 from huisclos.findings.evidence import Key
-from huisclos.findings.nouns import Verdict
+from huisclos.findings.nouns import Reach, Verdict
 
 RULES: Final = 1
 """Version of this table; it goes up when a verdict can change."""
@@ -109,6 +109,10 @@ def _old_tls(seen: Observation) -> bool:
     return seen.get(Key.TLS_VERSION) in ("SSLv3", "TLSv1", "TLSv1.0", "TLSv1.1")
 
 
+def _weak_suite(seen: Observation) -> bool:
+    return seen.get(Key.VALUE) is not None
+
+
 def _weak_certificate(seen: Observation) -> bool:
     bits = seen.number(Key.BITS)
     return (
@@ -146,10 +150,14 @@ DICOM: Final = (
     Rule(What.CLIENT_CERTIFICATE, "DCM-016", _P, _accepted),
     Rule(What.FOREIGN_CERTIFICATE, "DCM-017", _P, _accepted),
     Rule(What.DICOM_TLS_VERSION, "DCM-018", _P, _old_tls),
+    Rule(What.DICOM_SUITE, "DCM-019", _P, _weak_suite),
     Rule(What.DICOM_CERTIFICATE, "DCM-020", _P, _weak_certificate),
     Rule(What.IMPLEMENTATION, "DCM-022", _P, lambda seen: seen.get(Key.VERSION) is not None),
     Rule(What.IMPLEMENTATION, "DCM-023", _I, _known_fault),
     Rule(What.IMPLEMENTATION, "DCM-024", _I, lambda seen: seen.get(Key.CLASS) == "end-of-life"),
+    Rule(What.DICOM_PORT, "DCM-021", _P, lambda seen: seen.get(Key.VALUE) == "open"),
+    Rule(What.HL7, "DCM-027", _O, lambda seen: seen.number(Key.PORT) > 0),
+    Rule(What.STOPPED, "DCM-029", _I, lambda _: True),
     Rule(What.DECOY, "DCM-030", _I, lambda seen: seen.get(Key.RULE) is not None),
 )
 
@@ -160,20 +168,27 @@ WEB: Final = (
     Rule(What.STATISTICS, "WEB-003", _P, lambda seen: seen.number(Key.IMAGES) >= 0),
     Rule(What.EXPLORER, "WEB-004", _P, _served),
     Rule(What.WEBDAV, "WEB-006", _P, _served),
+    Rule(What.PLUGINS, "WEB-007", _P, _counted),
     Rule(What.ARC_UI, "WEB-009", _P, _served),
     Rule(What.ARC_RS, "WEB-010", _P, _served),
+    Rule(What.CONSOLE, "WEB-011", _P, _served),
     Rule(What.CONQUEST_CGI, "WEB-012", _P, _served),
     Rule(What.QIDO, "WEB-013", _P, _answered),
     Rule(What.WADO_RS, "WEB-014", _P, _answered),
     Rule(What.WADO_URI, "WEB-015", _P, _answered),
+    Rule(What.STOW, "WEB-016", _O, lambda seen: seen.get(Key.VALUE) == "open"),
     Rule(What.OHIF, "WEB-017", _P, _answered),
     Rule(What.ROOT_AND_API, "WEB-018", _P, lambda seen: seen.number(Key.STATUS) in _ASKS),
+    Rule(What.VIEWER, "WEB-019", _P, _served),
     Rule(What.LISTING, "WEB-020", _P, _counted),
     Rule(What.MEDIA, "WEB-021", _P, lambda seen: seen.get(Key.VALUE) == "dicm"),
     Rule(What.WEB_TRANSPORT, "WEB-022", _P, lambda seen: seen.get(Key.VALUE) == "clear-imaging"),
     Rule(What.WEB_TLS_VERSION, "WEB-023", _P, _old_tls),
+    Rule(What.WEB_SUITE, "WEB-023", _P, _weak_suite),
     Rule(What.WEB_CERTIFICATE, "WEB-023", _P, _weak_certificate),
     Rule(What.CORS, "WEB-024", _P, lambda seen: seen.get(Key.VALUE) == "any-origin"),
+    Rule(What.HEADERS, "WEB-025", _P, _counted),
+    Rule(What.NAS, "WEB-031", _P, _served),
     Rule(What.DOCKER_API, "WEB-032", _P, _served),
     Rule(What.FHIR, "WEB-033", _P, _served),
     Rule(What.METRICS, "WEB-034", _P, _served),
@@ -296,16 +311,22 @@ _BOX_SETTINGS: Final = {
     "remote-without-vpn": "CFG-019",
 }
 """Settings of a box that stand open or closed, as it told them or as its owner declares them."""
-_IDLE: Final = {"mapping-idle": "BOX-002", "forward-idle": "BOX-005", "dmz-idle": "BOX-006"}
-"""Configured, and without effect while the outside address is shared."""
+_CAN_IDLE: Final = frozenset({"mapping", "forward", "dmz", "any-source", "wide", "remote-admin"})
 
 
 def _lets_in(seen: Observation) -> bool:
     return seen.get(Key.CLASS) not in _FINE and seen.number(Key.COUNT) != 0
 
 
-def _told(name: str) -> Callable[[Observation], bool]:
-    return lambda seen: seen.get(Key.CLASS) == name and seen.get(Key.DECLARED) is not True
+def _told(name: str, *, idle: bool = False) -> Callable[[Observation], bool]:
+    """A box's own word; `idle`: what is configured and has no effect while its outside address is shared."""
+
+    def reads(seen: Observation) -> bool:
+        if seen.get(Key.CLASS) != name or seen.get(Key.DECLARED) is True:
+            return False
+        return (seen.get(Key.EFFECTIVE) is False) is idle
+
+    return reads
 
 
 def _declared(name: str) -> Callable[[Observation], bool]:
@@ -316,7 +337,11 @@ BOX: Final = (
     *(Rule(What.BOX, check, _P, _lets_in, _says(Key.CLASS, word)) for word, check in _BOX.items()),
     *(Rule(What.BOX, check, _P, _stands_open, _told(word)) for word, check in _BOX_SETTINGS.items()),
     *(Rule(What.BOX, check, _I, _stands_open, _declared(word)) for word, check in _BOX_SETTINGS.items()),
-    *(Rule(What.BOX, check, Verdict.CONFIG, _stands_open, _told(word)) for word, check in _IDLE.items()),
+    *(
+        Rule(What.BOX, check, Verdict.CONFIG, _stands_open, _told(word, idle=True))
+        for word, check in _BOX_SETTINGS.items()
+        if word in _CAN_IDLE
+    ),
     Rule(What.BOX, "BOX-020", _I, _stands_open, _says(Key.CLASS, "firmware")),
     Rule(What.ANNOUNCED, "DCM-001", _O, lambda seen: seen.reach.value != "loopback"),
     Rule(What.ANNOUNCED, "DCM-015", _O, _plain),
@@ -359,8 +384,6 @@ _PORTS: Final = {
     "odd-port": "DCM-028",
     "administrator": "CFG-017",
     "viewer": "CFG-013",
-    "guest-share": "WEB-028",
-    "remote-help": "WEB-030",
 }
 """What listeners show, and the checks it answers."""
 
@@ -368,10 +391,17 @@ PORTS: Final = tuple(
     Rule(What.OPEN_PORT, check, _P, _stands_open, _says(Key.CLASS, word)) for word, check in _PORTS.items()
 )
 
+def _reached(seen: Observation) -> bool:
+    return seen.reach is not Reach.LOOPBACK
+
+
 MACHINE: Final = (
     Rule(What.FIREWALL, "CFG-016", Verdict.CONFIG, _stands_open),
     Rule(What.INSTALLED, "DCM-023", _I, _known_fault, _says(Key.CLASS, "program")),
     Rule(What.INSTALLED, "CFG-020", _I, _stands_open, _says(Key.CLASS, "support")),
+    Rule(What.SERVICE, "WEB-027", _P, _reached, _says(Key.CLASS, "database")),
+    Rule(What.SERVICE, "WEB-028", _P, _stands_open, _says(Key.CLASS, "guest-share")),
+    Rule(What.SERVICE, "WEB-030", _P, _reached, _says(Key.CLASS, "remote-help")),
 )
 """What this machine's own system says."""
 

@@ -17,7 +17,7 @@ from huisclos.clock import Clock, now, steady
 from huisclos.doors.mandate import OutsideMandate
 from huisclos.doors.observation import Miss, Seen
 from huisclos.doors.probes.host import Host
-from huisclos.doors.probes.listener import probe_listener
+from huisclos.doors.probes.listener import HL7_PORTS, hl7, probe_listener
 from huisclos.doors.target import Target
 from huisclos.findings.nouns import Reason
 
@@ -39,6 +39,7 @@ class Manners:
     called: str | None = None
     gentle: bool = False
     checks: frozenset[str] | None = None
+    default_login: bool = False
     hosts_per_second: float = HOSTS_PER_SECOND
     seconds: float = 5.0
 
@@ -130,10 +131,17 @@ class _Work:
             silent += there is None
             if there:
                 answers.append((target.at(port), await self._listener(target.at(port), lock)))
+        if self._wants("DCM-027"):
+            knocked = [target.at(port) for port in sorted(HL7_PORTS)]
+            answers += [(one, [hl7(one)]) for one in knocked if await self._knock(one, lock)]
         if silent and not answers:
             # Nothing said no: a firewall that drops is not told apart from a host that is off.
             answers.append((target, [Miss(("*",), target.name, Reason.TIMED_OUT)]))
         return answers
+
+    def _wants(self, check: str) -> bool:
+        manners = self._manners
+        return not manners.gentle and (manners.checks is None or check in manners.checks)
 
     async def _knock(self, target: Target, lock: asyncio.Lock) -> bool | None:
         """Whether something listens; None when nothing was said."""
@@ -156,6 +164,7 @@ class _Work:
             called=manners.called,
             gentle=manners.gentle,
             checks=manners.checks,
+            default_login=manners.default_login,
             seconds=manners.seconds,
         )
         try:

@@ -39,6 +39,8 @@ CALLING: Final = "HUISCLOS-AUDIT"
 NOWHERE: Final = "HUISCLOS-NOWHERE"
 """a destination that no server can know"""
 
+TLS_PORT: Final = 2762
+"""registered for DICOM over TLS (PS3.15 annex B.12)"""
 STUDY_FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
 STUDY_MOVE: Final = "1.2.840.10008.5.1.4.1.2.2.2"
 STUDY_GET: Final = "1.2.840.10008.5.1.4.1.2.2.3"
@@ -176,6 +178,8 @@ class _Asking:
             self.saw(What.CALLED_TITLE, counted)
         self.saw(What.CALLING_TITLE, counted)
         self.saw(What.DICOM_TRANSPORT)
+        if self.host.target.port == TLS_PORT:
+            self.saw(What.DICOM_PORT, _same(value="open" if self.line.tls is None else None))
         self._offers(accepted)
         self._answers(dialogue)
         return None
@@ -197,6 +201,8 @@ class _Asking:
         except PeerTooSlow:
             reason = Reason.TIMED_OUT
         except PeerUnreachable:
+            # It listened a moment ago, and was asked nothing but what the Standard has.
+            self.saw(What.STOPPED)
             reason = Reason.UNREACHABLE
         except OutOfBudget:
             self.missed(tuple(one.check for one in waiting), self.host.spent())

@@ -38,6 +38,8 @@ class Host:
     gentle: bool = False
     checks: frozenset[str] | None = None
     """only these; None: all"""
+    default_login: bool = False
+    """the owner agreed that one vendor's own login is tried, once"""
     seconds: float = 5.0
     """a hard deadline for each connection's steps"""
     left: int = CONNECTIONS

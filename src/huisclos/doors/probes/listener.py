@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ssl
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
@@ -13,15 +13,20 @@ from huisclos.doors.observation import Miss, Observation, Seen, What
 from huisclos.doors.probes.dicom import Line, NotDicom, probe_dicom
 from huisclos.doors.probes.host import Host, OutOfBudget
 from huisclos.doors.probes.http import NotHttp
+from huisclos.doors.probes.offers import old_versions, weak_suites
+from huisclos.doors.probes.services import PORTS, NotService, probe_service
 from huisclos.doors.probes.tls import Handshake, Spoke, certificate_facts, first_read, stranger, throwaway
 from huisclos.doors.probes.web import probe_web
+from huisclos.doors.target import Target
 from huisclos.errors import PeerTooSlow, PeerUnreachable
 from huisclos.findings.evidence import Key, facts
 from huisclos.findings.nouns import Reason
 
 WEB_PORTS: Final = frozenset({80, 81, 2375, 3000, 3333, 5000, 8000, 8008, 8042, 8080, 8081, 8088, 8888, 9990})
 TLS_PORTS: Final = frozenset({443, 2762, 8443, 8843, 9443})
-_OLD: Final = ssl.TLSVersion.TLSv1_1
+
+HL7_PORTS: Final = frozenset({2575, 2576})
+"""where HL7 messages are taken (MLLP): connected to, and never spoken to"""
 
 Way = Callable[[Host, Clock], Awaitable[list[Seen]]]
 
@@ -33,11 +38,13 @@ class NotTls(Exception):
 async def probe_listener(host: Host, clock: Clock) -> list[Seen]:
     """What one listener lets a stranger do, or why that is not known."""
     target = host.target
+    if target.port in HL7_PORTS and target.scheme is None:
+        return await _only_connect(host)
     slow = False
     for way in _ways(host):
         try:
             return await way(host, clock)
-        except (NotDicom, NotHttp, NotTls):
+        except (NotDicom, NotHttp, NotTls, NotService):
             continue
         except (PeerTooSlow, TimeoutError):
             slow = True
@@ -49,15 +56,42 @@ async def probe_listener(host: Host, clock: Clock) -> list[Seen]:
     return [Miss(("*",), target.name, reason, facts(port=target.port))]
 
 
+def hl7(target: Target) -> Observation:
+    """Something listens where HL7 messages are taken."""
+    return Observation(What.HL7, target.name, target.reach, facts(port=target.port))
+
+
+async def _only_connect(host: Host) -> list[Seen]:
+    target = host.target
+    async with host.turn():
+        try:
+            async with asyncio.timeout(host.seconds):
+                _, writer = await asyncio.open_connection(str(target.address), target.port)
+        except TimeoutError:
+            return [Miss(("*",), target.name, Reason.TIMED_OUT, facts(port=target.port))]
+        except OSError:
+            return [Miss(("*",), target.name, Reason.UNREACHABLE, facts(port=target.port))]
+        writer.close()
+    return [hl7(target)]
+
+
 def _ways(host: Host) -> tuple[Way, ...]:
     scheme, port = host.target.scheme, host.target.port
     if scheme is not None:
         return (_secure,) if scheme == "https" else (_web,)
+    if port in PORTS:
+        return (_service, _dicom, _web, _secure)
     if port in WEB_PORTS:
-        return (_web, _dicom, _secure)
+        return (_web, _dicom, _secure, _service)
     if port in TLS_PORTS:
-        return (_secure, _dicom, _web)
-    return (_dicom, _web, _secure)
+        return (_secure, _dicom, _web, _service)
+    return (_dicom, _web, _secure, _service)
+
+
+async def _service(host: Host, _clock: Clock) -> list[Seen]:
+    if host.checks is not None and not host.wants("WEB-027", "WEB-028", "WEB-030"):
+        raise NotService
+    return await probe_service(host)
 
 
 async def _dicom(host: Host, _clock: Clock) -> list[Seen]:
@@ -126,23 +160,17 @@ def _client_certificate(host: Host, met: Handshake, asked: list[Seen]) -> Seen:
 
 
 async def _versions(host: Host, met: Handshake, now: datetime, *, dicom: bool) -> list[Seen]:
-    """Is an old version taken as well, and what certificate is shown."""
+    """What certificate is shown, and whether old versions and weak suites are taken as well."""
     target, reach = host.target.name, host.target.reach
     where = facts(port=host.target.port, transport="tls")
     seen: list[Seen] = []
     if met.certificate is not None:
         what = What.DICOM_CERTIFICATE if dicom else What.WEB_CERTIFICATE
         seen.append(Observation(what, target, reach, where + certificate_facts(met.certificate, now)))
-    if host.gentle or not host.wants("DCM-018", "WEB-023"):
+    if host.gentle:
         return seen
-    what = What.DICOM_TLS_VERSION if dicom else What.WEB_TLS_VERSION
-    try:
-        old = await first_read(host, stranger(newest=_OLD))
-        version = old.version if old.version is not None else met.version
-        seen.append(Observation(what, target, reach, where + facts(tls_version=version)))
-    except (PeerUnreachable, TimeoutError):
-        checks = ("DCM-018",) if dicom else ("WEB-023",)
-        seen.append(Miss(checks, target, Reason.TIMED_OUT, where))
-    except OutOfBudget:
-        seen.append(Miss(("DCM-018",) if dicom else ("WEB-023",), target, host.spent(), where))
+    if host.wants("DCM-018" if dicom else "WEB-023"):
+        seen.append(await old_versions(host, met.version, dicom=dicom))
+    if host.wants("DCM-019" if dicom else "WEB-023"):
+        seen.append(await weak_suites(host, dicom=dicom))
     return seen

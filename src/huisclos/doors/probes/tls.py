@@ -149,7 +149,7 @@ def association_request() -> bytes:
 
 
 def certificate_facts(der: bytes, now: datetime) -> tuple[Fact, ...]:
-    """Days left, days in all, kind and size of key, digest; nothing of the names in it."""
+    """Days left, days in all, kind and size of key, digest, whether it signs itself; no name in it."""
     try:
         shown = x509.load_der_x509_certificate(der)
         key = shown.public_key()
@@ -167,7 +167,12 @@ def certificate_facts(der: bytes, now: datetime) -> tuple[Fact, ...]:
         kind = "ed25519"
     name = algorithm.name if algorithm is not None else None
     return facts(
-        days=left, width=width, class_=kind, bits=bits, value=name if name in ("sha1", "sha256") else None
+        days=left,
+        width=width,
+        class_=kind,
+        bits=bits,
+        value=name if name in ("sha1", "sha256") else None,
+        self_=shown.issuer == shown.subject,
     )
 
 

@@ -6,6 +6,7 @@ and so on only once its own answers say so.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import secrets
@@ -14,11 +15,12 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 from urllib.parse import urlsplit
 
-from huisclos.doors.observation import Observation, Seen, What
+from huisclos.doors.observation import Miss, Observation, Seen, What
 from huisclos.doors.probes.host import Host, canary_uid
 from huisclos.doors.probes.http import Answer, Web, web
 from huisclos.doors.versions import faults
 from huisclos.findings.evidence import Fact, facts
+from huisclos.findings.nouns import Outcome, Reason
 
 QIDO_ROOTS: Final = ("/dicom-web", "/rs", "/pacs", "/dicomweb")
 _OK: Final = 200
@@ -31,8 +33,6 @@ _VERSION = re.compile(r'"Version"\s*:\s*"(\d{1,3}\.\d{1,3}\.\d{1,3})"')
 _IMAGE_LINK = re.compile(rb'href="[^"]{1,200}\.(?:dcm|dicom|ima)"|href="(?:\./)?DICOMDIR"', re.IGNORECASE)
 _OHIF_ROOT = re.compile(r"""qidoRoot['"]?\s*:\s*['"]([^'"]{1,200})['"]""")
 _VIEWERS: Final = (
-    ("orthanc", b"<title>Orthanc"),
-    ("ohif", b"<title>OHIF"),
     ("meddream", b"<title>MedDream"),
     ("weasis", b"<title>Weasis"),
     ("oviyam", b"<title>Oviyam"),
@@ -40,6 +40,25 @@ _VIEWERS: Final = (
     ("dicoogle", b"<title>Dicoogle"),
     ("xero", b"<title>XERO"),
 )
+_OHIF: Final = b"<title>OHIF"
+_CONSOLES: Final = (
+    ("wildfly", b"<title>Welcome to WildFly"),
+    ("wildfly", b"<title>HAL Management Console"),
+    ("keycloak", b"<title>Welcome to Keycloak"),
+    ("keycloak", b"<title>Keycloak Administration"),
+)
+_STORAGE_BOXES: Final = (
+    ("synology", b"Synology"),
+    ("qnap", b"QNAP"),
+    ("truenas", b"<title>TrueNAS"),
+    ("truenas", b"<title>FreeNAS"),
+    ("openmediavault", b"<title>openmediavault"),
+    ("readynas", b"ReadyNAS"),
+)
+_TITLE = re.compile(rb"<title>[^<]{0,120}", re.IGNORECASE)
+_WIDENING: Final = (b'"serve-folders"', b'"python"', b'"webdav"', b'"file-browser"')
+"""plugins of Orthanc that serve files or run scripts"""
+_DEFAULT_LOGIN: Final = "Basic " + base64.b64encode(b"orthanc:orthanc").decode("ascii")
 
 
 class Asking:
@@ -99,6 +118,18 @@ async def _orthanc(asking: Asking, _root: Answer) -> None:
             asking.saw(what, *facts(http_status=answer.status if dav else 0))
 
 
+async def _default_login(asking: Asking) -> None:
+    """The login that Orthanc makes by itself: once, and only where the owner said so."""
+    host = asking.host
+    if not host.default_login:
+        asking.seen.append(
+            Miss(("WEB-002",), host.target.name, Reason.NOT_ASKED, asking.where, Outcome.SKIPPED)
+        )
+        return
+    answer = await asking.web.get("/system", headers={"Authorization": _DEFAULT_LOGIN})
+    asking.saw(What.DEFAULT_LOGIN, *facts(http_status=answer.status, product="orthanc"))
+
+
 def _sums(answer: Answer) -> tuple[Fact, ...]:
     """The sums of Orthanc's statistics, as numbers."""
     if answer.status != _OK:
@@ -146,6 +177,10 @@ async def _qido(asking: Asking, path: str, root: Answer) -> bool:
         f"{path}/studies/{canary_uid()}/metadata", headers={"Accept": "application/dicom+json"}
     )
     asking.saw(What.WADO_RS, *facts(http_status=metadata.status))
+    options = await asking.web.get(f"{path}/studies", method="OPTIONS")
+    methods = f"{options.headers.get('allow', '')},{options.headers.get('access-control-allow-methods', '')}"
+    stores = options.status in (_OK, _NO_CONTENT) and "POST" in methods.upper()
+    asking.saw(What.STOW, *facts(http_status=options.status, value="open" if stores else None))
     return True
 
 
@@ -190,8 +225,9 @@ async def _viewer(asking: Asking, root: Answer) -> None:
     if product is not None:
         asking.imaging = True
         asking.saw(What.VIEWER, *facts(product=product, http_status=root.status))
-    if product != "ohif":
+    if _OHIF not in root.body:
         return
+    asking.imaging = True
     config = await asking.web.get("/app-config.js")
     match = _OHIF_ROOT.search(config.body.decode("latin-1"))
     if match is None:
@@ -232,6 +268,30 @@ async def _others(asking: Asking, _root: Answer) -> None:
             return
 
 
+async def _administration(asking: Asking, root: Answer) -> None:
+    """Consoles and storage boxes, by the title of the page that they show to everybody."""
+    found = _TITLE.search(root.body)
+    title = found[0] if found is not None else b""
+    for what, marks in ((What.CONSOLE, _CONSOLES), (What.NAS, _STORAGE_BOXES)):
+        product = next((name for name, mark in marks if mark in title), None)
+        if product is not None:
+            asking.saw(what, *facts(product=product, http_status=root.status))
+
+
+async def _headers(asking: Asking, root: Answer) -> None:
+    """What a page of imaging does not say to browsers, counted."""
+    if not asking.imaging or root.status != _OK:
+        return
+    wanted = {"content-security-policy", "x-content-type-options"}
+    if asking.web.session is not None:
+        wanted.add("strict-transport-security")
+    missing = len(wanted - root.headers.keys())
+    cookie = root.headers.get("set-cookie", "").lower()
+    missing += bool(cookie) and "httponly" not in cookie
+    asking.saw(What.HEADERS, *facts(count=missing))
+
+
 _PARTS: Final[tuple[Callable[[Asking, Answer], Awaitable[None]], ...]] = (
-    _orthanc, _dicomweb, _wado_uri, _arc, _conquest, _viewer, _files, _others
+    _orthanc, _dicomweb, _wado_uri, _arc, _conquest, _viewer, _files, _others,
+    _administration, _headers,
 )  # fmt: skip
