@@ -149,8 +149,11 @@ def test_everything_is_found_grouped_and_once(night: Living) -> None:
     with night.client("physician") as client:
         kept = wado.study(client, ZEPHYRINE.study_uid)
     assert kept[ZEPHYRINE.instance_uid(1)] == data_set_of(ZEPHYRINE.file(1))
-    assert night.status()["contents"]["doubts"] == 1
-    assert "Two images claim to be the same one" in night.person("physician").get("/decide").text
+    page = night.person("physician").get("/decide").text
+    assert "Two images claim to be the same one" in page
+    assert "Sent by a machine that is not approved yet" in page
+    assert NEW_PEER in page
+    assert night.status()["contents"]["doubts"] == 2
 
 
 def test_what_a_decision_chooses_answers(night: Living) -> None:
@@ -158,14 +161,15 @@ def test_what_a_decision_chooses_answers(night: Living) -> None:
     person = night.person("physician")
     for choice, wanted in (("keep-second", _changed(1)), ("", ZEPHYRINE.file(1))):
         address = _decision(person.get("/decide").text)
-        assert person.post(address, {"choice": choice}).status_code == 303
+        assert person.post(address, {"choice": choice}).status_code == 303, choice
         with night.client("physician") as client:
             kept = wado.study(client, ZEPHYRINE.study_uid)
         assert kept[ZEPHYRINE.instance_uid(1)] == data_set_of(wanted)
 
 
 def _decision(page: str) -> str:
-    found = re.search(r'action="(/decide/[0-9a-f]+)"', page)
+    """Where the doubt about two contents is decided, open or not."""
+    found = re.search(r'(/decide/[0-9a-f]+)"[^<]*<button [^<]*(?:"keep-second"|class="plain")', page)
     assert found is not None, page
     return found[1]
 
