@@ -54,7 +54,7 @@ async def test_a_study_leaves_as_it_came(house: World, tmp_path: Path) -> None:
     assert min(file.name for file in receipt.files) == "SE000001/IM000001"
     for path in to.rglob("*"):
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
-        assert pydicom.dcmread(path).PatientName if path.is_file() else True
+        assert path.name == "DICOMDIR" or path.is_dir() or pydicom.dcmread(path).PatientName
     assert msgspec.json.decode(msgspec.json.encode(receipt), type=ExportReceipt) == receipt
 
 

@@ -404,6 +404,8 @@ def entry_of(stored: StoredObject, standing: Standing = Standing.PRIMARY) -> Man
         stored.received_at,
         stored.source,
         stored.heading.instance_number,
+        rows=stored.heading.rows or 0,
+        columns=stored.heading.columns or 0,
     )
 
 

@@ -100,10 +100,11 @@ class Keys(Vault):
         actor = self.house.actor_of(proof)
         self.house.unlocked()
         viewing = self.house.viewings.get(proof.secret)
-        if not actor.may(Right.READ) or (viewing is not None and viewing.study_id != study_id):
+        right = Right.EXPORT if purpose == "export" else Right.READ
+        if not actor.may(right) or (viewing is not None and viewing.study_id != study_id):
             raise NotGranted("this role may not do this")
         self.opened.append((actor.name, study_id))
-        grant = Grant(f"grant-{actor.id}-{study_id}", actor, Right.READ, purpose, 4e9, study_id)
+        grant = Grant(f"{purpose}-{actor.id}-{study_id}", actor, right, purpose, 4e9, study_id)
         return StudyKey(str(self.studies[study_id]), grant)
 
     async def sum_reads(self, grant_id: str, instances: int, octets: int) -> None:

@@ -22,6 +22,7 @@ from huisclos.archive.nouns import Manifest, ManifestEntry, ManifestSeries, Stan
 from huisclos.archive.ports import ObjectStore, StudyKey
 from huisclos.dicom.bulk import Bulk, find_value
 from huisclos.dicom.frames import Frame, Pixels, cut_frame, frames, opened, read_frame, read_pixels
+from huisclos.dicom.heading import Heading, HeadingReader
 from huisclos.dicom.uids import TransferSyntax, transfer_syntax
 from huisclos.dicom.values import swapped
 from huisclos.dicom.walk import ReadAt
@@ -43,6 +44,7 @@ _KEPT_OPEN: Final = 64
 """Objects whose file key is kept, so that reading a frame does not do the key exchange again; 64 KiB each."""
 _KEPT_FRAMES: Final = 8
 _PIECE: Final = 1024**2
+_LOOK: Final = 64 * 1024
 
 _Value = TypeVar("_Value")
 
@@ -86,6 +88,12 @@ class OpenStudy:
         study._until, study._timestamp = key.grant.until, timestamp
         return study
 
+    def renew(self, key: StudyKey) -> None:
+        """Go on under a newer grant for the same study. Raises `NotGranted` for another's."""
+        if key.grant.study_id != self.manifest.study_id:
+            raise NotGranted("the grant is for another study")
+        self._until = key.grant.until
+
     def series(self, series_uid: str) -> ManifestSeries:
         """A series of the study. Raises `InstanceNotFound`."""
         for series in self.manifest.series:
@@ -125,6 +133,16 @@ class OpenStudy:
     def data_set(self, entry: ManifestEntry) -> DataSet:
         """The data set alone, by range, as it was sent."""
         return DataSet(self._open(entry), entry)
+
+    def heading(self, entry: ManifestEntry) -> Heading:
+        """What the instance is found by. Raises as `HeadingReader`."""
+        data = self.data_set(entry)
+        reader = HeadingReader(data.syntax)
+        for offset in range(0, data.size, _LOOK):
+            heading = reader.feed(data.read_at(offset, _LOOK))
+            if heading is not None:
+                return heading
+        return reader.finish()
 
     def frames(self, entry: ManifestEntry) -> Frames:
         """The frames of the pixel data. Raises `InstanceNotFound` without any, `NotDicom`, `TooLarge`."""

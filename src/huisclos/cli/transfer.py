@@ -73,36 +73,28 @@ def export(
     archive: ArchiveFolder,
     study: Annotated[str, typer.Option(metavar="UID", help="Study Instance UID.")],
     to: Annotated[Path, typer.Option(metavar="DIR", help="Folder, new or empty, for the files in clear.")],
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an export of this study that was cut short.")
+    ] = False,
     json: AsJson = False,
     unlock_with: UnlockWith = None,
 ) -> int:
-    """Write a study in clear, as DICOM files.
+    """Write a study in clear, as DICOM files with a DICOMDIR.
 
-    A folder that any viewer opens; that it was written is journalled. Ends with exit code 6 if an
-    instance did not open as it should: that one is not written.
+    A folder that any viewer opens. That it was asked for is in the journal before the first byte is
+    read, and what was read is there however the export ends. With --resume, files that are there
+    already are compared, and the others written. Ends with exit code 6 if an instance did not open
+    as it should: that one is not written.
 
     \b
     Example:
       huisclos export /srv/images --study 1.2.826.0.1.3680043.8.498.1 --to /media/usb/study
     """
-    import asyncio
-
-    from huisclos.access.nouns import Right
-    from huisclos.archive.export import export_study
-    from huisclos.archive.retrieve import OpenStudy
     from huisclos.cli.house import unlocked
+    from huisclos.cli.taking import take_out
 
     async def work(house: House) -> ExportReceipt:
-        purpose = Right.EXPORT.value
-        grant = await house.keeper.grant(house.proof, Right.LIST, purpose)
-        state = await house.catalog.state_of(grant, study)
-        key = await house.keeper.open_study(house.proof, state.study_id, purpose)
-        verify_key = await house.console.verify_key()
-        with output.progress("exporting") as step:
-            opened = await asyncio.to_thread(OpenStudy.under, house.store, key, state, verify_key)
-            receipt = await asyncio.to_thread(export_study, opened, to, progress=step)
-        await house.console.exported(state.study_id, len(receipt.files), receipt.octets)
-        return receipt
+        return await take_out(house, study, to, resume=resume)
 
     receipt = unlocked(archive, work, unlock_with)
     if json:
@@ -113,6 +105,8 @@ def export(
     output.say(
         f"{output.number(len(receipt.files), 'file')}, {output.size(receipt.octets)}, in clear in {to}."
     )
+    if receipt.there:
+        output.say(f"{output.number(receipt.there, 'file')} of these had been written before.")
     if receipt.held:
         output.say(f"{output.number(receipt.held, 'instance')} held apart for a decision: not written.")
     if receipt.failed:

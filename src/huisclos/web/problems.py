@@ -39,6 +39,8 @@ from huisclos.errors import (
 MEDIA: Final = "application/problem+json"
 TYPE: Final = "urn:huisclos:problem:"
 RETRY_SECONDS: Final = "30"
+CHALLENGE: Final = ("WWW-Authenticate", 'Bearer realm="huisclos"')
+"""What each 401 says it wants (RFC 9110 section 11.6.1); a browser shows the page all the same."""
 
 STATUS: Final[tuple[tuple[type[HuisclosError], int], ...]] = (
     (Locked, 503),
@@ -114,7 +116,7 @@ def document(error: HuisclosError) -> Response:
     body = Problem(TYPE + error.kind, error.message, status, error.hint)
     headers = {}
     if status == 401:  # noqa: PLR2004 - RFC 9110 section 11.6.1 asks for the header
-        headers["WWW-Authenticate"] = 'Bearer realm="huisclos"'
+        headers.update([CHALLENGE])
     if isinstance(error, (Locked, StoreError)) and status == 503:  # noqa: PLR2004
         headers["Retry-After"] = RETRY_SECONDS
     return Response(msgspec.json.encode(body), status, headers, media_type=MEDIA)

@@ -9,13 +9,15 @@ know ports.
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from huisclos.errors import HuisclosError
-from huisclos.web.problems import MethodUnknown, document
+from huisclos.errors import HuisclosError, NotAdmitted
+from huisclos.web.dicomweb.caller import PREFIX
+from huisclos.web.problems import CHALLENGE, MethodUnknown, document
 from huisclos.web.site import Origins
 
 SAFE: Final = frozenset({"GET", "HEAD"})
@@ -84,17 +86,20 @@ class Guard:
 
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._dress(MutableHeaders(scope=message), headers)
+                response = MutableHeaders(scope=message)
+                self._dress(response, headers)
+                if message["status"] == HTTPStatus.UNAUTHORIZED:
+                    response.setdefault(*CHALLENGE)
             await send(message)
 
         try:
-            self._judge(scope["method"], headers)
+            self._judge(scope["method"], scope["path"], headers)
         except HuisclosError as error:
             await document(error)(scope, receive, dressed)
             return
         await self._app(scope, receive, dressed)
 
-    def _judge(self, method: str, headers: Headers) -> None:
+    def _judge(self, method: str, path: str, headers: Headers) -> None:
         hosts = headers.getlist("host")
         name, port = _split(hosts[0] if len(hosts) == 1 else "")
         if name not in self._origins.names or port not in (self._port, None):
@@ -109,8 +114,12 @@ class Guard:
             if site not in (None, "same-origin", "none") and not navigates:
                 raise NotSameOrigin("this was asked from another origin")
             return
-        if bearer and site is None and origin is None:
-            return
+        if site is None and origin is None:
+            # no browser: nothing is shown unasked for, so this cannot be forged, and only lacks a token
+            if bearer:
+                return
+            if f"{path}/".startswith(f"{PREFIX}/"):
+                raise NotAdmitted("a token is needed here", hint="Authorization: Bearer TOKEN")
         # a browser leaves the port out of both when it is 443
         if site != "same-origin" or origin != f"https://{hosts[0].lower()}":
             raise NotSameOrigin("this was not sent from a page of this house", hint="open the page again")

@@ -19,7 +19,7 @@ from huisclos.web.dicomweb.media import ANY_SYNTAX, OCTETS, takes, wishes
 from huisclos.web.dicomweb.parts import Part, multipart
 from huisclos.web.dicomweb.retrieve import Asked, find, told
 from huisclos.web.problems import NotAcceptable
-from huisclos.web.reading import in_thread, pieces
+from huisclos.web.reading import Tally, in_thread, pieces
 from huisclos.web.site import Site
 
 MAX_FRAMES: Final = 1_000
@@ -137,7 +137,7 @@ async def bulk(request: Request) -> Response:
         raise NotAcceptable("bulk data are octets", hint=OCTETS)
     await asked.tally.add(0, 1)
     if wish.multipart:
-        part = _BulkPart(OCTETS, str(request.url.path), value)
+        part = _BulkPart(OCTETS, str(request.url.path), _counted(value, asked.tally))
 
         async def one() -> AsyncIterator[Part]:
             yield part
@@ -152,12 +152,17 @@ async def bulk(request: Request) -> Response:
 class _BulkPart:
     media: str
     location: str
-    value: BulkValue
+    value: AsyncIterator[bytes]
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    def pieces(self) -> AsyncIterator[bytes]:
         """The value, as it is read."""
-        async for piece in pieces(self.value.pieces()):
-            yield piece
+        return self.value
+
+
+async def _counted(value: BulkValue, tally: Tally) -> AsyncIterator[bytes]:
+    async for piece in pieces(value.pieces()):
+        await tally.add(len(piece))
+        yield piece
 
 
 async def _ranged(request: Request, asked: Asked, value: BulkValue) -> Response:
@@ -165,7 +170,7 @@ async def _ranged(request: Request, asked: Asked, value: BulkValue) -> Response:
     wanted = _RANGE.fullmatch(request.headers.get("range", ""))
     if wanted is None or not any(wanted.groups()):
         headers["Content-Length"] = str(value.length)
-        return StreamingResponse(told(pieces(value.pieces()), asked.tally), headers=headers)
+        return StreamingResponse(told(_counted(value, asked.tally), asked.tally), headers=headers)
     first, last = _bounds(wanted.group(1), wanted.group(2), value.length)
     if first > last:
         return Response(status_code=416, headers={"Content-Range": f"bytes */{value.length}"})

@@ -108,8 +108,8 @@ class _StoredPart:
         await tally.add(0, 1)
         opened = await in_thread(lambda: self.asked.opened.study.read_part10(self.entry))
         async for piece in pieces(opened):
-            yield piece
             await tally.add(len(piece))
+            yield piece
 
 
 @dataclass(frozen=True)

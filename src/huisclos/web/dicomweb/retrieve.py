@@ -96,10 +96,10 @@ async def metadata(request: Request) -> Response:
     first = await in_thread(lambda: next(blocking))
 
     async def body() -> AsyncIterator[bytes]:
+        await asked.tally.add(len(first), len(asked.entries))
         yield first
-        await asked.tally.add(0, len(asked.entries))
         async for piece in pieces(blocking):
-            yield asked.caller.told(piece)
             await asked.tally.add(len(piece))
+            yield asked.caller.told(piece)
 
     return StreamingResponse(told(body(), asked.tally), media_type=media)

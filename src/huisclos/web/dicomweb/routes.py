@@ -8,18 +8,34 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from huisclos.errors import Unreadable
+from huisclos.web.dicomweb.caller import caller_of, site_of_service
 from huisclos.web.dicomweb.frames import bulk, frames
 from huisclos.web.dicomweb.instances import retrieve
 from huisclos.web.dicomweb.query import search
 from huisclos.web.dicomweb.rendered import rendered, thumbnail
 from huisclos.web.dicomweb.retrieve import metadata
-from huisclos.web.dicomweb.store import store
+from huisclos.web.dicomweb.store import UnsupportedMedia, store
+from huisclos.web.problems import NotAcceptable
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 _STUDY = "/studies/{study}"
 _SERIES = _STUDY + "/series/{series}"
 _INSTANCE = _SERIES + "/instances/{instance}"
+
+
+def _known(endpoint: Endpoint) -> Endpoint:
+    """Whoever asks wrongly is told so only once it is known who asks: else 401 comes first."""
+
+    async def known(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except (Unreadable, NotAcceptable, UnsupportedMedia):
+            await site_of_service(request).keeper.actor(caller_of(request).proof)
+            raise
+
+    return known
 
 
 def _searching(level: str) -> Endpoint:
@@ -50,14 +66,14 @@ def reading_routes() -> list[BaseRoute]:
     retrievals |= {frame: frames, frame + "/rendered": rendered, frame + "/thumbnail": thumbnail}
     retrievals[_INSTANCE + "/bulkdata/{path:path}"] = bulk
     return [
-        *(Route(path, _searching(level), methods=["GET"]) for path, level in searches.items()),
-        *(Route(path, endpoint, methods=["GET"]) for path, endpoint in retrievals.items()),
+        *(Route(path, _known(_searching(level)), methods=["GET"]) for path, level in searches.items()),
+        *(Route(path, _known(endpoint), methods=["GET"]) for path, endpoint in retrievals.items()),
     ]
 
 
 def storing_routes() -> list[BaseRoute]:
     """What stores."""
-    return [Route("/studies", store, methods=["POST"]), Route(_STUDY, store, methods=["POST"])]
+    return [Route(path, _known(store), methods=["POST"]) for path in ("/studies", _STUDY)]
 
 
 def routes() -> list[BaseRoute]:

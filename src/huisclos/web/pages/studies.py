@@ -14,6 +14,7 @@ from huisclos.dicom.charsets import display_name
 from huisclos.errors import HuisclosError, InstanceNotFound
 from huisclos.web.bodies import read_form
 from huisclos.web.dicomweb.rendered import THUMBNAIL, Viewport, picture
+from huisclos.web.pages.export import export
 from huisclos.web.pages.person import Visit, person
 from huisclos.web.pages.sentences import told_lines
 from huisclos.web.site import origin_of
@@ -163,5 +164,6 @@ def routes() -> list[BaseRoute]:
         Route("/studies/{study}", study, methods=["GET"]),
         Route("/studies/{study}/patient", patient, methods=["GET"]),
         Route("/studies/{study}/view", view, methods=["POST"]),
+        Route("/studies/{study}/export", export, methods=["POST"]),
         Route("/studies/{study}/series/{series}/thumbnail", thumbnail, methods=["GET"]),
     ]
