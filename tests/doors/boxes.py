@@ -179,7 +179,7 @@ class Livebox:
 
     def _answer(self, name: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
         by_origin = self.mappings if parameters.get("origin") == "upnp" else self.forwards
-        return {
+        answers: dict[str, Mapping[str, Any]] = {
             "NMC.getWANStatus": {"status": True, "data": {"IPAddress": self.address, "LinkState": "up"}},
             "Firewall.getPortForwarding": {"status": by_origin},
             "Firewall.getDMZ": {"status": self.dmz},
@@ -189,7 +189,8 @@ class Livebox:
             "UPnP-IGD.get": {"status": {"Enable": self.upnp}},
             "RemoteAccess.get": {"status": {"Enable": self.remote, "Port": 51000}},
             "DynDNS.getHosts": {"status": self.hosts},
-        }[name]
+        }
+        return answers[name]
 
 
 def livebox_forward(outer: str, inner: str, prefix: str = "") -> dict[str, Any]:
@@ -329,7 +330,7 @@ class Fritz:
             return False
         one = _md5(f"owner:F!Box SOAP-Auth:{PASSWORD}")
         two = _md5(f"POST:{asked.path}")
-        return found["response"] == _md5(f"{one}:5C1:{found['nc']}:{found['cnonce']}:auth:{two}")
+        return bool(found["response"] == _md5(f"{one}:5C1:{found['nc']}:{found['cnonce']}:auth:{two}"))
 
     def _action(self, asked: Asked) -> Reply:
         service, _, action = asked.headers["SOAPAction"].strip('"').partition("#")

@@ -37,9 +37,7 @@ LOGIN = Login("owner", PASSWORD)
 TOKEN = Freebox().token
 
 
-def ask(
-    respond: Respond, kind: Kind, login: Login = LOGIN, token: str = TOKEN
-) -> tuple[Report, list[Asked]]:
+def ask(respond: Respond, kind: Kind, login: Login = LOGIN, token: str = TOKEN) -> tuple[Report, list[Asked]]:
     """The report on an emulated box, by its own interface alone, and what it was asked."""
     with served(respond) as (port, asked):
         where = Where(parse_address("127.0.0.1"), port)

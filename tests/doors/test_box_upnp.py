@@ -18,7 +18,7 @@ from huisclos.clock import now
 from huisclos.doors.assemble import Audit
 from huisclos.doors.box.igd import READS, probe_box, read_answer, read_description
 from huisclos.doors.probes.http import Answer
-from huisclos.findings.nouns import Language, Reach, Reason, Severity
+from huisclos.findings.nouns import Language, Reach, Reason, Severity, Verdict
 from huisclos.findings.report import Report
 from tests.doors.auditing import closed_doors, open_doors, untested, web_server
 
@@ -157,3 +157,10 @@ def test_any_answer_is_read(raw: bytes) -> None:
     read_description(raw, "/")
     read_answer(Answer(200, {}, raw))
     read_answer(Answer(500, {}, b"<a>" + raw + b"</a>"))
+
+
+def test_a_mapping_behind_another_box_has_no_effect() -> None:
+    """A program mapped the port, and nobody outside can use it: read in the settings, one step milder."""
+    report, _ = ask_box([(11112, 11112, 3600)], outside="100.64.7.7")
+    (one,) = [one for one in report.findings if one.check == "BOX-002"]
+    assert (Verdict.CONFIG, Severity.HIGH, Reach.LAN) == (one.verdict, one.severity, one.reach)

@@ -120,6 +120,7 @@ def _probe(targets: list[Target], manners: Manners, audit: Audit) -> None:
 
 
 def own_networks() -> tuple[Network, ...]:
+    """The private networks that this machine is on."""
     from ipaddress import ip_network
 
     from huisclos.wiring import listeners
@@ -264,7 +265,7 @@ def check(
     walk = Walk()
     for root in (*trees, *own.trees):
         take(audit, _walk(root, walk, 1, show=False))
-    take(audit, [probe_disk(archive or Path.home())])
+    take(audit, [probe_disk(Path.home())])
     if not no_box:
         take(audit, doors_box.gateway_seen(doors_box.gateway_asked(), maker=False))
     return finish(audit, options)

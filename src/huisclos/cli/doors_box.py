@@ -93,7 +93,7 @@ def box(
     password is never guessed. Nothing is changed. A box that does not answer is not called closed.
 
     \b
-    Examples:
+    Example:
       huisclos doors box --html report.html
       huisclos doors box --kind livebox --password-file secret --consent "A. Martin, owner"
       huisclos doors box --questions --answers box.toml
@@ -106,15 +106,14 @@ def box(
     with recorded(record, audit, _allowed(asking, neighbours=neighbours)):
         if register and asking is not None:
             asking = _register(asking)
-        seen = gateway_seen(asking, maker=bool(consents) or _is_here(asking))
-        if neighbours and asking is not None:
-            seen += _neighbours(asking)
+        around, product = _neighbours(asking) if neighbours and asking is not None else ([], "")
+        seen = around + gateway_seen(asking, maker=bool(consents) or _is_here(asking), product=product)
     _judge(audit, seen, asking, declared)
     _drift(audit, options)
     return finish(audit, options)
 
 
-def gateway_seen(asking: Asking | None, *, maker: bool) -> list[Seen]:
+def gateway_seen(asking: Asking | None, *, maker: bool, product: str = "") -> list[Seen]:
     """What the box tells; without one, that there is none."""
     import asyncio
 
@@ -127,7 +126,7 @@ def gateway_seen(asking: Asking | None, *, maker: bool) -> list[Seen]:
         return [Miss(("BOX-001", "BOX-002"), "gateway", Reason.ABSENT)]
     if not is_private(asking.where.address):
         return [Miss(("BOX-001", "BOX-002"), asking.where.name, Reason.OUT_OF_SCOPE)]
-    return asyncio.run(examine(asking, maker=maker))
+    return asyncio.run(examine(asking, maker=maker, product=product))
 
 
 def gateway_asked() -> Asking | None:
@@ -250,19 +249,21 @@ def _register(asking: Asking) -> Asking:
     return replace(asking, token=token)
 
 
-def _neighbours(asking: Asking) -> list[Seen]:
+def _neighbours(asking: Asking) -> tuple[list[Seen], str]:
+    """Who announces imaging, and the model that the box announces."""
     import asyncio
 
     from huisclos.cli.doors import own_networks
     from huisclos.doors.box.ask import own_address
-    from huisclos.doors.box.neighbours import neighbours, observe
+    from huisclos.doors.box.neighbours import neighbours, observe, product_at
 
     where = asking.where.address
     network = next((one for one in own_networks() if where in one), None)
     own = own_address(where)
     if network is None or not own:
         raise BadSetting("this machine is on no network with the box")
-    return observe(asyncio.run(neighbours(own, network)), asking.where.name)
+    found = asyncio.run(neighbours(own, network))
+    return observe(found, asking.where.name), product_at(found, asking.where.name)
 
 
 def _declared(asked: bool, path: Path | None, language: Language) -> Answers | None:  # noqa: FBT001 - a flag

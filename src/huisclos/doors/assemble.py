@@ -13,6 +13,7 @@ import msgspec
 
 from huisclos import __version__
 from huisclos.doors.box.guides import advice
+from huisclos.doors.box.sentence import sentence
 from huisclos.doors.catalogue import Check, catalogue
 from huisclos.doors.observation import Miss, Observation, Seen, What
 from huisclos.doors.rules import RULES, Judgement, judge
@@ -216,6 +217,8 @@ def muted_by(mutes: Sequence[Mute], check: str, target: str, today: date) -> Mut
 
 
 def _is(title: str, seen: Observation, language: Language) -> str:
+    if seen.what is What.BOX:
+        return sentence(seen, language) or title
     images, persons = seen.number(Key.IMAGES), seen.number(Key.PERSONS)
     if seen.what is What.FILES and images > 0:
         years = sorted({seen.number(Key.YEAR_FROM), seen.number(Key.YEAR_TO)} - {-1})

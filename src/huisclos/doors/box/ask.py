@@ -102,14 +102,13 @@ def own_address(to: Address) -> str:
     return ""
 
 
-async def examine(asking: Asking, *, upnp: bool = True, maker: bool = True) -> list[Seen]:
-    """Everything the box tells, and what it does not."""
+async def examine(asking: Asking, *, upnp: bool = True, maker: bool = True, product: str = "") -> list[Seen]:
+    """Everything the box tells, and what it does not; `product` is what it announced itself as."""
     own = own_address(asking.where.address)
     seen: list[Seen] = []
-    product = ""
     if maker and asking.kind is not Kind.UPNP:
         box = await _maker(asking, own)
-        product = box.product
+        product = box.product or product
         seen += observe(box, asking.where.name)
     if upnp:
         seen += await probe_box(asking.where.address, own=own, product=product)

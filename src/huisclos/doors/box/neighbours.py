@@ -19,6 +19,7 @@ from zeroconf._protocol.incoming import DNSIncoming
 from zeroconf._protocol.outgoing import DNSOutgoing
 
 from huisclos.access.addresses import Network
+from huisclos.doors.box.guides import recognise
 from huisclos.doors.observation import Miss, Observation, Seen, What
 from huisclos.errors import BadSetting
 from huisclos.findings.evidence import facts
@@ -44,6 +45,8 @@ class Announced:
     address: str
     port: int
     protocol: str
+    product: str = ""
+    """of a box that names its model"""
 
 
 def question() -> bytes:
@@ -66,7 +69,8 @@ def read_announcement(raw: bytes, source: str) -> set[Announced]:
             name = record.name.lower()
             protocol = next((word for type_, word in TYPES.items() if name.endswith("." + type_)), None)
             if protocol is not None:
-                found.add(Announced(source, record.port, protocol))
+                product = recognise(record.name) if protocol == "http" else ""
+                found.add(Announced(source, record.port, protocol, product))
     return found
 
 
@@ -111,6 +115,11 @@ async def neighbours(own: str, network: Network, seconds: float = SECONDS) -> li
     finally:
         transport.close()
     return sorted(heard.found)[:MAX_FOUND]
+
+
+def product_at(found: Iterable[Announced], address: str) -> str:
+    """The model that the box at `address` announces its own page by; empty when it does not."""
+    return next((one.product for one in found if one.address == address and one.product), "")
 
 
 def observe(found: Iterable[Announced], name: str) -> list[Seen]:

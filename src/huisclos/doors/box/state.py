@@ -160,7 +160,7 @@ def _forwards(box: Box, name: str) -> Iterator[Seen]:
             known = effective(box, working[0])
             yield _made(box, name, word, Reach.INTERNET, _shown(working, known), is_open=True)
         if idle:
-            yield _made(box, name, f"{word}-idle", Reach.LAN, _shown(idle, works=False), is_open=True)
+            yield _made(box, name, word, Reach.LAN, _shown(idle, works=False), is_open=True)
         if not imaging:
             yield _made(box, name, word, Reach.LAN, is_open=False)
     if box.pinholes is not None:
@@ -186,11 +186,12 @@ def _rules(box: Box, name: str) -> Iterator[Seen]:
 
 def _switches(box: Box, name: str) -> Iterator[Seen]:
     """What is on or off."""
+    shared = box.outside in (Outside.SHARED, Outside.PRIVATE)
     if box.dmz is not None:
-        idle = box.dmz and box.outside in (Outside.SHARED, Outside.PRIVATE)
+        idle = box.dmz and shared
         found = facts(effective=False if idle else None, self=True if box.dmz and box.dmz_here else None)
         reach = Reach.INTERNET if box.dmz and not idle else Reach.LAN
-        yield _made(box, name, "dmz-idle" if idle else "dmz", reach, found, is_open=box.dmz)
+        yield _made(box, name, "dmz", reach, found, is_open=box.dmz)
     if box.upnp is not None:
         yield _made(box, name, "upnp", Reach.LAN, is_open=box.upnp)
     if box.six is not None:
@@ -199,8 +200,8 @@ def _switches(box: Box, name: str) -> Iterator[Seen]:
         low = box.level in ("off", "low")
         yield _made(box, name, "firewall", Reach.LAN, facts(mode=box.level), is_open=low)
     if box.remote is not None:
-        reach = Reach.INTERNET if box.remote else Reach.LAN
-        found = facts(port=box.remote_port) if box.remote else ()
+        reach = Reach.INTERNET if box.remote and not shared else Reach.LAN
+        found = facts(effective=False if shared else None, port=box.remote_port) if box.remote else ()
         yield _made(box, name, "remote-admin", reach, found, is_open=box.remote)
     if box.dyndns is not None:
         yield _made(box, name, "dyndns", Reach.LAN, is_open=box.dyndns)

@@ -136,13 +136,16 @@ class Web:
     async def _answer(self) -> Answer:
         state = self._state
         assert state is not None  # noqa: S101 - connected
-        status, headers, body, whole = 0, {}, bytearray(), True
+        headers: dict[str, str] = {}
+        status, body, whole = 0, bytearray(), True
         async for event in self._events():
             if isinstance(event, h11.Response):
                 status = event.status_code
-                headers = {
-                    name.decode("latin-1").lower(): value.decode("latin-1") for name, value in event.headers
-                }
+                headers = {}
+                for raw, value in event.headers:
+                    name, text = raw.decode("latin-1").lower(), value.decode("latin-1")
+                    # Several of one name are one list (RFC 9110 section 5.3).
+                    headers[name] = f"{headers[name]}, {text}" if name in headers else text
             elif isinstance(event, h11.Data):
                 body += event.data
                 if len(body) > BODY:

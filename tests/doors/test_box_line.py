@@ -1,0 +1,137 @@
+"""No call that changes a box can be sent: each question of each maker is read here, each bound tried."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from huisclos.doors.box import ask, bbox, fritz, livebox
+from huisclos.doors.box.line import (
+    Entry,
+    NoAnswer,
+    Question,
+    flag,
+    items,
+    number,
+    ports,
+    read_json,
+    table,
+    text,
+)
+from huisclos.doors.box.state import Box, Forward, Outside, class_of, effective
+from huisclos.doors.probes.http import Answer
+
+
+def _members(kind: type[Question | Entry]) -> list[Question | Entry]:
+    return list(chain.from_iterable(kind.__subclasses__()))
+
+
+def test_every_question_reads() -> None:
+    """GET, a sysbus method that begins with get, or a SOAP action that begins with Get: nothing else."""
+    assert ask.MAKERS, "every maker's questions are there"
+    asked = _members(Question)
+    assert len(asked) > 40
+    for one in asked:
+        call = one.call
+        if call.method == "GET":
+            assert not call.body
+            words = ("set", "add", "delete", "enable", "disable", "reboot", "reset", "token=")
+            method = call.path.partition("method=")[2]
+            assert not any(method.partition(".")[2].startswith(word) for word in words)
+        elif call.action:
+            assert call.action.partition("#")[2].startswith("Get")
+            assert f"<u:{call.action.partition('#')[2]} " in call.body
+        else:
+            assert '"method":"get' in call.body
+            assert "/ws" == call.path
+
+
+def test_every_entry_opens_or_ends_a_session() -> None:
+    """Beside questions there are only logins and logouts."""
+    for one in _members(Entry):
+        path = one.call.path
+        assert "login" in path or "logout" in path or path == "/ws" or one is fritz.Enter.CHALLENGE
+        assert one.call.method == "POST"
+
+
+def test_a_question_cannot_be_made_of_a_text() -> None:
+    """A text is no question: what is not written down cannot be asked."""
+    with pytest.raises(ValueError, match="is not a valid Read"):
+        livebox.Read("Firewall.setDMZ")
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read(raw: bytes) -> None:
+    """No answer makes the readers stumble, and none is taken for another."""
+    try:
+        document = read_json(Answer(200, {}, raw))
+    except NoAnswer:
+        return
+    for one in (table(document), *items(document)):
+        text(one, "a"), number(one, "a"), flag(one, "a"), ports(one, "a")
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=12) | st.floats(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(VALUES)
+def test_any_document_is_looked_through(document: object) -> None:
+    """A search in a document ends, whatever it is."""
+    bbox.find(document, "ip")
+    for module, name in ((bbox, "_list"), (livebox, "_rules")):
+        try:
+            made = getattr(module, name)(document, "")
+        except NoAnswer:
+            continue
+        assert all(0 < one.outer[0] <= one.outer[1] <= 65535 for one in made)
+
+
+@given(st.text(max_size=20))
+def test_ports_are_ports(written: str) -> None:
+    """A range is within 1 to 65535 and the right way round, or it is none."""
+    found = ports({"a": written}, "a")
+    assert found is None or 0 < found[0] <= found[1] <= 65535
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [("104", (104, 104)), ("104-110", (104, 110)), ("104:110", (104, 110)), ("110-104", None), ("0", None)],
+)
+def test_how_ports_are_written(written: str, expected: tuple[int, int] | None) -> None:
+    """Boxes write ranges with a hyphen or a colon."""
+    assert expected == ports({"a": written}, "a")
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("9.9.9.9", Outside.PUBLIC),
+        ("100.64.0.1", Outside.SHARED),
+        ("100.128.0.1", Outside.PUBLIC),
+        ("10.0.0.1", Outside.PRIVATE),
+        ("192.168.1.1", Outside.PRIVATE),
+        ("", Outside.UNKNOWN),
+        ("Dr MARTIN", Outside.UNKNOWN),
+    ],
+)
+def test_what_an_outside_address_is(address: str, expected: Outside) -> None:
+    """Public, shared (RFC 6598), behind another box, or nothing that we know."""
+    assert expected is class_of(address)
+
+
+def test_what_can_work() -> None:
+    """Nothing is claimed where the outside address is not known."""
+    forward = Forward((104, 104), 104)
+    assert effective(Box(), forward) is None
+    assert effective(Box(outside=Outside.PUBLIC), forward) is True
+    assert effective(Box(outside=Outside.SHARED), forward) is False
+    assert effective(Box(outside=Outside.PUBLIC, ports=(100, 200)), forward) is True
+    assert effective(Box(outside=Outside.PUBLIC, ports=(200, 300)), forward) is False
+    assert effective(Box(outside=Outside.PUBLIC, ports=(200, 300)), Forward((190, 210), 190)) is True
