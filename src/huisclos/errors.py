@@ -8,7 +8,7 @@ HuisclosError                   exit 1    a sentence and a hint; never patient d
   Unreadable                    exit 5    NotDicom, BadIdentifier, BadQuery, TooLarge, UnknownTransferSyntax,
                                           BadPDU
   SealError                     exit 6    NoIdentityMatch, Tampered, WrongObject, DamagedHolder, JournalBroken
-  StoreError                    exit 7    Full, Unreachable, Conflict
+  StoreError                    exit 7    Full, Unreachable, Conflict, Incomplete
   HouseOpen                     exit 8    OpenListener, LooseSecret
   PeerError                     exit 9    PeerUnreachable, PeerTooSlow, AssociationRejected, AssociationEnded,
                                           OperationFailed
@@ -241,6 +241,12 @@ class Conflict(StoreError):
     """It exists already, or someone else holds it."""
 
     kind = "conflict"
+
+
+class Incomplete(StoreError):
+    """Parts of the archive's folder are missing, as after half a restore."""
+
+    kind = "incomplete"
 
 
 class HouseOpen(HuisclosError):

@@ -23,11 +23,13 @@ def names_secret(unlock_with: str | None) -> bool:
     return unlock_with != "none" if unlock_with is not None else bool(os.environ.get(VARIABLE))
 
 
-def unlocked(root: Path, work: Work[Result], unlock_with: str | None) -> Result:
+def unlocked(
+    root: Path, work: Work[Result], unlock_with: str | None, *, rebuilding: bool = False
+) -> Result:
     """What `work` gives in the unlocked house; on a terminal, its passphrase is asked for if need be."""
     if unlock_with is None and not names_secret(None) and sys.stdin.isatty():
         unlock_with = "tty"
-    return in_house(find_archive(root), work, _private, unlock_with=unlock_with)
+    return in_house(find_archive(root), work, _private, unlock_with=unlock_with, rebuilding=rebuilding)
 
 
 def as_it_stands(root: Path, work: Work[Result]) -> Result:

@@ -88,7 +88,7 @@ def reindex(archive: ArchiveFolder, json: AsJson = False, unlock_with: UnlockWit
         await house.console.reindexed(found.objects, found.unattested)
         return found
 
-    found = unlocked(archive, work, unlock_with)
+    found = unlocked(archive, work, unlock_with, rebuilding=True)
     if json:
         output.document(found)
     else:

@@ -34,6 +34,7 @@ from huisclos.finder.client import FinderClient
 from huisclos.vault.console import Console
 from huisclos.wiring.places import Archive, lock_archive
 from huisclos.wiring.secrets import read_secret, take_variable, wipe
+from huisclos.wiring.whole import check_whole
 
 CONSOLE_PROOF = Proof(ProofKind.CONSOLE)
 Result = TypeVar("Result")
@@ -98,6 +99,7 @@ def in_house(
     *,
     unlock_with: str | None = None,
     unlocked: bool = True,
+    rebuilding: bool = False,
 ) -> Result:
     """Run `work` in the house of `archive` and give what it gives.
 
@@ -105,11 +107,12 @@ def in_house(
     the lock taken here, and writes a byte to descriptor `ready` once it can be reached. With
     `unlocked`, the archive is unlocked for the work if it is not: with what `unlock_with` names,
     else with HUISCLOS_PASSPHRASE_FILE; and locked again after. Raises `Locked` when nothing names
-    a secret.
+    a secret; `Incomplete` when parts of the archive are missing (`rebuilding`: but for the index).
     """
     control = _reach(archive)
     started = -1
     if control is None:
+        check_whole(archive, rebuilding=rebuilding)
         control, started = _start(archive, private, unlock_with)
     try:
         return asyncio.run(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from huisclos.errors import ArchiveNotFound, BadSetting, Conflict, HouseOpen
+from huisclos.errors import ArchiveNotFound, BadSetting, Conflict, HouseOpen, Incomplete, Unreachable
 from huisclos.settings import ArchiveSettings, load_settings
 from huisclos.stores.local import LocalStore
 
@@ -58,6 +58,11 @@ def find_archive(root: Path) -> Archive:
     try:
         text = (root / SETTINGS_FILE).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
+        if (root / "keys").is_dir():
+            raise Incomplete(
+                f"{root} has the keys of an archive, but {SETTINGS_FILE} is missing",
+                hint="restore it from the newest backup; do not make a new archive here",
+            ) from None
         raise ArchiveNotFound(f"no archive lies in {root}", hint=f"make one: huisclos init {root}") from None
     except (OSError, UnicodeDecodeError):
         raise BadSetting(
@@ -87,8 +92,17 @@ def runtime_folder() -> Path:
 
 
 def lock_archive(archive: Archive) -> int:
-    """An exclusive lock on the archive, held until the descriptor is closed. Raises `Conflict`."""
-    descriptor = os.open(archive.root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """An exclusive lock on the archive, held until the descriptor is closed.
+
+    Raises `Conflict` when it is held, `Unreachable` on a disk that cannot be written.
+    """
+    try:
+        descriptor = os.open(archive.root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Unreachable(
+            f"{archive.root} cannot be written: {error.strerror}",
+            hint="without a journal nothing may be read: make the disk writable, or work on a copy",
+        ) from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -21,6 +21,7 @@ from huisclos.wiring.places import Archive, lock_archive
 from huisclos.wiring.secrets import first_line, lies_near, names_secret, read_secret, take_variable, wipe
 from huisclos.wiring.separation import prepare_folders
 from huisclos.wiring.supervisor import Main, Plan, Supervisor
+from huisclos.wiring.whole import check_listening, check_whole
 
 _LONGEST_UNLOCK: Final = 120.0
 MAX_WORKERS: Final = 64
@@ -45,10 +46,13 @@ class ServeOptions:
 def serve_archive(archive: Archive, options: ServeOptions) -> int:
     """Serve until told to stop; the exit code. Blocks.
 
-    Raises `Conflict` (served already, port taken), `OpenListener`, `Refused`, `LooseSecret`.
+    Raises `Conflict` (served already, port taken), `Incomplete`, `Unreachable` (the disk cannot be written),
+    `OpenListener`, `Refused`, `LooseSecret`.
     """
     if not 1 <= options.workers <= MAX_WORKERS:
         raise BadSetting(f"--workers is a number from 1 to {MAX_WORKERS}")
+    check_whole(archive)
+    check_listening(archive)
     held = lock_archive(archive)
     try:
         archive.store.sweep()

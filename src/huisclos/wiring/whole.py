@@ -1,0 +1,54 @@
+"""Whether a folder is a whole archive: a half-restored one is told so before anything is started on it.
+
+What is looked at is only what nothing else can make again, or what a house could not even begin without;
+objects, manifests and study keys are checked by `verify`, accounts and journal when the archive is unlocked.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from huisclos.errors import Incomplete
+from huisclos.vault import places
+from huisclos.wiring.places import Archive
+
+_PEN: Final = "journal/pen"
+NEEDED: Final = {
+    places.RECIPIENT: "what everything is sealed to",
+    places.SIGNING: "what accounts and manifests are checked with",
+    places.RECORD_KEY: "the key of the index",
+    places.JOURNAL_KEY: "the journal's first key",
+    _PEN: "the journal's pen",
+}
+"""Below ARCHIVE, and what each is."""
+_DERIVED: Final = {"index": "the index", "decisions": "what was decided"}
+
+
+def check_whole(archive: Archive, *, rebuilding: bool = False) -> None:
+    """Raise `Incomplete` when a part is missing; `rebuilding` goes on without what `reindex` makes anew."""
+    missing = [f"{place} ({use})" for place, use in NEEDED.items() if not (archive.root / place).is_file()]
+    if not any((archive.root / places.HOLDERS).glob("*.age")):
+        missing.append(f"{places.HOLDERS}/ (what passphrase and recovery key open)")
+    if missing:
+        raise Incomplete(
+            f"parts of this archive are missing: {', '.join(missing)}",
+            hint="restore them from the newest backup of keys/ and journal/; nothing was changed",
+        )
+    if rebuilding or not any((archive.root / "keyring").glob("*/*.age")):
+        return
+    gone = [name for name in _DERIVED if not archive.database(name).is_file()]
+    if gone:
+        files = " and ".join(f"{name}.sqlite ({_DERIVED[name]})" for name in gone)
+        raise Incomplete(
+            f"{files} is missing",
+            hint=f"restore it from the newest backup, or make it anew: huisclos reindex {archive.root}",
+        )
+
+
+def check_listening(archive: Archive) -> None:
+    """Raise `Incomplete` when listeners would have no certificate to show."""
+    if not (archive.root / places.LEAF).is_file():
+        raise Incomplete(
+            f"{places.LEAF} (the certificate of the pages) is missing",
+            hint=f"restore tls/ from a backup, or have it made anew: huisclos verify {archive.root}",
+        )
