@@ -15,17 +15,18 @@ from typing import Any
 from huisclos.clock import now
 from huisclos.doors.assemble import Audit
 from huisclos.doors.runner import Manners, run
-from huisclos.doors.target import parse_target
+from huisclos.doors.target import Target, parse_target
 from huisclos.findings.nouns import Language, Outcome, Reason, Verdict
 from huisclos.findings.report import Report
 
 
-def probe(*targets: str, **manners: Any) -> Report:
+def probe(*targets: str | Target, **manners: Any) -> Report:
     """The report on `targets`."""
+    parsed = [parse_target(one) if isinstance(one, str) else one for one in targets]
 
     async def work() -> Report:
         audit = Audit("probe", Language.EN, now())
-        async for _, seen in run([parse_target(one) for one in targets], Manners(**manners)):
+        async for _, seen in run(parsed, Manners(**manners)):
             audit.take(seen, now())
         return audit.report()
 

@@ -7,7 +7,6 @@ and so on only once its own answers say so.
 from __future__ import annotations
 
 import base64
-import json
 import re
 import secrets
 import ssl
@@ -15,10 +14,13 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 from urllib.parse import urlsplit
 
+import msgspec
+
 from huisclos.doors.observation import Miss, Observation, Seen, What
-from huisclos.doors.probes.host import Host, canary_uid
-from huisclos.doors.probes.http import Answer, Web, web
+from huisclos.doors.probes.host import TIMEOUTS, Host, OutOfBudget, canary_uid
+from huisclos.doors.probes.http import Answer, NotHttp, Web, web
 from huisclos.doors.versions import faults
+from huisclos.errors import PeerTooSlow, PeerUnreachable
 from huisclos.findings.evidence import Fact, facts
 from huisclos.findings.nouns import Outcome, Reason
 
@@ -88,11 +90,34 @@ async def probe_web(host: Host, tls: ssl.SSLContext | None = None) -> list[Seen]
     async with web(host, tls) as connection:
         asking = Asking(host, connection, tls=tls is not None)
         root = await connection.get(host.target.path)
-        for part in _PARTS:
-            await part(asking, root)
+        await _each_part(asking, root)
         clear = tls is None and (asking.imaging or root.status == _UNAUTHORIZED)
         asking.saw(What.WEB_TRANSPORT, *facts(value="clear-imaging" if clear else None))
         return asking.seen
+
+
+async def _each_part(asking: Asking, root: Answer) -> None:
+    """Part by part: one that breaks off leaves its own checks open, and the others go on."""
+    host = asking.host
+    for number, (part, checks) in enumerate(_PARTS):
+        try:
+            await part(asking, root)
+        except (NotHttp, PeerTooSlow, PeerUnreachable) as error:
+            reason = Reason.TIMED_OUT if isinstance(error, PeerTooSlow) else Reason.PROTOCOL
+            asking.seen.append(Miss(_wanted(host, checks), host.target.name, reason, asking.where))
+            over = host.timeouts >= TIMEOUTS
+        except OutOfBudget:
+            over = True
+        else:
+            continue
+        if over:
+            rest = tuple(check for _, some in _PARTS[number:] for check in some)
+            asking.seen.append(Miss(_wanted(host, rest), host.target.name, host.spent(), asking.where))
+            return
+
+
+def _wanted(host: Host, checks: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(check for check in dict.fromkeys(checks) if host.wants(check))
 
 
 async def _orthanc(asking: Asking, _root: Answer) -> None:
@@ -130,18 +155,28 @@ async def _default_login(asking: Asking) -> None:
     asking.saw(What.DEFAULT_LOGIN, *facts(http_status=answer.status, product="orthanc"))
 
 
+class _Sums(msgspec.Struct, frozen=True):
+    """What is read of Orthanc's statistics; the rest is skipped unread."""
+
+    CountInstances: int
+    CountPatients: int
+    CountStudies: int
+
+
 def _sums(answer: Answer) -> tuple[Fact, ...]:
     """The sums of Orthanc's statistics, as numbers."""
-    if answer.status != _OK:
-        return facts(http_status=answer.status)
     try:
-        said = json.loads(answer.body)
-        images, persons = int(said["CountInstances"]), int(said["CountPatients"])
-        return facts(
-            http_status=answer.status, images=images, persons=persons, studies=int(said["CountStudies"])
-        )
-    except (ValueError, KeyError, TypeError):
+        said = msgspec.json.decode(answer.body, type=_Sums) if answer.status == _OK else None
+    except (msgspec.MsgspecError, ValueError, RecursionError):  # the last for brackets without end
+        said = None
+    if said is None:
         return facts(http_status=answer.status)
+    return facts(
+        http_status=answer.status,
+        images=said.CountInstances,
+        persons=said.CountPatients,
+        studies=said.CountStudies,
+    )
 
 
 async def _dicomweb(asking: Asking, root: Answer) -> None:
@@ -291,7 +326,17 @@ async def _headers(asking: Asking, root: Answer) -> None:
     asking.saw(What.HEADERS, *facts(count=missing))
 
 
-_PARTS: Final[tuple[Callable[[Asking, Answer], Awaitable[None]], ...]] = (
-    _orthanc, _dicomweb, _wado_uri, _arc, _conquest, _viewer, _files, _others,
-    _administration, _headers,
-)  # fmt: skip
+_Part = tuple[Callable[[Asking, Answer], Awaitable[None]], tuple[str, ...]]
+_PARTS: Final[tuple[_Part, ...]] = (
+    (_orthanc, ("WEB-001", "WEB-002", "WEB-003", "WEB-004", "WEB-006", "WEB-007", "WEB-034")),
+    (_dicomweb, ("WEB-013", "WEB-014", "WEB-016", "WEB-018", "WEB-024")),
+    (_wado_uri, ("WEB-015",)),
+    (_arc, ("WEB-009", "WEB-010")),
+    (_conquest, ("WEB-012",)),
+    (_viewer, ("WEB-017", "WEB-019")),
+    (_files, ("WEB-020", "WEB-021")),
+    (_others, ("WEB-032", "WEB-033")),
+    (_administration, ("WEB-011", "WEB-031")),
+    (_headers, ("WEB-025",)),
+)
+"""Each part and the checks that it answers, the gravest first."""
