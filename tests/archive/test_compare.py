@@ -10,6 +10,9 @@ import pydicom
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
 
 from huisclos.archive.compare import MAX_SHOWN, Pixels, compare, cut_short
 from huisclos.archive.intake import FileIntake
@@ -68,12 +71,42 @@ def test_a_cut_file_is_known(whole: str, cut: str) -> None:
     assert cut_short(named(whole), named(whole)) is Cut.NEITHER
 
 
-def test_a_cut_file_written_anew_is_known() -> None:
-    """The length of its last value was made true, the value still begins like the whole one's."""
-    cut = written_anew("MR_truncated.dcm")
-    whole = written_anew("MR_small.dcm")
-    assert not whole.content.startswith(cut.content)
-    assert cut_short(whole, cut) is Cut.SECOND
+@pytest.mark.parametrize(("whole", "cut"), WHOLE_AND_CUT)
+def test_a_cut_file_written_anew_is_known(whole: str, cut: str) -> None:
+    """Its last lengths were made true, and all else is still the beginning of the whole one."""
+    anew = written_anew(cut)
+    assert not named(whole).content.startswith(anew.content)
+    assert cut_short(named(whole), anew) is Cut.SECOND
+    assert cut_short(anew, written_anew(whole)) is Cut.FIRST
+
+
+@pytest.mark.parametrize("undefined", [False, True])
+def test_a_sequence_closed_anew_is_known(undefined: bool) -> None:
+    """Its delimiters were added where it breaks off, or its lengths put right."""
+    beams = Dataset()
+    beams.BeamSequence = [Dataset() for _ in range(3)]
+    for number, beam in enumerate(beams.BeamSequence):
+        beam.BeamNumber, beam.BeamName = number, "a beam" * 5
+        beam.is_undefined_length_sequence_item = undefined
+    beams["BeamSequence"].is_undefined_length = undefined
+    written = {}
+    for kept in (3, 2):
+        beams.BeamSequence = beams.BeamSequence[:kept]
+        beams["BeamSequence"].is_undefined_length = undefined
+        beams.PatientSetupSequence = [] if kept == 2 else beams.BeamSequence[:1]
+        if kept == 2:
+            del beams.PatientSetupSequence
+        buffer = DicomBytesIO()
+        buffer.is_little_endian, buffer.is_implicit_VR = True, False
+        write_dataset(buffer, beams)
+        written[kept] = held(data_set()[:-14] + buffer.getvalue())
+    assert cut_short(written[3], written[2]) is Cut.SECOND
+
+
+def test_a_longer_text_is_no_cut() -> None:
+    """Somebody may have corrected what was written last."""
+    sides = [held(data_set()[:-14] + element(0x00324000, "LT", text)) for text in (b"seen", b"seen again")]
+    assert cut_short(*sides) is Cut.NEITHER
 
 
 @settings(max_examples=60, deadline=None)

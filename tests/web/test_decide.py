@@ -144,6 +144,9 @@ async def test_a_cut_image_is_told_in_plain_words(browser: Browser, world: World
     assert "An image came cut short" in page.text
     assert "stops before its end" in page.text
     assert "Two images claim" not in page.text
+    piece = await browser.fetch(f"/decide/{doubt.id}/compared")
+    assert "only the beginning of the other" in piece.text
+    assert "another one" not in piece.text
     await browser.submit(f"/decide/{doubt.id}", {"choice": "keep-first"})
     assert "Keep the first" in (await browser.see("/decide")).text
 

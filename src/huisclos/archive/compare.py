@@ -20,7 +20,7 @@ from huisclos.dicom.charsets import display_name, display_text
 from huisclos.dicom.dictionary import keyword_of
 from huisclos.dicom.frames import opened
 from huisclos.dicom.json import to_json
-from huisclos.dicom.walk import UNDEFINED, Element, ReadAt, walk_at
+from huisclos.dicom.walk import ITEM, PIXEL_TAGS, UNDEFINED, Element, ReadAt, walk_at
 from huisclos.errors import BadQuery, InstanceNotFound, NotDicom, TooLarge
 
 MAX_SHOWN: Final = 60
@@ -31,8 +31,15 @@ MAX_COMPARED: Final = 256 * 1024**2
 """Bytes of one value that are compared for a page; of a longer one it is said that it was not."""
 _PIECE: Final = 1024**2
 _PIXELS: Final = "7FE00010"
-_TAG: Final = 4
-"""Bytes of an element's tag."""
+_SHORT_HEADER: Final = 8
+"""Bytes of a header whose length may have two (PS3.5 section 7.1)."""
+_DELIMITER: Final = 8
+_DELIMITERS: Final = (bytes.fromhex("feff0de000000000"), bytes.fromhex("feffdde000000000"))
+"""Where an item and a sequence of undefined length end, little endian (PS3.5 section 7.5)."""
+_PADDING: Final = 0xFFFCFFFC
+_PADS: Final = (b"\0", b" ")
+_MOST_CLOSED: Final = 128
+"""Sequences and items that were open where a data set breaks off."""
 
 Json = dict[str, Any]
 
@@ -79,19 +86,19 @@ class Comparison(Struct, frozen=True):
 def cut_short(first: DataSetAt, second: DataSetAt) -> Cut:
     """Which of the two holds nothing but the beginning of the other.
 
-    Either byte for byte, as when a file was cut off; or all but the last value byte for byte, and
-    that value begins like the other's: as when a toolkit wrote anew what it could read of such a file.
+    Either byte for byte, as when a file was cut off; or but for the lengths of what was open where it
+    breaks off, as when a toolkit wrote anew what it could read of such a file. A last text that is
+    merely longer in the other is no such case: somebody may have corrected it.
     """
     if first.size == second.size:
         return Cut.NEITHER
     cut = Cut.FIRST if first.size < second.size else Cut.SECOND
     short, whole = (first, second) if cut is Cut.FIRST else (second, first)
-    agreed = _agreed(short, whole)
-    if agreed == short.size:
+    if _same(short, whole, (0, short.size), (0, short.size)):
         return cut
     if short.syntax != whole.syntax or short.syntax.deflated:
         return Cut.NEITHER
-    return cut if _shorter_last_value(short, whole, agreed) else Cut.NEITHER
+    return cut if _beginning_anew(short, whole) else Cut.NEITHER
 
 
 def compare(first: DataSetAt, second: DataSetAt) -> Comparison:
@@ -111,48 +118,67 @@ def compare(first: DataSetAt, second: DataSetAt) -> Comparison:
 # one the beginning of the other
 
 
-def _agreed(short: ReadAt, whole: ReadAt) -> int:
-    """How many bytes the two have in common from their start."""
-    for at in range(0, short.size, _PIECE):
-        length = min(_PIECE, short.size - at)
-        one, two = short.read_at(at, length), whole.read_at(at, length)
-        if one != two:
-            return at + _common(one, two)
-    return short.size
+def _beginning_anew(short: DataSetAt, whole: DataSetAt) -> bool:
+    """Whether they differ in nothing but lengths of what was open at the end of the shorter.
+
+    What was open is looked up in the whole one: what was cut off and written anew may contradict itself.
+    """
+    ends = [short.size]
+    while (
+        ends[-1] > _DELIMITER
+        and len(ends) <= _MOST_CLOSED
+        and short.read_at(ends[-1] - _DELIMITER, _DELIMITER) in _DELIMITERS
+    ):
+        ends.append(ends[-1] - _DELIMITER)  # what had no length was closed
+    elements = list(_elements(whole))
+    return any(_begins(short, whole, elements, end) for end in ends)
 
 
-def _common(one: bytes, two: bytes) -> int:
-    low, high = 0, min(len(one), len(two))
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if one[:middle] == two[:middle] else (low, middle - 1)
-    return low
-
-
-def _shorter_last_value(short: DataSetAt, whole: DataSetAt, agreed: int) -> bool:
-    """Whether they part in the length of the shorter's last element, whose value begins like the other's."""
-    last = None
-    for last in _outermost(short):  # noqa: B007 - the last one is wanted
-        pass
-    if last is None or last.length == UNDEFINED or not last.start + _TAG <= agreed < last.offset:
+def _begins(short: DataSetAt, whole: DataSetAt, elements: list[Element], end: int) -> bool:
+    chain: list[Element] = []
+    for element in elements:
+        if element.start >= end:
+            break
+        del chain[element.depth :]
+        chain.append(element)
+    if not chain or not _misses_much(elements, chain[0], end):
         return False
-    other = next((one for one in _outermost(whole) if one.start == last.start), None)
-    if other is None or other.length in (UNDEFINED, last.length) or other.offset != last.offset:
-        return False
-    length = min(last.length, short.size - last.offset)
-    if not 0 < length < other.length:
-        return False
-    same = _same(short, whole, (last.offset, length), (other.offset, length))
-    # a value of odd length was padded when it was written anew
-    return same or (length > 1 and _same(short, whole, (last.offset, length - 1), (other.offset, length - 1)))
+    at = 0
+    for one in chain:
+        if one.length == UNDEFINED or one.offset + one.length <= end:
+            continue
+        field = one.offset - _length_field(one, short)
+        if not _same(short, whole, (at, field - at), (at, field - at)):
+            return False
+        at = one.offset
+    left = end - at
+    if (
+        at
+        and left > 1
+        and short.read_at(end - 1, 1) in _PADS
+        and _same(short, whole, (at, left - 1), (at, left - 1))
+    ):
+        return True  # a value of odd length was padded when it was written anew
+    return left > 0 and _same(short, whole, (at, left), (at, left))
 
 
-def _outermost(data: DataSetAt) -> Iterator[Element]:
-    """The elements of the data set itself, up to where it breaks off."""
+def _misses_much(elements: list[Element], last: Element, end: int) -> bool:
+    """Whether what lies beyond `end` is more than the rest of a text: pixel data, or other elements."""
+    if last.tag in PIXEL_TAGS:
+        return True
+    return any(not one.depth and one.start >= end and one.tag != _PADDING for one in elements)
+
+
+def _length_field(element: Element, data: DataSetAt) -> int:
+    """Bytes that the length takes at the end of an element's header (PS3.5 section 7.1)."""
+    short_form = element.offset - element.start == _SHORT_HEADER and element.tag != ITEM
+    return 2 if short_form and not data.syntax.implicit else 4
+
+
+def _elements(data: DataSetAt) -> Iterator[Element]:
+    """The elements up to where the data set breaks off."""
     with contextlib.suppress(NotDicom, TooLarge):
-        for element in walk_at(data, data.syntax):
-            if not element.depth:
-                yield element
+        yield from walk_at(data, data.syntax)
 
 
 def _same(one: ReadAt, two: ReadAt, first: tuple[int, int], second: tuple[int, int]) -> bool:

@@ -129,7 +129,7 @@ async def _compared(visit: Visit, doubt: Doubt, words: Words) -> dict[str, Any]:
         await tally.end()
     return {
         "rows": told_differences(found, card(doubt, words), words),
-        "pixels": told_pixels(found.pixels, words),
+        "pixels": told_pixels(found.pixels, words, found.cut),
         "rest": told_rest(found, words),
     }
 

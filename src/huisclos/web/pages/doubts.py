@@ -267,9 +267,11 @@ def _value(keyword: str, text: str, words: Words) -> str:
     return sex_words(words).get(text, text) if keyword == "PatientSex" else text
 
 
-def told_pixels(pixels: Pixels, words: Words) -> str:
+def told_pixels(pixels: Pixels, words: Words, cut: Cut = Cut.NEITHER) -> str:
     """Whether the pictures themselves are the same."""
     _ = words.gettext
+    if cut:
+        return _("One holds only the beginning of the other: nothing that it says is missing there.")
     return {
         Pixels.SAME: _("The picture itself is the same: only what is written about it differs."),
         Pixels.OTHER: _("The picture itself is another one."),
