@@ -39,6 +39,13 @@ def test_databases_and_programs_both_ways() -> None:
     assert {"CFG-017"} == opened(listener("127.0.0.1", 4242, "orthanc", administrator=True))
 
 
+def test_viewers_have_nothing_to_listen_for() -> None:
+    """RadiAnt on the network is a door, on this machine alone it is none."""
+    for address, expected in ((EVERYWHERE, {"CFG-013"}), ("127.0.0.1", set[str]())):
+        one = Listener(parse_address(address), 11112, None, administrator=False, viewer="radiant")
+        assert expected == opened(one)
+
+
 def test_reach_is_that_of_the_address() -> None:
     """Everywhere and private are the network, loopback is the machine, public is the Internet."""
     reaches = [listener(one, 104).reach for one in (EVERYWHERE, "10.0.0.1", "127.0.0.1", "8.8.8.8")]

@@ -12,6 +12,7 @@ import psutil
 
 from huisclos.access.addresses import Address, is_loopback, is_private, parse_address
 from huisclos.doors.observation import Observation, Seen, What
+from huisclos.doors.probes.services import PORTS
 from huisclos.doors.runner import USUAL_PORTS
 from huisclos.doors.target import Target
 from huisclos.findings.evidence import facts
@@ -29,12 +30,29 @@ PROGRAMS: Final = {
     "huisclos": "huisclos",
 }
 """Programs of imaging, by the beginning of their name."""
+VIEWERS: Final = {
+    "radiant": "radiant",
+    "mdicom": "microdicom",
+    "weasis": "weasis",
+    "horos": "horos",
+    "osirix": "osirix-horos",
+}
+"""Programs that only have to show images."""
+SERVICES: Final = ("postgres", "mysqld", "mariadbd", "redis-server", "smbd", "xrdp", "vnc", "xvnc", "x11vnc")
+"""Programs beside imaging that are asked by their own protocol, wherever they listen."""
 DATABASES: Final = {
     5432: "postgres", 3306: "mysql", 1433: "mssql", 1521: "oracle", 27017: "mongodb", 9200: "elasticsearch",
     6379: "redis", 389: "ldap",
 }  # fmt: skip
-CONFIGS: Final = ("/etc/orthanc", "/etc/nginx", "/etc/apache2", "/etc/caddy", "/etc/dcm4chee")
-TREES: Final = ("/var/lib/orthanc", "/var/lib/dcmtk", "/srv/dicom")
+CONFIGS: Final = (
+    "/etc/orthanc", "/etc/nginx", "/etc/apache2", "/etc/caddy", "/etc/traefik", "/etc/dcm4chee",
+    "/etc/conquest-dicom-server", "/etc/samba/smb.conf", "/etc/exports",
+)  # fmt: skip
+LOGS: Final = (
+    "/var/log/orthanc", "/var/log/nginx", "/var/log/apache2", "/var/log/caddy", "/var/log/conquest",
+    "/var/log/traefik",
+)  # fmt: skip
+TREES: Final = ("/var/lib/orthanc", "/var/lib/dcmtk", "/srv/dicom", "/var/lib/docker/volumes")
 HOME_CONFIGS: Final = (
     "Library/Preferences/com.horosproject.horos.plist",
     "Library/Preferences/com.rossetantoine.osirix.plist",
@@ -58,6 +76,9 @@ class Listener:
     program: str | None
     """a word of ours; None for one that we do not know"""
     administrator: bool
+    service: bool = False
+    """whether its program is one of those beside imaging"""
+    viewer: str | None = None
 
     @property
     def reach(self) -> Reach:
@@ -82,11 +103,18 @@ def listeners() -> list[Listener]:
     for one in psutil.net_connections("tcp"):
         if one.status != psutil.CONN_LISTEN or not one.laddr:
             continue
-        program, administrator = _program(one.pid)
+        name, administrator = _program(one.pid)
         address = parse_address(one.laddr.ip)
         if one.family == socket.AF_INET6 and address.is_unspecified:
             address = parse_address("0.0.0.0")  # noqa: S104 - both families at once, asked by the plainer one
-        made = Listener(address, one.laddr.port, program, administrator)
+        made = Listener(
+            address,
+            one.laddr.port,
+            _word_of(name, PROGRAMS),
+            administrator,
+            name.startswith(SERVICES),
+            _word_of(name, VIEWERS),
+        )
         known = found.get(made.port)
         if known is None or _RANK[made.reach] < _RANK[known.reach]:
             found[made.port] = made
@@ -97,8 +125,12 @@ _RANK: Final = {Reach.INTERNET: 0, Reach.LAN: 1, Reach.LOOPBACK: 2}
 
 
 def imaging(all_of_them: Iterable[Listener]) -> list[Listener]:
-    """Those that may speak imaging: a program that we know, or a usual port."""
-    return [one for one in all_of_them if one.program is not None or one.port in USUAL_PORTS]
+    """Those that are asked: a program that we know, or a usual port."""
+    return [
+        one
+        for one in all_of_them
+        if one.program is not None or one.service or one.port in USUAL_PORTS or one.port in PORTS
+    ]
 
 
 def observe_listeners(all_of_them: Iterable[Listener]) -> Iterator[Seen]:
@@ -108,6 +140,10 @@ def observe_listeners(all_of_them: Iterable[Listener]) -> Iterator[Seen]:
         if one.port in DATABASES:
             wide = one.reach is not Reach.LOOPBACK
             found = facts(class_="database", product=DATABASES[one.port], port=one.port, value=_word(wide))
+            yield Observation(What.OPEN_PORT, name, one.reach, found)
+        if one.viewer is not None:
+            wide = one.reach is not Reach.LOOPBACK
+            found = facts(class_="viewer", product=one.viewer, port=one.port, value=_word(wide))
             yield Observation(What.OPEN_PORT, name, one.reach, found)
         if one.program is None:
             continue
@@ -139,13 +175,21 @@ def _word(is_open: bool) -> str:  # noqa: FBT001 - a flag as a word
     return "open" if is_open else "closed"
 
 
-def _program(pid: int | None) -> tuple[str | None, bool]:
+def logs() -> list[Path]:
+    """Logs of imaging programs and proxies in the usual places, those that are there."""
+    return [Path(one) for one in LOGS if Path(one).exists()]
+
+
+def _word_of(name: str, table: dict[str, str]) -> str | None:
+    return next((word for start, word in table.items() if name.startswith(start)), None)
+
+
+def _program(pid: int | None) -> tuple[str, bool]:
+    """The name of a process, and whether it runs as the administrator."""
     if pid is None:
-        return None, False
+        return "", False
     try:
         process = psutil.Process(pid)
-        name = process.name().lower()
-        known = next((word for start, word in PROGRAMS.items() if name.startswith(start)), None)
-        return known, process.uids().real == 0
+        return process.name().lower(), process.uids().real == 0
     except psutil.Error:
-        return None, False
+        return "", False

@@ -41,13 +41,18 @@ async def probe_listener(host: Host, clock: Clock) -> list[Seen]:
     if target.port in HL7_PORTS and target.scheme is None:
         return await _only_connect(host)
     slow = False
-    for way in _ways(host):
+    ways = list(_ways(host))
+    while ways:
+        way = ways.pop(0)
         try:
             return await way(host, clock)
         except (NotDicom, NotHttp, NotTls, NotService):
             continue
         except (PeerTooSlow, TimeoutError):
             slow = True
+            if _service in ways:  # Who says nothing to one protocol may wait for another's first word.
+                ways.remove(_service)
+                ways.insert(0, _service)
         except PeerUnreachable:
             return [Miss(("*",), target.name, Reason.UNREACHABLE, facts(port=target.port))]
         except OutOfBudget:
