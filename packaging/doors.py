@@ -38,6 +38,7 @@ WORDS: Final = {
         "known": "Known by",
         "texts": "Law and guides",
         "recorded": "Tested on answers recorded or emulated from its documents.",
+        "untried": "Not tested on anything yet: built from the documents alone.",
     },
     Language.FR: {
         "test": "Comment c'est testé",
@@ -46,6 +47,7 @@ WORDS: Final = {
         "known": "Connu par",
         "texts": "Loi et guides",
         "recorded": "Testé sur des réponses enregistrées ou imitées de sa documentation.",
+        "untried": "Pas encore testé : construit d'après la documentation seule.",
     },
 }
 
@@ -85,8 +87,8 @@ def _entry(check: Check, language: Language, words: dict[str, str]) -> str:
         f"- {words['fix']}: {_closed(check.fix.in_(language))}",
         f"- {words['texts']}: {texts}",
     ]
-    if check.on == "recorded":
-        lines.append(f"- {words['recorded']}")
+    if check.on != "real":
+        lines.append(f"- {words[check.on]}")
     return "\n".join(lines) + "\n"
 
 

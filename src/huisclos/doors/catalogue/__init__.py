@@ -5,10 +5,14 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from importlib.resources import files
+from typing import Literal
 
 import msgspec
 
 from huisclos.findings.nouns import Language, Severity
+
+
+On = Literal["real", "recorded", "untried"]
 
 
 class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -34,8 +38,9 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     should: Words
     fix: Words
     test: Words
-    on: str = "real"
-    """real: tested on the real thing; recorded: on answers recorded or emulated from its documents"""
+    on: On = "real"
+    """real: tested on the real thing; recorded: on answers recorded or emulated from its documents; untried: on
+    nothing yet"""
 
     @property
     def family(self) -> str:
