@@ -190,4 +190,7 @@ class People(Protocol):
         """How far the last new archive key is in force."""
 
     async def remove_holder(self, proof: Proof, holder_id: str) -> None:
-        """The archive gets a new key that they never knew. Raises `Conflict` when no other passphrase holder would be left, `NotFound`."""
+        """The archive gets a new key, which they never knew.
+
+        Raises `Conflict` when no other passphrase holder would be left, `NotFound`.
+        """
