@@ -247,6 +247,10 @@ class Finder:
         """Not part of this world."""
         raise NotFound("no queries here")
 
+    async def patient(self, grant: Grant, study_uid: str) -> StudyPage:
+        """Not part of this world."""
+        raise NotFound("no queries here")
+
     async def state_of(self, grant: Grant, study_uid: str) -> StudyState:
         """See the port."""
         return self.settle(self.by_uid[study_uid])

@@ -169,3 +169,28 @@ async def test_both_sides_tell_of_their_own_series(world: World) -> None:
     (card,) = await cards(catalog, world)
     assert (card.left.description, card.left.modality) == ("Axial", "CT")
     assert (card.right.description, card.right.modality) == ("Axial", "CT")
+
+
+async def test_two_persons_under_one_number_are_two_patients(world: World) -> None:
+    """The patient page shows one of them, until a person says that they are the same; undone, as before."""
+    catalog, grant = world.start(), world.grant(Right.DECIDE)
+    mine, same = heading(1), heading(2, study_date="20250101", patient_name="Exemple^CAMILLE")
+    other = heading(3, patient_birth_date="20010101")
+    for said in (mine, same, other):
+        await put(catalog, said)
+
+    async def listed(study_uid: str) -> list[str]:
+        return [row.study_uid for row in (await catalog.patient(world.grant(), study_uid)).rows]
+
+    assert await listed(mine.study_uid) == [same.study_uid, mine.study_uid]
+    assert await listed(other.study_uid) == [other.study_uid]
+    doubts = await cards(catalog, world)
+    for choice, together in ((Choice.OTHER_PERSON, False), (Choice.SAME_PERSON, True), (None, False)):
+        for doubt in doubts:
+            await catalog.decide(grant, doubt.id, choice)
+        assert (other.study_uid in await listed(mine.study_uid)) is together
+        assert (mine.study_uid in await listed(other.study_uid)) is together
+    with pytest.raises(StudyNotFound):
+        await listed("1.2.3")
+    bound = world.grant(study_id=(await catalog.study(world.grant(), mine.study_uid)).study.study_id)
+    assert len((await catalog.patient(bound, mine.study_uid)).rows) == 1

@@ -171,6 +171,12 @@ class Books(Finder):
         ]
         return StudyPage(len(rows), tuple(rows[query.offset : query.offset + query.limit]))
 
+    async def patient(self, grant: Grant, study_uid: str) -> StudyPage:
+        """See the port: everything with its patient number."""
+        number = self.row(self.by_uid[study_uid]).patient_id
+        rows = tuple(row for row in self.seen() if row.patient_id == number)
+        return StudyPage(len(rows), rows)
+
     async def study(self, grant: Grant, study_uid: str) -> StudyView:
         """See the port."""
         self._here()

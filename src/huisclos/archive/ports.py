@@ -178,6 +178,13 @@ class Catalog(Protocol):
         Pages name a study by its random id: what an address bar keeps must not name a patient (P1).
         """
 
+    async def patient(self, grant: Grant, study_uid: str) -> StudyPage:
+        """Every study of this study's patient, newest first, itself among them; at most 1,000.
+
+        The same patient id and issuer with another name, birth date or sex is another patient, until a
+        person decides that they are the same. Raises `StudyNotFound`.
+        """
+
     async def state_of(self, grant: Grant, study_uid: str) -> StudyState:
         """Settle the study's manifest on disk, then say what must be found there. Raises `StudyNotFound`."""
 

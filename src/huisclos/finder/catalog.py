@@ -52,6 +52,8 @@ from huisclos.finder.search import prepare, search, series_order
 from huisclos.finder.shelf import Shelf
 from huisclos.seal.records import RecordKey
 
+MAX_OF_ONE: Final = 1000
+"""Studies of one patient answered at once."""
 MAX_DESCRIBED: Final = 100
 """Quiet series answered at once."""
 PATIENCE: Final = 6.0
@@ -133,6 +135,15 @@ class FinderCatalog:
         row = self._row(grant, study_uid)
         series = sorted((one for one in self._memory.series(row) if one.instances), key=series_order)
         return StudyView(study_row(self._memory, row, self._about(row)), tuple(map(series_row, series)))
+
+    async def patient(self, grant: Grant, study_uid: str) -> StudyPage:
+        """See `Catalog`."""
+        self._check(grant, *_SHOW)
+        row = self._row(grant, study_uid)
+        rows = {row} if grant.study_id else {row, *self._registrar.same_person(row)}
+        found = [study_row(self._memory, one, self._about(one)) for one in rows]
+        found.sort(key=lambda one: (one.study_date, one.study_time, one.study_id), reverse=True)
+        return StudyPage(len(found), tuple(found[:MAX_OF_ONE]))
 
     async def state_of(self, grant: Grant, study_uid: str) -> StudyState:
         """See `Catalog`."""

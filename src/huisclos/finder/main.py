@@ -25,6 +25,7 @@ _ROLES: Final[dict[str, frozenset[str] | None]] = {
             "query",
             "studies",
             "study",
+            "patient",
             "state_of",
             "resolve",
             "doubts",

@@ -24,6 +24,7 @@ from huisclos.dicom.heading import Heading
 from huisclos.errors import BadQuery, Conflict, NotFound
 from huisclos.finder.doubts import DoubtBook, KeptDoubt, new_doubt
 from huisclos.finder.judgement import (
+    Person,
     Verdict,
     contradict,
     judge,
@@ -132,8 +133,30 @@ class Registrar:
             side_of_heading(heading, stored),
             stored.received_at,
         )
-        key = "\1".join(sorted((one.key, two.key)))
-        self._doubts.note(KeptDoubt(doubt, key, ids, second=stored.instance_id))
+        self._doubts.note(KeptDoubt(doubt, _pair(one, two), ids, second=stored.instance_id))
+
+    def same_person(self, row: int) -> list[int]:
+        """Rows of the studies in which something answers, of the person that this row's study is about."""
+        memory = self._shelf.memory
+        mine = memory.study(row)
+        found = []
+        for other in memory.same_patient_id(mine):
+            theirs = memory.study(other)
+            if memory.instances_in(other) and (
+                not contradict(person_of(mine), person_of(theirs)) or self._said_same(row, other)
+            ):
+                found.append(other)
+        return found
+
+    def _said_same(self, row: int, other: int) -> bool:
+        """Whether a person decided that two studies with one patient id are of one patient."""
+        memory = self._shelf.memory
+        ids = {memory.study_id(row), memory.study_id(other)}
+        key = _pair(person_of(memory.study(row)), person_of(memory.study(other)))
+        return any(
+            kept.doubt.decided is Choice.SAME_PERSON and (kept.key == key or ids <= set(kept.study_ids))
+            for kept in self._doubts.of_kind(DoubtKind.SAME_ID_OTHER_PERSON)
+        )
 
     # decisions
 
@@ -258,6 +281,11 @@ class Registrar:
         elif is_primary and not series.cover and record.rows:
             series.cover = record.instance_uid
         self._shelf.touch(study, series.series_uid)
+
+
+def _pair(one: Person, two: Person) -> str:
+    """Two persons, to know their doubt again."""
+    return "\1".join(sorted((one.key, two.key)))
 
 
 def _said(heading: Heading) -> StudyRecord:

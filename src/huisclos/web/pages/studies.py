@@ -104,16 +104,10 @@ async def _looked(visit: Visit, study_id: str) -> list[dict[str, object]] | None
 
 @person(Right.LIST)
 async def patient(visit: Visit) -> Response:
-    """Every study with the patient number of this one; the address names a study, never a patient."""
+    """Every study of this one's patient; the address names a study, never a patient."""
     grant = await visit.reading.grant(visit.proof, Right.LIST, "list")
     view = await visit.site.catalog.study(grant, visit.id("study"))
-    match = {"PatientID": view.study.patient_id}
-    if view.study.issuer:
-        match["IssuerOfPatientID"] = view.study.issuer
-    if view.study.patient_id:
-        found = await visit.site.catalog.studies(grant, Query(Level.STUDY, match, limit=1000))
-    else:
-        found = StudyPage(1, (view.study,))
+    found = await visit.site.catalog.patient(grant, view.study.study_uid)
     return await page(
         visit.request, "patient.html", visit.session,
         study=view.study, found=found, text="", offset=0, size=1000, name_of=display_name,
