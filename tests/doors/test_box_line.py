@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from collections.abc import Mapping
+from contextlib import suppress
 from itertools import chain
+from typing import cast
 
+import h11
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from huisclos.access.addresses import parse_address
+from huisclos.clock import now
+from huisclos.doors.assemble import Audit
 from huisclos.doors.box import ask, bbox, fritz, livebox
 from huisclos.doors.box.line import (
     Entry,
+    Line,
+    Login,
     NoAnswer,
     Question,
     flag,
@@ -21,8 +32,9 @@ from huisclos.doors.box.line import (
     table,
     text,
 )
-from huisclos.doors.box.state import Box, Forward, Outside, class_of, effective
-from huisclos.doors.probes.http import Answer
+from huisclos.doors.box.state import Box, Forward, Outside, class_of, effective, observe
+from huisclos.doors.probes.http import Answer, Web
+from huisclos.findings.nouns import Language
 
 
 def _members(kind: type[Question | Entry]) -> list[Question | Entry]:
@@ -135,3 +147,69 @@ def test_what_can_work() -> None:
     assert effective(Box(outside=Outside.PUBLIC, ports=(100, 200)), forward) is True
     assert effective(Box(outside=Outside.PUBLIC, ports=(200, 300)), forward) is False
     assert effective(Box(outside=Outside.PUBLIC, ports=(200, 300)), Forward((190, 210), 190)) is True
+
+
+JSON = VALUES.map(lambda document: json.dumps(document, default=str).encode())
+NEAR = st.sampled_from(
+    [
+        b'{"success":true,"result":{"challenge":"a","session_token":"b"}}',
+        b'{"result":{"status":{"a":{"Enable":true,"ExternalPort":"1-9","InternalPort":[]}},"data":7}}',
+        b'{"status":null,"errors":[{"error":13}],"data":{"contextID":"c"}}',
+        b'[{"nat":{"enable":1,"rules":[{"externalport":"a","internalport":-1}]},"wan":{"ip":[]}}]',
+        b'<rsp stat="ok"><auth token="abc"/><wan ip_addr=""/><firewall/></rsp>',
+        b"<a><NewExternalIPAddress>9.9.9.9</NewExternalIPAddress><NewInternalPort>0</NewInternalPort></a>",
+    ]
+)
+HEADERS = st.fixed_dictionaries(
+    {}, optional={"set-cookie": st.text(max_size=20), "www-authenticate": st.text(max_size=40)}
+)
+ANSWERS = st.lists(
+    st.builds(
+        Answer, st.sampled_from([200, 200, 200, 401, 500]), HEADERS, JSON | NEAR | st.binary(max_size=60)
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+class _Says:
+    """A connection that answers whatever it likes."""
+
+    def __init__(self, answers: list[Answer]) -> None:
+        self._answers = answers
+        self._at = 0
+
+    async def get(self, path: str, *, method: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """The next answer; what is sent can stand in a request."""
+        h11.Request(method=method, target=path, headers=[("Host", "a"), *headers.items()])
+        self._at += 1
+        return self._answers[self._at % len(self._answers)]
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+@given(st.sampled_from(ask.MAKERS), ANSWERS)
+def test_any_conversation_ends(kind: ask.Kind, answers: list[Answer]) -> None:
+    """Whatever each answer is, a box is read to its end, and what it told can be judged."""
+    box = Box(product="livebox")
+    asking = ask.Asking(ask.Where(parse_address("127.0.0.1")), kind, Login("owner", "a"), "token")
+    line = Line(cast("Web", _Says(answers)))
+    asyncio.run(ask._told(line, kind, box, asking, "192.168.1.2"))
+    audit = Audit("box", Language.EN, now())
+    audit.take(observe(box, "192.168.1.1"), now())
+    audit.report()
+
+
+_ODD = st.text('aZ0,="\\ \n\x00é', max_size=12)
+
+
+@given(_ODD, _ODD)
+def test_any_challenge_is_answered_or_refused(challenge: str, user: str) -> None:
+    """A header made of a box's words can be sent, or it is not made."""
+    with suppress(NoAnswer):
+        header = fritz.Digest(f'Digest nonce="{challenge}"', Login("owner", user)).header(
+            fritz.Read.DEVICE.call
+        )
+        assert header.isascii()
+        assert header.isprintable()

@@ -79,11 +79,20 @@ def _box(tmp_path: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
 
 
-def _doors(name: str, tmp_path: Path) -> dict[str, dict[str, Any]]:
+def _report(name: str, tmp_path: Path, *more: str) -> dict[str, Any]:
     report = tmp_path / "report.json"
-    command = _inside(name, huisclos(), "doors", "box", "--json", str(report))
+    command = _inside(name, huisclos(), "doors", "box", "--json", str(report), *more)
     subprocess.run(command, check=False, capture_output=True, timeout=60)
-    return {one["check"]: one for one in json.loads(report.read_text())["findings"]}
+    document: dict[str, Any] = json.loads(report.read_text())
+    return document
+
+
+def _doors(name: str, tmp_path: Path, *more: str) -> dict[str, dict[str, Any]]:
+    return {one["check"]: one for one in _report(name, tmp_path, *more)["findings"]}
+
+
+def _closed(document: dict[str, Any]) -> set[str]:
+    return {one["check"] for one in document["attempts"] if one["outcome"] == "closed"}
 
 
 def test_a_real_box_both_ways(lan: str, tmp_path: Path) -> None:
@@ -104,6 +113,28 @@ def test_a_real_box_both_ways(lan: str, tmp_path: Path) -> None:
         assert "11112->192.168.77.2:11112" in listed, "the list is as it was"
         _run(*_inside(lan, "upnpc", "-u", description, "-d", "11112", "tcp"))
         assert "BOX-002" not in _doors(lan, tmp_path)
+    finally:
+        box.terminate()
+        box.wait(10)
+
+
+def test_drift_and_leases_on_a_real_box(lan: str, tmp_path: Path) -> None:
+    """A mapping made since the last report is BOX-021; IGD 2 gives each an end, so BOX-003 is closed."""
+    box = _box(tmp_path)
+    try:
+        time.sleep(1.5)
+        before = _report(lan, tmp_path)
+        assert {"BOX-002", "BOX-003", "BOX-018"} <= _closed(before)
+        baseline = tmp_path / "baseline.json"
+        (tmp_path / "report.json").rename(baseline)
+        description = f"http://{INSIDE}:5555/rootDesc.xml"
+        _run(*_inside(lan, "upnpc", "-u", description, "-a", "192.168.77.2", "4242", "4242", "tcp", "3600"))
+        after = _report(lan, tmp_path, "--baseline", str(baseline))
+        found = {one["check"]: one for one in after["findings"]}
+        assert {"BOX-002", "BOX-021"} <= set(found)
+        assert {"key": "port", "value": 4242} in found["BOX-021"]["evidence"]
+        assert {"key": "self", "value": True} in found["BOX-002"]["evidence"]
+        assert "BOX-003" in _closed(after)
     finally:
         box.terminate()
         box.wait(10)

@@ -219,7 +219,7 @@ def _state() -> Path:
 
 def _token() -> str:
     try:
-        return _state().read_text(encoding="ascii").strip()
+        return _state().read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return ""
 
@@ -236,11 +236,14 @@ def _register(asking: Asking) -> Asking:
     output.say("Within 90 seconds, press the right arrow (or tap OK) on the screen of the Freebox.")
     token = asyncio.run(register(asking.where))
     path = _state()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(token + "\n")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(token + "\n")
+    except OSError as error:
+        raise BadSetting(f"the token cannot be kept: {error.strerror}") from None
     output.say(
         f"The Freebox knows this program now. Its token is in {path}, for this account alone: delete it,\n"
         "and the application on the Freebox's page (Access management), when it is no longer needed.\n"

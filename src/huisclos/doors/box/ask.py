@@ -122,7 +122,7 @@ async def register(where: Where, wait: float = REGISTER_SECONDS) -> str:
         try:
             if await freebox.recognised(line) is None:
                 raise NoAnswer(Reason.NOT_IDENTIFIED)
-            token, track = await freebox.authorize(line, socket.gethostname()[:32])
+            token, track = await freebox.authorize(line)
             ends = steady() + wait
             # The box tells nobody when it is done: it is looked at.
             while (status := await freebox.granted(line, track)) == "pending" and steady() < ends:  # noqa: ASYNC110

@@ -50,6 +50,7 @@ class Hello(Question):
 class Read(Question):
     """What is asked in a session."""
 
+    GRANTED = Call("GET", "login/authorize/{index}")
     CHALLENGE = Call("GET", "login/")
     CONNECTION = Call("GET", "connection/")
     REMOTE = Call("GET", "connection/config/")
@@ -83,9 +84,9 @@ async def recognised(line: Line) -> Box | None:
     return Box(product=recognise(f"freebox {model}"))
 
 
-async def authorize(line: Line, device: str) -> tuple[str, int]:
+async def authorize(line: Line) -> tuple[str, int]:
     """Ask to be let in: the token to keep once a hand on the box agreed, and the request's number."""
-    asked = {"app_id": APP_ID, "app_name": NAME, "app_version": "1", "device_name": device}
+    asked = {"app_id": APP_ID, "app_name": NAME, "app_version": "1", "device_name": NAME}
     said = _result(read_json(await line.enter(Enter.AUTHORIZE, msgspec.json.encode(asked).decode())))
     token, track = text(said, "app_token"), number(said, "track_id")
     if not token or track is None:
@@ -95,8 +96,7 @@ async def authorize(line: Line, device: str) -> tuple[str, int]:
 
 async def granted(line: Line, track: int) -> str:
     """What became of the request: pending, granted, denied, timeout, unknown."""
-    call = Call("GET", f"login/authorize/{int(track)}")
-    return text(_result(read_json(await line.send(call, "", None))), "status")
+    return text(_result(read_json(await line.ask(Read.GRANTED, index=track))), "status")
 
 
 async def enter(line: Line, token: str) -> None:

@@ -79,8 +79,11 @@ class Digest:
         found = {name: quoted or bare for name, quoted, bare in _PARTS.findall(challenge)}
         self._realm, self._nonce = found.get("realm", ""), found.get("nonce", "")
         self._opaque = found.get("opaque", "")
-        if not self._nonce or found.get("algorithm", "MD5").upper() != "MD5":
+        said = self._realm + self._nonce + self._opaque
+        if not self._nonce or found.get("algorithm", "MD5").upper() != "MD5" or not _plain(said):
             raise NoAnswer(Reason.PROTOCOL)
+        if not _plain(login.user) or any(mark in login.user for mark in '"\\'):
+            raise NoAnswer(Reason.NEEDS_LOGIN)
         self._user = login.user
         self._secret = _md5(f"{login.user}:{self._realm}:{login.password}")
         self._count = 0
@@ -97,6 +100,11 @@ class Digest:
         return f'Digest {named}, response="{proof}", qop=auth, nc={count}, cnonce="{own}"{opaque}'
 
 
+def _plain(text: str) -> bool:
+    """Whether `text` can stand in a header."""
+    return text.isascii() and (text.isprintable() or not text)
+
+
 def _md5(value: str) -> str:
     return hashlib.md5(value.encode(), usedforsecurity=False).hexdigest()
 
@@ -104,12 +112,10 @@ def _md5(value: str) -> str:
 async def enter(line: Line, login: Login) -> Digest:
     """A session: the challenge, answered once. Raises `NoAnswer`."""
     call = Enter.CHALLENGE.call
-    answer = await line.send(call, call.body, None)
+    answer = await line.look(Enter.CHALLENGE)
     challenge = answer.headers.get("www-authenticate", "")
     if answer.status != _UNAUTHORISED or not challenge.lower().startswith("digest"):
         raise NoAnswer(Reason.PROTOCOL)
-    if any(mark in login.user for mark in '"\\\r\n'):
-        raise NoAnswer(Reason.NEEDS_LOGIN)
     digest = Digest(challenge, login)
     # One try: a FRITZ!Box makes whoever is wrong wait longer each time.
     await line.enter(Enter.CHALLENGE, call.body, {"Authorization": digest.header(call)})
@@ -127,7 +133,7 @@ class Session:
         """The values of the answer; of its error as well. Raises `NoAnswer`."""
         call = question.call
         headers = {"Authorization": self._digest.header(call)}
-        answer = await self._line.send(call, call.body.replace("{index}", str(int(index))), headers)
+        answer = await self._line.look(question, index=index, headers=headers)
         if answer.status == _UNAUTHORISED:
             raise NoAnswer(Reason.NEEDS_LOGIN)
         said = read_answer(answer)

@@ -43,7 +43,7 @@ class NoAnswer(HuisclosError):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request as it is sent: only `{index}` in its body is filled in, with a number."""
+    """A request as it is sent: only `{index}` in its path or body is filled in, with a number."""
 
     method: Literal["GET", "POST"]
     path: str
@@ -95,21 +95,28 @@ class Line:
         """what a session adds to each request"""
         self.query: dict[str, str] = {}
 
-    async def ask(self, question: Question) -> Answer:
+    async def ask(self, question: Question, *, index: int = 0) -> Answer:
         """The answer to a question. Raises `NoAnswer`."""
-        return _told(await self.send(question.call, question.call.body, None))
+        return _told(await self.look(question, index=index))
+
+    async def look(
+        self, question: Question | Entry, *, index: int = 0, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """The answer whatever its status: a refusal may hold what is wanted. Raises `NoAnswer`."""
+        call, given = question.call, str(int(index))
+        path, body = (one.replace("{index}", given) for one in (call.path, call.body))
+        return await self._send(call, path, body, headers)
 
     async def enter(self, entry: Entry, body: str = "", headers: Mapping[str, str] | None = None) -> Answer:
         """The answer to a login, on a connection of its own: it is never sent twice. Raises `NoAnswer`."""
         await self._web.close()
-        answer = await self.send(entry.call, body, headers)
+        answer = await self._send(entry.call, entry.call.path, body, headers)
         if answer.status == _WAIT or answer.status in _ASKS:
             # One try, whatever was wrong: some boxes lock longer with each.
             self._dead = Reason.LOCKED if answer.status == _WAIT else Reason.NEEDS_LOGIN
         return _told(answer)
 
-    async def send(self, call: Call, body: str, headers: Mapping[str, str] | None) -> Answer:
-        """One exchange, whatever its status. Raises `NoAnswer` when the line is dead."""
+    async def _send(self, call: Call, path: str, body: str, headers: Mapping[str, str] | None) -> Answer:
         if self._dead is not None:
             raise NoAnswer(self._dead)
         fields = {**self.headers, **(headers or {})}
@@ -117,7 +124,7 @@ class Line:
             fields["Content-Type"] = call.type
         if call.action:
             fields["SOAPAction"] = f'"{call.action}"'
-        path = self.prefix + call.path
+        path = self.prefix + path
         if self.query:
             path += ("&" if "?" in path else "?") + urlencode(self.query)
         try:
