@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tests.web.chromium import Chromium, chromium
 from tests.web.demo import Running
 from tests.web.house import PASSWORD
 from tests.web.live import live
+from tests.web.test_decide import changed
 from tests.web.world import World
 
 PAGES = [
@@ -43,6 +45,10 @@ def browsing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Chromiu
     world = World()
     files = [corpus.named(name) for name in ("CT_small.dcm", "MR_small.dcm", "US1_J2KI.dcm")]
     with live(folder, files, viewer=viewer if installed(viewer) else None, world=world) as house:
+        small = files[0].read_bytes()
+        asyncio.run(
+            world.rivals(small, changed(files[0].name, SeriesDescription="Corrected", PatientSex="F"))
+        )
         world.furnish()
         with chromium(folder, house) as browser:
             yield browser, house
@@ -87,6 +93,35 @@ def test_every_page(browsing: tuple[Chromium, Running], width: int) -> None:
     page.context.close()
 
 
+@pytest.mark.parametrize("width", [1280, 360])
+def test_two_sides_of_a_doubt(browsing: tuple[Chromium, Running], width: int) -> None:
+    """Both pictures come, what differs comes when it is near, and the destroying button asks for a name."""
+    browser, house = browsing
+    page = browser.page("Camille Exemple", width=width)
+    page.goto(house.url + "/decide")
+    card = page.locator("article.doubt", has_text="Two images claim to be the same one")
+    card.scroll_into_view_if_needed()
+    card.get_by_text("only what is written about it differs").wait_for()
+    for image in card.locator("img").all():
+        image.scroll_into_view_if_needed()
+        page.wait_for_function("image => image.naturalWidth > 0", arg=image.element_handle())
+    assert card.locator("tr.differs", has_text="Sex").inner_text().split() == [
+        "Sex",
+        "differs",
+        "other",
+        "female",
+    ]
+    waiting = page.locator("article.doubt", has_text="NEWCT")
+    waiting.locator("summary").click()
+    waiting.get_by_role("button", name="Destroy 24 images").click()
+    assert page.url.endswith("/decide"), "the name is asked for first"
+    assert waiting.get_by_label("type NEWCT").evaluate("field => field.validity.valueMissing")
+    over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert over <= 0
+    browser.console.clear()  # the pictures of the invented pair of persons are not there
+    page.context.close()
+
+
 def test_log_in_and_search_by_keyboard(browsing: tuple[Chromium, Running]) -> None:
     """Name, password, letters, down, enter: no mouse; the address names nobody."""
     browser, house = browsing
@@ -119,13 +154,32 @@ def test_dropping_files(browsing: tuple[Chromium, Running], tmp_path: Path) -> N
     page.goto(house.url + "/upload")
     text = tmp_path / "letter.txt"
     text.write_text("no image " * 100)
-    page.set_input_files("#files", [corpus.named("JPEG2000.dcm"), corpus.named("CT_small.dcm"), text])
-    page.locator(
-        "#upload-tally", has_text="3 of 3: 1 kept, 1 here already, 0 to decide, 1 refused"
-    ).wait_for()
+    # the browser's own line on the refusal may come late: it is not to be told of another test's page
+    with page.expect_console_message(lambda said: "status of 400" in said.text):
+        page.set_input_files("#files", [corpus.named("JPEG2000.dcm"), corpus.named("CT_small.dcm"), text])
+        page.locator(
+            "#upload-tally", has_text="3 of 3: 1 kept, 1 here already, 0 to decide, 1 refused"
+        ).wait_for()
     assert "letter.txt – This is not a DICOM file." in page.inner_text("#upload-refused")
     page.context.close()
     browser.console.clear()
+
+
+def test_a_study_is_taken_out(browsing: tuple[Chromium, Running], tmp_path: Path) -> None:
+    """One press on a physician's page: a ZIP file with the images, under a name that says nothing."""
+    browser, house = browsing
+    page = browser.page("Dr Martin")
+    page.goto(house.url + "/studies")
+    page.locator("tr.go", has_text="CompressedSamples CT1").locator("a").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export").click()
+    assert download.value.suggested_filename == "huisclos-images.zip"
+    download.value.save_as(tmp_path / "out.zip")
+    with zipfile.ZipFile(tmp_path / "out.zip") as taken:
+        assert taken.testzip() is None
+        assert taken.read("SE000001/IM000001") == corpus.named("CT_small.dcm").read_bytes()
+    clean(page, browser)
+    page.context.close()
 
 
 def test_the_viewer_opens_in_two_clicks(browsing: tuple[Chromium, Running]) -> None:

@@ -16,9 +16,10 @@ import msgspec
 from msgspec import Struct
 
 from huisclos.access.nouns import Source
+from huisclos.archive.intake import FileIntake
 from huisclos.archive.media import Item, items
 from huisclos.archive.nouns import Outcome
-from huisclos.archive.receive import Received, Receiver
+from huisclos.archive.receive import Received, Receiver, Reception
 from huisclos.errors import Unreadable
 
 _AT_A_TIME: Final = 4
@@ -98,11 +99,12 @@ class _Importing:
         if item.pieces is None:
             self._refused(item, item.refusal)
             return
-        reception = self._receiver.begin_file(self._source, ask_first=True)
+        reception = Reception(self._receiver, self._source, FileIntake(), beside=True, ask_first=True)
         try:
             for piece in item.pieces():
-                reception.write(piece)
-                await asyncio.sleep(0)
+                behind = reception.write(piece)
+                # the disk it is written to may be slower than the medium it is read from
+                await (behind or asyncio.sleep(0))
             received = await reception.finish()
         except Unreadable as error:
             self._refused(item, error.message)

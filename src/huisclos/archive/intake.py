@@ -19,6 +19,7 @@ from huisclos.errors import BadIdentifier, NotDicom, TooLarge, Unreadable
 MAX_BARE_HEAD: Final = 16 * 1024**2
 """Bytes held back at most while a data set without file meta is read for the UIDs its meta needs."""
 _LOOK: Final = MAX_META + 4096
+_STEP: Final = 16 * 1024
 Piece = bytes | memoryview
 """Some bytes as they come; nothing is copied that need not be kept."""
 LATE: Final = 1024**2
@@ -43,7 +44,7 @@ class Intake(Protocol):
     def push(self, piece: Piece) -> Iterator[Piece]:
         """Bytes of the Part 10 file that are ready; a view is gone once the next is asked for."""
 
-    def finish(self) -> Iterator[bytes]:
+    def finish(self) -> Iterator[Piece]:
         """The rest; `heading` is there after it."""
 
     def digest(self) -> bytes:
@@ -86,11 +87,14 @@ class _DataSet:
         self._look(piece)
 
     def _look(self, piece: Piece) -> None:
-        if self._reader is not None:
+        at = 0
+        # the heading is over after a few kilobytes: no more is copied for it
+        while self._reader is not None and at < len(piece):
             try:
-                self._known(self._reader.feed(bytes(piece)))
+                self._known(self._reader.feed(bytes(piece[at : at + _STEP])))
             except Unreadable as error:
                 self._unreadable(error)
+            at += _STEP
 
     def finish(self) -> None:
         if self._reader is not None:
@@ -205,15 +209,17 @@ class FileIntake:
             yield piece
         elif self._bare is not None:
             yield from self._hold_back(self._bare, piece)
+        elif not self._held and len(piece) >= _LOOK:
+            yield from self._look(piece)
         else:
             self._held += piece
             if len(self._held) >= _LOOK:
-                yield from self._look()
+                yield from self._look(self._taken())
 
-    def finish(self) -> Iterator[bytes]:
+    def finish(self) -> Iterator[Piece]:
         """See `Intake`."""
         if self._data is None and self._bare is None:
-            yield from self._look()
+            yield from self._look(self._taken())
         if self._bare is not None and self._data is None:
             self._bare.finish()
             yield from self._with_meta(self._bare)
@@ -226,20 +232,25 @@ class FileIntake:
             raise NotDicom("this is not a DICOM file")
         return self._data.digest()
 
-    def _look(self) -> Iterator[bytes]:
+    def _taken(self) -> bytes:
         held = bytes(self._held)
         self._held.clear()
-        start = read_part10(held[:_LOOK])
+        return held
+
+    def _look(self, held: Piece) -> Iterator[Piece]:
+        start = read_part10(bytes(held[:_LOOK]))
         self._syntax = start.syntax
         data = _DataSet(start.syntax, clean_uid(start.sop_class_uid), clean_uid(start.sop_instance_uid))
         if start.data_offset == 0:
             self._bare = data
             yield from self._hold_back(data, held)
             return
-        missing = _missing_front(held)
+        missing = _missing_front(bytes(held[: PREAMBLE + len(MAGIC)]))
         self._data, self.data_set_offset = data, len(missing) + start.data_offset
-        data.push(held[start.data_offset :])
-        yield missing + held
+        data.push(memoryview(held)[start.data_offset :])
+        if missing:
+            yield missing
+        yield held
 
     def _hold_back(self, data: _DataSet, piece: Piece) -> Iterator[bytes]:
         """A data set without meta waits until its own UIDs are known."""

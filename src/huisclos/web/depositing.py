@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from functools import partial
 from typing import Final
 
 from starlette.requests import Request
@@ -28,11 +27,9 @@ Deposited = Received | HuisclosError
 """What came of one instance: it is durable, or was refused."""
 
 
-async def begin(receiver: Receiver, source: Source, only_study: str = "") -> Reception:
+def begin(receiver: Receiver, source: Source, only_study: str = "") -> Reception:
     """One instance that comes as a file. Raises as `Receiver.begin_file`."""
-    # making its temporary file may wait for the disk as well
-    made = partial(Reception, receiver, source, FileIntake(), beside=True, only_study=only_study)
-    return await asyncio.to_thread(made)
+    return Reception(receiver, source, FileIntake(), beside=True, only_study=only_study)
 
 
 async def deposit_body(
@@ -43,7 +40,7 @@ async def deposit_body(
     What is refused is read to its end all the same: a browser that is still sending would
     otherwise see a broken connection in place of the reason.
     """
-    reception = await begin(receiver, source, only_study)
+    reception = begin(receiver, source, only_study)
     refused: HuisclosError | None = None
     try:
         async for chunk in request.stream():
@@ -86,7 +83,7 @@ async def deposit_parts(
         async for event in body:
             try:
                 if isinstance(event, PartBegun):
-                    reception = await begin(receiver, source, only_study) if wanted(event) else None
+                    reception = begin(receiver, source, only_study) if wanted(event) else None
                 elif reception is None:
                     continue
                 elif isinstance(event, PartData):

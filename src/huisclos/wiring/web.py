@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from starlette.types import ASGIApp
 
@@ -19,6 +20,7 @@ from huisclos.access.peers import Peers
 from huisclos.access.people import People
 from huisclos.access.quarantine import Quarantine
 from huisclos.access.sessions import Door
+from huisclos.archive.hands import Hands
 from huisclos.archive.ports import Keeper, Renderer
 from huisclos.archive.receive import Receiver
 from huisclos.cage.client import Cage
@@ -34,6 +36,9 @@ from huisclos.wiring.child import Child
 from huisclos.wiring.listeners import Bound
 from huisclos.wiring.nearness import Nearness
 from huisclos.wiring.tls import LeafWatch
+
+FLUSHERS: Final = 8
+"""Threads that wait for the disk: two uploads' worth of instances that are being made durable at once."""
 
 
 class Caged:
@@ -83,7 +88,8 @@ async def web_main(child: Child, bound: tuple[Bound, ...], viewer: Path | None) 
     child.on_cage = caged.take
     await vault.arrived()
     store, keeper, catalog = archive.store, remote(Keeper, vault), FinderClient(finder)
-    receiver = Receiver(store, catalog, keeper, max_octets=archive.settings.max_object)
+    hands = Hands(FLUSHERS)
+    receiver = Receiver(store, catalog, keeper, executor=hands, max_octets=archive.settings.max_object)
     renderer: Renderer = caged
     site = Site(
         door=remote(Door, vault),
@@ -107,9 +113,10 @@ async def web_main(child: Child, bound: tuple[Bound, ...], viewer: Path | None) 
     child.on_locked = lambda: _lock(site)
     listeners = child.post.listeners
     apps = {"http": make_app(site), "viewer": make_viewer_app(site)}
-    await _serve(child, {name: (app, listeners.get(name, ())) for name, app in apps.items()})
-    with contextlib.suppress(HuisclosError):
-        await receiver.deposits.close()
+    with hands:
+        await _serve(child, {name: (app, listeners.get(name, ())) for name, app in apps.items()})
+        with contextlib.suppress(HuisclosError):
+            await receiver.deposits.close()
 
 
 def _lock(site: Site) -> None:
