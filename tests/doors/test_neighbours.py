@@ -16,8 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from zeroconf import ServiceInfo
-from zeroconf._protocol.outgoing import DNSOutgoing
+from zeroconf import DNSOutgoing, ServiceInfo
 
 from huisclos.doors.box.neighbours import MAX_DATAGRAMS, Announced, _Heard, question, read_announcement
 from tests.peers.house import program as huisclos

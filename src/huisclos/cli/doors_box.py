@@ -109,7 +109,7 @@ def box(
         around, product = _neighbours(asking) if neighbours and asking is not None else ([], "")
         seen = around + gateway_seen(asking, maker=bool(consents) or _is_here(asking), product=product)
     _judge(audit, seen, asking, declared)
-    _drift(audit, options)
+    tell_drift(audit, options)
     return finish(audit, options)
 
 
@@ -325,7 +325,8 @@ def _judge(audit: Audit, seen: list[Seen], asking: Asking | None, declared: Answ
     take(audit, settled([*seen, *told]))
 
 
-def _drift(audit: Audit, options: Options) -> None:
+def tell_drift(audit: Audit, options: Options) -> None:
+    """BOX-021, when there is a baseline."""
     from huisclos.doors.box.drift import drift
     from huisclos.findings.report import decode
 

@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
-from zeroconf._dns import DNSQuestion, DNSService
-from zeroconf._protocol.incoming import DNSIncoming
-from zeroconf._protocol.outgoing import DNSOutgoing
+from zeroconf import DNSIncoming, DNSOutgoing, DNSQuestion, DNSService
 
 from huisclos.access.addresses import Network
 from huisclos.doors.box.guides import recognise
