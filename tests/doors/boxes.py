@@ -90,6 +90,7 @@ class Freebox:
     ipv4: str = "9.9.9.9"
     port_range: list[int] = field(default_factory=lambda: [0, 65535])
     six_firewall: bool = True
+    routed: str = ""
     remote: bool = False
     ddns: bool = False
     agreed: list[str] = field(default_factory=lambda: ["pending", "granted"])
@@ -120,7 +121,12 @@ class Freebox:
         return {
             "connection/": {"ipv4": self.ipv4, "ipv4_port_range": self.port_range, "state": "up"},
             "connection/config/": {"remote_access": self.remote, "remote_access_port": 8080},
-            "connection/ipv6/config/": {"ipv6_enabled": True, "ipv6_firewall": self.six_firewall},
+            "connection/ipv6/config/": {
+                "ipv6_enabled": True,
+                "ipv6_firewall": self.six_firewall,
+                "ipv6_prefix_firewall": False,
+                "delegations": [{"prefix": "2001:db8::/64", "next_hop": self.routed}],
+            },
             "fw/redir/": self.redirections,
             "fw/dmz/": {"enabled": self.dmz, "ip": "192.168.1.42"},
             "upnpigd/config/": {"enabled": self.upnp, "version": 1},
@@ -259,7 +265,7 @@ class SfrBox:
     """SFR's API REST 1.0."""
 
     address: str = "9.9.9.9"
-    mode: str = "medium"
+    shares: str = "on"
     ddns: str = "off"
 
     def __call__(self, asked: Asked) -> Reply:
@@ -281,7 +287,8 @@ class SfrBox:
         if query.get("token") != "fe5be7a":
             return self._fail()
         if method == "firewall.getInfo":
-            return self._rsp(f'<firewall mode="{self.mode}"/>')
+            inner = f'<winsharedrop active="{self.shares}"/><icmpdrop active="off"/>'
+            return self._rsp(f'<firewall mode="simple">{inner}</firewall>')
         return self._rsp(f'<ddns active="{self.ddns}" hostname="{NAME}"/>')
 
     def _rsp(self, inner: str) -> Reply:

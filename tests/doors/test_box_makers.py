@@ -80,7 +80,7 @@ BOXES: Mapping[Kind, tuple[Respond, Respond, set[str]]] = {
         ),
         {"001", "005", "006", "007", "008", "009", "011", "012", "014", "017"},
     ),
-    Kind.SFR: (SfrBox(), SfrBox(mode="low", ddns="on"), {"014", "017"}),
+    Kind.SFR: (SfrBox(), SfrBox(shares="off", ddns="on"), {"014", "017"}),
     Kind.FRITZ: (
         Fritz(),
         Fritz([(104, 11112)], version="154.07.29", remote=1, dyndns=1),
@@ -259,3 +259,9 @@ def test_rules_without_end() -> None:
     report, _ = ask(Livebox(forwards=many), Kind.LIVEBOX)
     assert "BOX-005" in open_doors(report) or Reason.TOO_LARGE is untested(report)["BOX-005"]
     assert all(len(one.evidence) <= 24 for one in report.findings)
+
+
+def test_a_prefix_handed_on_unfiltered() -> None:
+    """A Freebox that filters its own prefix, and hands another on without a filter, is open to IPv6."""
+    report, _ = ask(Freebox(routed="fe80::1"), Kind.FREEBOX)
+    assert {"BOX-009"} == set(open_doors(report))

@@ -205,7 +205,10 @@ def _upnp(box: Box, said: object, _own: str) -> None:
 
 def _six(box: Box, said: object, _own: str) -> None:
     fields = table(said)
-    filtered = known(flag(fields, "ipv6_firewall"))
+    routed = any(text(one, "next_hop") for one in items(fields.get("delegations")))
+    # Since version 11.1 a prefix handed on to another router has a switch of its own.
+    passed = routed and flag(fields, "ipv6_prefix_firewall") is False
+    filtered = known(flag(fields, "ipv6_firewall")) and not passed
     # Without IPv6 there is nothing to filter.
     box.six = filtered or flag(fields, "ipv6_enabled") is False
 

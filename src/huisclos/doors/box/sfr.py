@@ -22,7 +22,6 @@ from huisclos.findings.nouns import Reason
 HOST: Final = "neufbox"
 USER: Final = "admin"
 _OFF: Final = ("off", "disabled", "disable", "none", "0")
-_LOW: Final = ("low", "light", "faible")
 
 
 def _get(method: str) -> Call:
@@ -113,10 +112,13 @@ def _wan(box: Box, said: Element) -> None:
 
 
 def _firewall(box: Box, said: Element) -> None:
+    """Lowered when shared folders of Windows are let in from the Internet: it came with that closed."""
     mode = said.get("mode", "").strip().lower()
-    if not mode:
+    shares = said.find("winsharedrop")
+    dropped = flag(dict(shares.attrib), "active") if shares is not None else None
+    if not mode or dropped is None:
         raise NoAnswer(Reason.PROTOCOL)
-    box.level = "off" if mode in _OFF else "low" if mode in _LOW else "medium"
+    box.level = "off" if mode in _OFF else "medium" if dropped else "low"
 
 
 def _ddns(box: Box, said: Element) -> None:
