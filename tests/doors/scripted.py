@@ -24,8 +24,8 @@ class Scripted:
 
 
 @contextlib.contextmanager
-def scripted(script: Script) -> Iterator[Scripted]:
-    """Until the end, each connection is handed to `script`, then closed."""
+def scripted(script: Script, port: int = 0) -> Iterator[Scripted]:
+    """Until the end, each connection is handed to `script`, then closed; `port` 0 is any free one."""
     made, stop = Scripted(), threading.Event()
 
     def serve(connection: socket.socket) -> None:
@@ -42,7 +42,7 @@ def scripted(script: Script) -> Iterator[Scripted]:
                 made.at_once -= 1
             connection.close()
 
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with socket.create_server(("127.0.0.1", port)) as server:
         server.settimeout(0.05)
         made.port = server.getsockname()[1]
 

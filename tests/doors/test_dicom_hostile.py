@@ -209,3 +209,32 @@ def test_one_that_dies_of_a_question() -> None:
         report = probe(f"127.0.0.1:{server.getsockname()[1]}", seconds=1.0)
         thread.join()
     assert "DCM-029" in open_doors(report)
+
+
+def test_a_port_for_hl7_is_connected_to_and_never_spoken_to() -> None:
+    """DCM-027: whatever listens there is not sent a byte."""
+    said: list[bytes] = []
+
+    def script(connection: socket.socket) -> None:
+        said.append(connection.recv(65536))
+
+    with scripted(script, 2575) as server:
+        report = probe(f"127.0.0.1:{server.port}", seconds=1.0)
+    assert {"DCM-027"} == set(open_doors(report))
+    assert [b""] == said
+
+
+def test_the_port_of_tls_in_clear() -> None:
+    """DCM-021: DICOM in clear where TLS is registered."""
+    with scripted(_serving(lambda made, request: made.sendall(success(request))), 2762) as server:
+        report = probe(f"127.0.0.1:{server.port}", seconds=1.0)
+    assert {"DCM-015", "DCM-021"} <= set(open_doors(report))
+
+
+def test_services_that_few_need_and_a_toolkit_past_its_time() -> None:
+    """DCM-014 and DCM-024, from what the answer to an association says."""
+    with scripted(
+        _serving(lambda made, request: made.sendall(success(request)), b"OFFIS_DCMTK_354")
+    ) as server:
+        report = probe(f"127.0.0.1:{server.port}", seconds=1.0)
+    assert {"DCM-014", "DCM-024"} <= set(open_doors(report))

@@ -83,6 +83,7 @@ def _answering(table: Mapping[str, Answers]) -> Callable[[str, Mapping[str, str]
 
 
 HTML = {"Content-Type": "text/html"}
+SYSTEM = b'{"ApiVersion": 24, "Version": "1.12.11"}'
 CASES: list[tuple[str, dict[str, Answers]]] = [
     (
         "WEB-010",
@@ -120,6 +121,21 @@ CASES: list[tuple[str, dict[str, Answers]]] = [
             "/_": (404, {}, b""),
         },
     ),
+    (
+        "WEB-002",
+        {"/system": (401, {"WWW-Authenticate": 'Basic realm="Orthanc Secure Area"'}, b"")},
+    ),
+    ("WEB-006", {"/system": (200, JSON, SYSTEM), "/webdav/": (200, {"DAV": "1"}, b"")}),
+    ("WEB-007", {"/system": (200, JSON, SYSTEM), "/plugins": (200, JSON, b'["dicom-web", "serve-folders"]')}),
+    ("WEB-011", {"/": (200, HTML, b"<title>Welcome to WildFly 30</title>")}),
+    ("WEB-016", {"/rs/studies": (200, JSON | {"Allow": "GET, POST, OPTIONS"}, b"[]")}),
+    ("WEB-019", {"/": (200, HTML, b"<title>Weasis</title>")}),
+    ("WEB-025", {"/": (200, HTML | {"Set-Cookie": "session=1"}, b"<title>Weasis</title>")}),
+    ("WEB-031", {"/": (200, HTML, b"<title>CABINET - Synology NAS</title>")}),
+    (
+        "WEB-034",
+        {"/system": (200, JSON, SYSTEM), "/tools/metrics-prometheus": (200, {}, b"orthanc_disk_size_mb 1")},
+    ),
     ("WEB-020", {"/": (200, HTML, b'<title>Index of /</title><a href="0001.dcm">MARTIN^LEA</a>')}),
     ("WEB-021", {"/DICOMDIR": (206, {}, b"DICM")}),
 ]
@@ -132,10 +148,12 @@ def test_what_a_server_shows_is_found(check: str, table: dict[str, Answers]) -> 
     def respond(path: str, headers: Mapping[str, str]) -> Answers:
         if check == "WEB-017" and path == "/":
             return 200, HTML, b"<title>OHIF Viewer</title>"
+        if check == "WEB-002" and "Authorization" in headers:
+            return 200, JSON, SYSTEM
         return _answering(table)(path, headers)
 
     with web_server(respond) as (port, asked):
-        report = probe(f"http://127.0.0.1:{port}")
+        report = probe(f"http://127.0.0.1:{port}", default_login=True)
     assert check in open_doors(report)
     assert "MARTIN" not in str(report)
     assert {"GET", "OPTIONS"} >= {line.partition(" ")[0] for line in asked}

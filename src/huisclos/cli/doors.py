@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from huisclos.cli import doors_box, doors_mandate, doors_more, doors_outside, doors_record, output
-from huisclos.cli.doors_house import own_doors
+from huisclos.cli import (
+    doors_box,
+    doors_check,
+    doors_mandate,
+    doors_more,
+    doors_outside,
+    doors_record,
+    output,
+)
 from huisclos.cli.doors_record import RecordFile, only_addresses, recorded
 from huisclos.cli.doors_report import (
     Baseline,
@@ -27,6 +34,7 @@ from huisclos.cli.doors_report import (
     own_codes,
     take,
 )
+from huisclos.cli.doors_walk import name_places, walk_tree
 from huisclos.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -34,13 +42,13 @@ if TYPE_CHECKING:
     from huisclos.doors.assemble import Audit
     from huisclos.doors.mandate import Right
     from huisclos.doors.observation import Seen
-    from huisclos.doors.rest.audit import Walk
     from huisclos.doors.runner import Manners
     from huisclos.doors.target import Target
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(doors_mandate.app, name="mandate", help="The written, signed, dated right to probe.")
 app.add_typer(doors_outside.app, name="outside", help="The view from outside: look, or be looked at.")
+app.command("check")(doors_check.check)
 app.command("round")(doors_more.round_)
 app.command("rescue")(doors_more.rescue)
 app.command("record")(doors_record.record)
@@ -63,6 +71,18 @@ def probe(
     ] = False,
     called: Annotated[str, typer.Option(metavar="AETITLE", help="The title the server is called by.")] = "",
     checks: Annotated[str, typer.Option(metavar="LIST", help="Only these, such as DCM-006,DCM-009.")] = "",
+    default_login: Annotated[
+        bool, typer.Option("--default-login", help="Try the one login that Orthanc makes by itself, once.")
+    ] = False,
+    write_test: Annotated[
+        str,
+        typer.Option(
+            metavar="URL", help="Store one synthetic instance, and delete it by Orthanc's REST at this URL."
+        ),
+    ] = "",
+    not_in_production: Annotated[
+        bool, typer.Option("--not-in-production", help="The system of the write test treats nobody.")
+    ] = False,
     record: RecordFile = None,
     json: JsonFile = None,
     html: HtmlFile = None,
@@ -79,14 +99,15 @@ def probe(
 
     This machine itself needs no consent. A private address on a network that this machine is on needs
     --consent, which the report keeps; anything else needs a mandate that covers it, or ends with exit
-    code 3 before a packet is sent.
+    code 3 before a packet is sent. --default-login and --write-test go beyond looking: a mandate must allow
+    them by name.
 
     \b
     Example:
       huisclos doors probe 127.0.0.1:4242 --html report.html
     """
     from huisclos import clock
-    from huisclos.doors.mandate import check_right
+    from huisclos.doors.mandate import Beyond, check_beyond, check_right
     from huisclos.doors.runner import HOSTS_PER_SECOND, Manners
     from huisclos.doors.target import parse_target
 
@@ -94,13 +115,39 @@ def probe(
     parsed = [parse_target(one) for one in targets]
     right = _read_mandate(mandate)
     consents = check_right(parsed, own_networks(), consent.strip() or None, right, clock.now())
+    if default_login:
+        check_beyond(parsed, right, Beyond.DEFAULT_LOGIN, consent=bool(consents) and right is None)
+    delete_at = _write_test(write_test, parsed, sure=not_in_production)
+    if delete_at is not None:
+        check_beyond(parsed, right, Beyond.WRITE_TEST, consent=False)
     audit = begin("probe", options, consents)
     pace = min(HOSTS_PER_SECOND, right.mandate.scope.hosts_per_second) if right else HOSTS_PER_SECOND
     audit.only = _checks(checks)
-    manners = Manners(called=called or None, gentle=gentle, checks=audit.only, hosts_per_second=pace)
+    manners = Manners(
+        called=called or None,
+        gentle=gentle,
+        checks=audit.only,
+        default_login=default_login,
+        delete_at=delete_at,
+        hosts_per_second=pace,
+    )
     with recorded(record, audit, only_addresses(one.address for one in parsed)):
         _probe(parsed, manners, audit)
     return finish(audit, options)
+
+
+def _write_test(url: str, targets: list[Target], *, sure: bool) -> Target | None:
+    """Where what is stored is deleted; None when nothing is stored. Raises `BadSetting`."""
+    from huisclos.doors.target import parse_target
+
+    if not url:
+        return None
+    place = parse_target(url)
+    if not sure:
+        raise BadSetting("a write test is for systems that treat nobody", hint="say so: --not-in-production")
+    if place.scheme is None or {one.address for one in targets} != {place.address}:
+        raise BadSetting("what a write test stores is deleted on the same machine, at an http(s) URL")
+    return place
 
 
 def _probe(targets: list[Target], manners: Manners, audit: Audit) -> None:
@@ -187,7 +234,7 @@ def config(
     audit, places = begin("config", options), Places()
     take(audit, read_configs(paths, places, os.environ))
     code = finish(audit, options)
-    _show_paths(places.shown if show_paths else {})
+    name_places(places.shown if show_paths else {})
     return code
 
 
@@ -220,73 +267,6 @@ def logs(
     audit = begin("logs", options)
     take(audit, read_logs(paths))
     return finish(audit, options)
-
-
-@app.command("check")
-@own_codes
-def check(
-    archive: Annotated[
-        Path | None, typer.Argument(metavar="ARCHIVE", help="An archive of huisclos, if there is one.")
-    ] = None,
-    no_box: Annotated[bool, typer.Option("--no-box", help="Ask nothing outside this machine.")] = False,
-    json: JsonFile = None,
-    html: HtmlFile = None,
-    pdf: PdfFile = None,
-    sarif: SarifFile = None,
-    csv: CsvFile = None,
-    lang: Lang = "",
-    mutes: Mutes = None,
-    baseline: Baseline = None,
-    fail_on: FailOn = "low",
-    site: Site = "",
-) -> int:
-    """Look at this machine: who listens, imaging software, disks, files in the usual places, and the box.
-
-    With ARCHIVE, also at that house; when it is served it looks itself, and its page says the same.
-
-    \b
-    Example:
-      huisclos doors check --html report.html
-    """
-    import os
-
-    from huisclos.doors.config.files import Places, read_configs
-    from huisclos.doors.disk import probe_disk
-    from huisclos.doors.machine import places
-    from huisclos.doors.rest.audit import Walk
-
-    options = Options(json, html, pdf, sarif, csv, lang, mutes, baseline, fail_on, site)
-    audit = begin("check", options)
-    own = own_doors(archive)
-    configs, trees = places(Path.home())
-    take(audit, own.seen)
-    _listeners(audit, own.ports)
-    take(audit, read_configs(configs, Places(), os.environ))
-    walk = Walk()
-    for root in (*trees, *own.trees):
-        take(audit, _walk(root, walk, 1, show=False))
-    take(audit, [probe_disk(Path.home())])
-    if not no_box:
-        take(audit, doors_box.gateway_seen(doors_box.gateway_asked(), maker=False))
-    return finish(audit, options)
-
-
-def _listeners(audit: Audit, own: frozenset[int]) -> None:
-    """Who listens on this machine, and what each that may be imaging lets a stranger do."""
-    import asyncio
-
-    from huisclos.doors.machine import imaging, listeners, observe_listeners, reached
-    from huisclos.doors.runner import Manners, run
-
-    found = [one for one in listeners() if one.port not in own]
-    take(audit, observe_listeners(found))
-    reach = {one.target.name: one.reach for one in imaging(found)}
-
-    async def work() -> None:
-        async for target, seen in run([one.target for one in imaging(found)], Manners()):
-            take(audit, reached(seen, reach[target.name]))
-
-    asyncio.run(work())
 
 
 @app.command("rest")
@@ -325,42 +305,11 @@ def rest(
     walk = Walk(keep_paths=show_paths, resume=resume)
     there, absent = trees(paths)
     for root in there:
-        take(audit, _walk(root, walk, workers, show=show_paths))
+        take(audit, walk_tree(root, walk, workers, show=show_paths))
     take(audit, [_absent(root) for root in absent])
     code = finish(audit, options)
     forget(walk)
     return code
-
-
-def _walk(root: Path, walk: Walk, workers: int, *, show: bool) -> list[Seen]:
-    from concurrent.futures import ProcessPoolExecutor
-    from contextlib import nullcontext
-    from multiprocessing import get_context
-
-    from huisclos.doors.disk import probe_disk
-    from huisclos.doors.rest.audit import audit, observe
-
-    alone = workers == 1 or root.is_file()
-    pool = nullcontext() if alone else ProcessPoolExecutor(workers, mp_context=get_context("fork"))
-    with pool as executor, output.progress("reading") as step:
-        tally = audit(root, walk, executor, lambda done: step(done, 0))
-    output.say(f"{output.number(tally.files, 'file')} looked at below {root}")
-    if show:
-        for kind, path in tally.paths:
-            output.data(f"{kind:10} {os_name(path)}")
-        _show_paths(walk.shown)
-    # What the disk is matters where something lies on it.
-    return observe(root, tally) + ([probe_disk(root)] if tally.heaps or tally.rows else [])
-
-
-def os_name(path: str) -> str:
-    """A path as one line, whatever characters are in it."""
-    return (
-        path.encode("utf-8", "surrogateescape")
-        .decode("utf-8", "backslashreplace")
-        .encode("unicode_escape" if not path.isprintable() else "utf-8", "backslashreplace")
-        .decode("utf-8", "replace")
-    )
 
 
 def _absent(root: Path) -> Seen:
@@ -368,9 +317,3 @@ def _absent(root: Path) -> Seen:
     from huisclos.findings.nouns import Reason
 
     return Miss(("*",), str(root), Reason.UNREADABLE)
-
-
-def _show_paths(shown: dict[str, str]) -> None:
-    """Which token is which place, on stderr."""
-    for token, path in shown.items():
-        output.say(f"{token}  {path}")

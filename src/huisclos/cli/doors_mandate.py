@@ -10,7 +10,7 @@ import typer
 
 from huisclos.cli import output
 from huisclos.cli.doors_report import own_codes
-from huisclos.cli.options import end_of_day
+from huisclos.cli.options import end_of_day, words_of_list
 from huisclos.errors import BadSetting, Unreadable
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ def new(
     until: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="The last day.")],
     exclude: Annotated[list[str] | None, typer.Option(metavar="WHAT", help="What is never asked.")] = None,
     port: Annotated[list[int] | None, typer.Option(metavar="N", help="Only these ports.")] = None,
+    allow: Annotated[
+        str, typer.Option(metavar="LIST", help="Beyond looking, allowed as well: default-login,write-test.")
+    ] = "",
 ) -> int:
     """Write a mandate for its owner to read and sign.
 
@@ -45,9 +48,14 @@ def new(
     import msgspec
 
     from huisclos.clock import now
-    from huisclos.doors.mandate import Mandate, Scope, check
+    from huisclos.doors.mandate import Beyond, Mandate, Scope, check
 
-    scope = Scope(targets=tuple(target), exclusions=tuple(exclude or ()), ports=tuple(port or ()))
+    scope = Scope(
+        targets=tuple(target),
+        exclusions=tuple(exclude or ()),
+        ports=tuple(port or ()),
+        allows=tuple(sorted(words_of_list(allow, Beyond, "--allow"))) if allow else (),
+    )
     mandate = Mandate(
         owner=owner,
         contact=contact,

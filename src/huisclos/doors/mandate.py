@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from ipaddress import ip_network
 from typing import Final
 
@@ -33,6 +34,15 @@ class OutsideMandate(Refused):
     kind = "outside-mandate"
 
 
+class Beyond(StrEnum):
+    """What goes beyond looking, and needs the owner's own word."""
+
+    DEFAULT_LOGIN = "default-login"
+    """a vendor's own login is tried, once"""
+    WRITE_TEST = "write-test"
+    """one synthetic instance is stored and deleted, on a system that is not in production"""
+
+
 class Scope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What may be asked; an exclusion wins over an inclusion."""
 
@@ -42,6 +52,8 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ports: tuple[int, ...] = ()
     """all when empty"""
     hosts_per_second: float = 10.0
+    allows: tuple[Beyond, ...] = ()
+    """what the owner ticks beyond looking"""
 
 
 class Mandate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -132,6 +144,19 @@ def fingerprint(key: bytes) -> str:
     """The first 16 hex digits of a public key's SHA-256, in fours."""
     digest = hashlib.sha256(key).hexdigest()[:16]
     return "-".join(digest[at : at + 4] for at in range(0, 16, 4))
+
+
+def check_beyond(targets: Iterable[Target], right: Right | None, what: Beyond, *, consent: bool) -> None:
+    """Raise `OutsideMandate` unless the owner of `targets` let this be done as well.
+
+    On this machine whoever types it answers for it; with `consent`, whoever consented.
+    """
+    if consent or all(is_loopback(target.address) for target in targets):
+        return
+    if right is None or what not in right.mandate.scope.allows:
+        raise OutsideMandate(
+            f"the mandate does not allow {what.value}", hint="its owner can: mandate new --allow"
+        )
 
 
 def check_right(

@@ -31,6 +31,7 @@ class What(StrEnum):
     DICOM_SUITE = "dicom-suite"
     DICOM_CERTIFICATE = "dicom-certificate"
     DICOM_PORT = "dicom-port"
+    STORED = "stored"
     STOPPED = "stopped"
     HL7 = "hl7"
     IMPLEMENTATION = "implementation"

@@ -144,6 +144,7 @@ DICOM: Final = (
     Rule(What.GET, "DCM-009", _P, _retrieved),
     Rule(What.GET, "DCM-013", _P, _ignored),
     Rule(What.MOVE, "DCM-010", _P, _retrieved),
+    Rule(What.STORED, "DCM-012", _P, _status),
     Rule(What.STORE_OFFER, "DCM-011", _O, _counted),
     Rule(What.SERVICES_OFFER, "DCM-014", _O, _counted),
     Rule(What.DICOM_TRANSPORT, "DCM-015", _P, _plain),

@@ -40,6 +40,8 @@ class Manners:
     gentle: bool = False
     checks: frozenset[str] | None = None
     default_login: bool = False
+    delete_at: Target | None = None
+    """where the write test deletes what it stored; None: no write test"""
     hosts_per_second: float = HOSTS_PER_SECOND
     seconds: float = 5.0
 
@@ -165,6 +167,7 @@ class _Work:
             gentle=manners.gentle,
             checks=manners.checks,
             default_login=manners.default_login,
+            delete_at=manners.delete_at,
             seconds=manners.seconds,
         )
         try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import secrets
 import ssl
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,8 +26,10 @@ from huisclos.dimse.protocol.names import IMPLICIT_LITTLE_ENDIAN, VERIFICATION
 from huisclos.dimse.protocol.pdus import AssociateReject
 from huisclos.doors.observation import Miss, Observation, Seen, What
 from huisclos.doors.probes.dialogue import Accepted, Answer, Dialogue, End, Question, Script
+from huisclos.doors.probes.elements import element
 from huisclos.doors.probes.host import Host, OutOfBudget, canary_uid
 from huisclos.doors.probes.talk import talk
+from huisclos.doors.probes.write import CHECK, write_test
 from huisclos.doors.toolkits import claims_dcmtk, facts_of
 from huisclos.errors import PeerTooSlow, PeerUnreachable
 from huisclos.findings.evidence import Fact, facts
@@ -92,6 +93,8 @@ async def probe_dicom(host: Host, line: Line = PLAIN) -> list[Seen]:
     called = await asking.knock()
     while called is not None and asking.waiting:
         await asking.ask_again(called)
+    if called is not None and host.delete_at is not None and host.wants(CHECK):
+        asking.seen.append(await write_test(host, CALLING, called, line.tls))
     return asking.seen
 
 
@@ -247,13 +250,6 @@ def _found(answer: Answer) -> tuple[Fact, ...]:
         return _same(ignored_key=True)
     finds = answer.question.field is Field.C_FIND and answer.status == 0
     return _same(status=answer.status, matches=0 if finds else None, sub_operations=answer.sub_operations)
-
-
-def element(group: int, number: int, value: str) -> bytes:
-    """One element, implicit little endian (PS3.5 section 7.1.3), padded to an even length."""
-    raw = value.encode("ascii")
-    raw += (b"\0" if "." in value else b" ") * (len(raw) % 2)
-    return struct.pack("<HHI", group, number, len(raw)) + raw
 
 
 _STUDY_LEVEL: Final = element(0x0008, 0x0052, "STUDY")

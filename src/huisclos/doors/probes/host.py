@@ -40,6 +40,8 @@ class Host:
     """only these; None: all"""
     default_login: bool = False
     """the owner agreed that one vendor's own login is tried, once"""
+    delete_at: Target | None = None
+    """the owner agreed that one synthetic instance is stored: where it is deleted again"""
     seconds: float = 5.0
     """a hard deadline for each connection's steps"""
     left: int = CONNECTIONS

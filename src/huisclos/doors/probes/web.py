@@ -131,7 +131,12 @@ async def _orthanc(asking: Asking, _root: Answer) -> None:
     version = match[1] if (match := _VERSION.search(text)) else None
     found = facts(http_status=answer.status, product="orthanc", version=version)
     asking.saw(What.REST, *found, *faults("orthanc", version))
+    if guarded:
+        await _default_login(asking)
     if ours:
+        plugins = await asking.web.get("/plugins")
+        wide = sum(name in plugins.body for name in _WIDENING) if plugins.status == _OK else 0
+        asking.saw(What.PLUGINS, *facts(http_status=plugins.status, count=wide))
         counted = await asking.web.get("/statistics")
         asking.saw(What.STATISTICS, *_sums(counted))
         explorer = await asking.web.get("/app/explorer.html")

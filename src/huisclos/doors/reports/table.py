@@ -52,7 +52,7 @@ def to_sarif(report: Report) -> bytes:
     report, and the finding's id leads back to the report that names it. With a baseline, each result says
     whether it is new, and a door that closed since is there as absent (SARIF 2.1.0 section 3.27.24).
     """
-    checks = {one.check for one in (*report.findings, *report.closed)}
+    checks = {one.check for one in report.findings} | {one.check for one in report.closed}
     used = sorted(checks & catalogue().keys())
     places = {check: number for number, check in enumerate(used)}
     run: dict[str, Any] = {

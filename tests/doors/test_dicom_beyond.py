@@ -1,0 +1,105 @@
+"""What goes beyond looking, on real servers and with the owner's word only; and Orthanc over TLS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from huisclos.doors.mandate import Beyond, OutsideMandate, check_beyond
+from huisclos.doors.target import parse_target
+from huisclos.findings.evidence import Key
+from huisclos.findings.nouns import Outcome, Reason
+from tests.doors.auditing import closed_doors, open_doors, probe, started, untested
+from tests.doors.test_tls import certificate
+from tests.peers.orthanc import orthanc
+from tests.tools import program
+
+LOOSE = {"DicomCheckCalledAet": False, "DicomCheckModalityHost": False}
+
+
+@pytest.mark.parametrize("stores", [True, False])
+def test_a_write_test_stores_and_deletes(
+    tmp_path: Path, free_port: Callable[[], int], *, stores: bool
+) -> None:
+    """Orthanc that stores for strangers is proved to, and holds nothing after; one that refuses is closed."""
+    port, rest = free_port(), free_port()
+    settings = LOOSE | {"DicomAlwaysAllowStore": stores, "DicomAlwaysAllowEcho": True}
+    with orthanc(tmp_path / "o", dicom_port=port, http_port=rest, settings=settings) as peer:
+        report = probe(f"127.0.0.1:{port}", delete_at=parse_target(f"http://127.0.0.1:{rest}"))
+        left = peer.get("/instances")
+    assert [] == left
+    if stores:
+        (found,) = [one for one in report.findings if one.check == "DCM-012"]
+        assert "deleted" in {fact.value for fact in found.evidence if fact.key is Key.VALUE}
+    else:
+        assert "DCM-012" in closed_doors(report)
+
+
+def test_nothing_is_stored_unasked(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """Without a place to delete at, no instance is sent, and DCM-012 is not mentioned."""
+    port = free_port()
+    settings = LOOSE | {"DicomAlwaysAllowStore": True}
+    with orthanc(tmp_path / "o", dicom_port=port, http_port=free_port(), settings=settings) as peer:
+        report = probe(f"127.0.0.1:{port}")
+        assert [] == peer.get("/instances")
+    assert "DCM-012" not in {one.check for one in report.attempts}
+
+
+@pytest.mark.parametrize(("password", "open_"), [("orthanc", True), ("a good one", False)])
+def test_the_default_login_is_tried_once_and_only_when_ticked(
+    tmp_path: Path, free_port: Callable[[], int], password: str, *, open_: bool
+) -> None:
+    """Orthanc's own login is found where it stands; without the word it is said not to have been tried."""
+    port = free_port()
+    settings = {"AuthenticationEnabled": True, "RegisteredUsers": {"orthanc": password}}
+    with (
+        pytest.raises(RuntimeError),
+        orthanc(tmp_path / "o", dicom_port=free_port(), http_port=port, settings=settings),
+    ):
+        pass  # its own helper asks without a password and gives up: what runs is started below
+    with started([program("Orthanc"), str(tmp_path / "o" / "orthanc.json")], port, tmp_path):
+        untried = probe(f"http://127.0.0.1:{port}")
+        tried = probe(f"http://127.0.0.1:{port}", default_login=True)
+    (skipped,) = [one for one in untried.attempts if one.check == "WEB-002"]
+    assert (Outcome.SKIPPED, Reason.NOT_ASKED) == (skipped.outcome, skipped.reason)
+    assert open_ == ("WEB-002" in open_doors(tried))
+    assert open_ != ("WEB-002" in closed_doors(tried))
+    assert {} == untested(tried)
+
+
+@pytest.mark.parametrize("demands", [True, False])
+def test_orthanc_over_tls(tmp_path: Path, free_port: Callable[[], int], *, demands: bool) -> None:
+    """Closed to strangers where it demands certificates of its own authority; open where it does not."""
+    port = free_port()
+    cert, key = certificate(tmp_path, "server")
+    authority, _ = certificate(tmp_path, "authority")
+    settings: dict[str, Any] = LOOSE | {
+        "DicomTlsEnabled": True,
+        "DicomTlsCertificate": str(cert),
+        "DicomTlsPrivateKey": str(key),
+        "DicomTlsTrustedCertificates": str(authority),
+        "DicomTlsRemoteCertificateRequired": demands,
+        "DicomAlwaysAllowFind": True,
+    }
+    with orthanc(tmp_path / "o", dicom_port=port, http_port=free_port(), settings=settings):
+        report = probe(f"127.0.0.1:{port}")
+    found = set(open_doors(report))
+    if demands:
+        assert {"DCM-016", "DCM-017"} <= closed_doors(report)
+        assert not {"DCM-003", "DCM-006", "DCM-016"} & found
+    else:
+        assert {"DCM-003", "DCM-006", "DCM-016"} <= found
+    assert "DCM-015" not in found
+    assert {"DCM-018", "DCM-019"} <= found | closed_doors(report)
+
+
+def test_a_mandate_that_does_not_say_so_allows_nothing_beyond() -> None:
+    """Loopback needs no word; elsewhere the mandate's own, or consent for a login, is needed."""
+    here, there = parse_target("127.0.0.1:104"), parse_target("192.0.2.7:104")
+    check_beyond([here], None, Beyond.WRITE_TEST, consent=False)
+    check_beyond([there], None, Beyond.DEFAULT_LOGIN, consent=True)
+    with pytest.raises(OutsideMandate):
+        check_beyond([here, there], None, Beyond.WRITE_TEST, consent=False)
