@@ -540,8 +540,9 @@ class World:
         return Doubt(new_id(), DoubtKind.QUARANTINE, NOW - 9 * HOUR, side, Side(), choices)
 
     def _doubt(self) -> Doubt:
+        known = [row.study_uid for row in self.books.seen()]
         left = Side(
-            "1.2.3",
+            known[-1] if known else "",
             "",
             "EXEMPLE^CAMILLE",
             "P-0001",
@@ -554,7 +555,7 @@ class World:
             NOW - DAY,
         )
         right = Side(
-            "1.2.4",
+            known[0] if known else "",
             "",
             "EXEMPLE^KAMIL",
             "P-0001",
