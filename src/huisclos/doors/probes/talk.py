@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+from abc import ABC, abstractmethod
 from typing import Final, cast
 
 from huisclos.doors.probes.dialogue import Dialogue, End
@@ -43,7 +44,7 @@ async def talk(host: Host, dialogue: Dialogue, tls: ssl.SSLContext | None = None
             raise PeerTooSlow("no answer in time")
 
 
-class _Line:
+class _Line(ABC):
     """One connection: `closed` is done when it is, with `OSError` when it never stood."""
 
     def __init__(self, host: Host, dialogue: Dialogue) -> None:
@@ -56,17 +57,17 @@ class _Line:
         self._until = self._heard + _STEPS * self._seconds
         self._timer = loop.call_at(self._heard + self._seconds, self._watch)
 
+    @abstractmethod
     def send(self, data: bytes) -> None:
         """Send what is small enough to leave at once."""
-        raise NotImplementedError
 
+    @abstractmethod
     def shut(self) -> None:
         """Close the transport in good order."""
-        raise NotImplementedError
 
+    @abstractmethod
     def drop(self) -> None:
         """Close the transport at once; `over` follows."""
-        raise NotImplementedError
 
     def took(self, data: bytes) -> None:
         """The peer sent this."""
