@@ -74,6 +74,7 @@ _TRADES = {
     "PeerDoor.admit PeerDoor.heard PeerDoor.pinned PeerDoor.turned_away",
     "scribe": "HouseKeys.batch_empty HouseKeys.batch_key HouseKeys.settled HouseKeys.study_key",
     "finder": "FinderOpening.finder_keys Signer.sign StudyKeys.new_study",
+    "auditor": "Looking.begin Looking.looked",
     "cage": "",
     "": "",
 }

@@ -160,6 +160,7 @@ class Server:
             ws="none",
             lifespan="off",
             log_config=None,
+            log_level="error",  # every scanner that speaks no HTTP would be a line, our own auditor too
             access_log=False,
             proxy_headers=False,
             server_header=False,
