@@ -79,6 +79,8 @@ def test_a_bomb_and_a_broken_log_are_untested(tmp_path: Path, monkeypatch: pytes
 def test_whether_anybody_writes_down_who_comes(tmp_path: Path) -> None:
     """No line of a request, or none for a month, is a door; a request of today is none; years are long."""
     path = tmp_path / "o.log"
+    path.touch(mode=0o600)
+    assert Reason.ABSENT is untested(read(tmp_path))["LOG-003"]
     path.write_text("I1123 18:31:00 Orthanc has started\n")
     path.chmod(0o600)
     assert {"LOG-003"} == set(open_doors(read(tmp_path)))

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import plistlib
+import pty
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +18,8 @@ from huisclos.doors.machine import Listener, imaging, listeners, observe_listene
 from huisclos.findings.nouns import Language, Reach
 from tests.doors.auditing import started
 from tests.doors.test_cli import doors
+from tests.doors.test_rest import encode, image
+from tests.peers.house import program as huisclos
 from tests.tools import program
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - what we look for
@@ -69,3 +76,38 @@ def test_a_server_of_this_machine_is_found(tmp_path: Path, free_port: Callable[[
     }
     assert {"DCM-001", "DCM-003", "DCM-015", "DCM-028"} <= set(named)
     assert {"lan"} == set(named.values())
+
+
+def test_first_findings_come_early(tmp_path: Path) -> None:
+    """On a terminal a door shows at once, before files are read; the whole comes within a minute."""
+    (tmp_path / "Downloads").mkdir()
+    for number in range(2000):
+        (tmp_path / "Downloads" / f"{number}.dcm").write_bytes(encode(image(number=f"P{number}")))
+    preferences = tmp_path / "Library" / "Preferences"
+    preferences.mkdir(parents=True)
+    (preferences / "com.horosproject.horos.plist").write_bytes(plistlib.dumps({"STORESCP": True}))
+    ours, theirs = pty.openpty()
+    began = time.monotonic()
+    with subprocess.Popen(
+        [huisclos(), "doors", "check", "--no-box"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=theirs, env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TERM": "dumb"},
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        said, first = b"", 0.0
+        while True:
+            try:
+                raw = os.read(ours, 4096)
+            except OSError:
+                break
+            if not raw:
+                break
+            said += raw
+            first = first or (time.monotonic() - began if b"CFG-012" in said else 0.0)
+        assert 1 == process.wait(90)
+    os.close(ours)
+    assert said.index(b"CFG-012") < said.index(b"RST-018")
+    assert 0 < first < 2 * SLACK
+
+
+SLACK = 5
+"""how much slower than an ordinary machine one under test may be"""

@@ -81,6 +81,7 @@ class _Counts:
     """by day"""
     loose: int = 0
     files: int = 0
+    octets: int = 0
     accesses: int = 0
     """lines of requests and associations, whoever came"""
     newest: int | None = None
@@ -93,6 +94,7 @@ class _Counts:
         status = path.stat()
         days = max((at - datetime.fromtimestamp(status.st_mtime, UTC)).days, 0)
         self.files += 1
+        self.octets += status.st_size
         self.loose += bool(status.st_mode & stat.S_IROTH)
         self.kept += days > KEPT_DAYS
         self.newest = days if self.newest is None else min(days, self.newest)
@@ -136,7 +138,10 @@ def _seen(root: Path, counts: _Counts) -> Iterator[Seen]:
     ):
         yield Observation(What.LOG, str(root), Reach.LAN, facts(class_=word, count=count))
     found = facts(class_="unlogged", count=int(counts.unlogged), days=counts.newest, rows=counts.accesses)
-    yield Observation(What.LOG, str(root), Reach.LAN, found)
+    if counts.octets:
+        yield Observation(What.LOG, str(root), Reach.LAN, found)
+    else:  # Nothing was ever written: nobody may have come, or nobody writes it down.
+        yield Miss(("LOG-003",), str(root), Reason.ABSENT)
     found = facts(class_="strangers", count=sum(counts.strangers.values()))
     for day, count in sorted(counts.strangers.items())[:MAX_DAYS]:
         found += facts(day=day, rows=count)

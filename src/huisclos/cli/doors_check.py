@@ -1,0 +1,150 @@
+"""`huisclos doors check`: this machine, what is quick first, the whole within a minute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from huisclos.cli import doors_box, output
+from huisclos.cli.doors_house import own_doors
+from huisclos.cli.doors_report import (
+    Baseline,
+    CsvFile,
+    FailOn,
+    HtmlFile,
+    JsonFile,
+    Lang,
+    Mutes,
+    Options,
+    PdfFile,
+    SarifFile,
+    Site,
+    begin,
+    finish,
+    own_codes,
+    take,
+)
+from huisclos.cli.doors_walk import walk_tree
+
+if TYPE_CHECKING:
+    from huisclos.doors.assemble import Audit
+    from huisclos.doors.machine import Listener
+    from huisclos.doors.observation import Seen
+
+LISTENERS_SECONDS: Final = 20.0
+LOGS_SECONDS: Final = 30.0
+TREES_SECONDS: Final = 48.0
+"""since the start: what is not looked at by then is said to be untested"""
+ANSWER_SECONDS: Final = 2.0
+"""that a listener of this machine has for an answer"""
+
+
+@own_codes
+def check(
+    archive: Annotated[
+        Path | None, typer.Argument(metavar="ARCHIVE", help="An archive of huisclos, if there is one.")
+    ] = None,
+    no_box: Annotated[bool, typer.Option("--no-box", help="Ask nothing outside this machine.")] = False,
+    json: JsonFile = None,
+    html: HtmlFile = None,
+    pdf: PdfFile = None,
+    sarif: SarifFile = None,
+    csv: CsvFile = None,
+    lang: Lang = "",
+    mutes: Mutes = None,
+    baseline: Baseline = None,
+    fail_on: FailOn = "low",
+    site: Site = "",
+) -> int:
+    """Look at this machine: who listens, imaging software, disks, files in the usual places, and the box.
+
+    With ARCHIVE, also at that house; when it is served it looks itself, and its page says the same.
+
+    \b
+    Example:
+      huisclos doors check --html report.html
+    """
+    from huisclos.clock import steady
+
+    options = Options(json, html, pdf, sarif, csv, lang, mutes, baseline, fail_on, site)
+    audit = begin("check", options)
+    begun = steady()
+    own = own_doors(archive)
+    take(audit, own.seen)
+    take(audit, _at_once())
+    _listeners(audit, own.ports, begun + LISTENERS_SECONDS)
+    if not no_box:
+        take(audit, doors_box.gateway_seen(doors_box.gateway_asked(), maker=False))
+    _files(audit, own.trees, begun)
+    doors_box.tell_drift(audit, options)
+    return finish(audit, options)
+
+
+def _at_once() -> Iterator[Seen]:
+    """What this machine tells without waiting for anybody: configurations, disk, system, programs."""
+    import os
+
+    from huisclos.doors.config.files import Places, read_configs
+    from huisclos.doors.disk import probe_disk, probe_swap
+    from huisclos.doors.machine import places
+    from huisclos.doors.observation import Miss
+    from huisclos.doors.system import probe_firewall, probe_programs, probe_support
+    from huisclos.findings.nouns import Reason
+
+    configs, _ = places(Path.home())
+    for seen in read_configs(configs, Places(), os.environ):
+        # A usual place that holds nothing of ours was not asked for by anybody.
+        if not (isinstance(seen, Miss) and seen.reason is Reason.NOT_IDENTIFIED):
+            yield seen
+    yield probe_disk(Path.home())
+    yield from probe_swap()
+    yield probe_support()
+    yield probe_firewall()
+    yield from probe_programs()
+
+
+def _listeners(audit: Audit, own: frozenset[int], until: float) -> None:
+    """Who listens on this machine, and what each that may be imaging lets a stranger do."""
+    import asyncio
+
+    from huisclos.doors.machine import imaging, listeners, observe_listeners
+
+    found = [one for one in listeners() if one.port not in own]
+    take(audit, observe_listeners(found))
+    asked = imaging(found)
+    with output.progress("asking this machine's listeners") as step:
+        for done, one in enumerate(asked, 1):
+            take(audit, asyncio.run(_ask(one, until)))
+            step(done, len(asked))
+
+
+async def _ask(one: Listener, until: float) -> list[Seen]:
+    """One listener, asked over loopback and judged by what it is bound to."""
+    from huisclos.clock import steady
+    from huisclos.doors.machine import reached
+    from huisclos.doors.observation import Miss
+    from huisclos.doors.runner import Manners, run
+    from huisclos.findings.nouns import Reason
+
+    if steady() > until:
+        return [Miss(("*",), one.target.name, Reason.BUDGET)]
+    seen: list[Seen] = []
+    async for _, answers in run([one.target], Manners(seconds=ANSWER_SECONDS)):
+        seen += reached(answers, one.reach)
+    return seen
+
+
+def _files(audit: Audit, more: tuple[Path, ...], begun: float) -> None:
+    """Logs and trees of files in the usual places, as far as the time goes."""
+    from huisclos.doors.logs import read_logs
+    from huisclos.doors.machine import logs, places
+    from huisclos.doors.rest.audit import Walk
+
+    take(audit, read_logs(logs(), until=begun + LOGS_SECONDS))
+    walk = Walk(until=begun + TREES_SECONDS)
+    _, trees = places(Path.home())
+    for root in (*more, *trees):
+        take(audit, walk_tree(root, walk, 1, show=False))
