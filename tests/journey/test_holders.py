@@ -45,7 +45,7 @@ def _add_safe(house: Living) -> str:
     secret = secret_file(house.folder / "secrets" / "safe", SAFE)
     house.run("holder", "add", str(house.archive), "The safe", "--passphrase-file", str(secret))
     listed = house.json("holder", "list", str(house.archive))["holders"]
-    return next(holder["id"] for holder in listed if holder["label"] == "The safe")
+    return str(next(holder["id"] for holder in listed if holder["label"] == "The safe"))
 
 
 def _unlocks(house: Living, secret: str) -> bool:
