@@ -8,7 +8,7 @@ HuisclosError                   exit 1    a sentence and a hint; never patient d
   Unreadable                    exit 5    NotDicom, BadIdentifier, BadQuery, TooLarge, UnknownTransferSyntax,
                                           BadPDU
   SealError                     exit 6    NoIdentityMatch, Tampered, WrongObject, DamagedHolder, JournalBroken
-  StoreError                    exit 7    Full, Unreachable, Conflict, Incomplete
+  StoreError                    exit 7    Full, Unreachable (Rebuilding), Conflict, Incomplete
   HouseOpen                     exit 8    OpenListener, LooseSecret
   PeerError                     exit 9    PeerUnreachable, PeerTooSlow, AssociationRejected, AssociationEnded,
                                           OperationFailed
@@ -235,6 +235,12 @@ class Unreachable(StoreError):
     """The store, or a process of the house, does not answer."""
 
     kind = "unreachable"
+
+
+class Rebuilding(Unreachable):
+    """The index is being made anew: nothing is shown rather than a part as if it were all."""
+
+    kind = "rebuilding"
 
 
 class Conflict(StoreError):

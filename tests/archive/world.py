@@ -166,6 +166,7 @@ class Finder:
         self.vault = vault
         self.store = store
         self.by_uid: dict[str, Study] = {}
+        self.under_way = False
         self.away = False
         self.before_register: Callable[[StoredObject], None] = lambda _: None
         self.notes: list[tuple[DoubtKind, str]] = []
@@ -305,6 +306,19 @@ class Finder:
     async def clear(self) -> None:
         """See the port."""
         self.by_uid.clear()
+        self.under_way = True
+
+    async def rebuilding(self) -> None:
+        """See the port."""
+
+    async def abandoned(self) -> bool:
+        """See the port: whoever rebuilds here is gone at once."""
+        return self.under_way
+
+    async def rebuilt(self) -> None:
+        """See the port."""
+        await self.flush()
+        self.under_way = False
 
     async def decided(self, kind: DoubtKind) -> tuple[tuple[str, Choice], ...]:
         """See the port; nobody decides here."""

@@ -31,10 +31,12 @@ from huisclos.errors import (
     Locked,
     NotFound,
     NotGranted,
+    Rebuilding,
     StudyNotFound,
     Tampered,
 )
 from huisclos.finder.catalog import FinderCatalog
+from huisclos.finder.rebuilding import LEASE
 from tests.finder.house import JPEG, NOW, World, heading, stored
 
 
@@ -409,7 +411,12 @@ async def test_rebuilding(world: World) -> None:
     found = {entry.instance_id: entry for entry in manifest.instances}
     await catalog.clear()
     assert (await catalog.counts()).studies == 0
+    assert (await catalog.counts()).rebuilding
     assert list(world.index.studies()) == []
+    with pytest.raises(Locked):
+        await catalog.place(heading().study_uid)
+    with pytest.raises(Rebuilding):
+        await catalog.studies(world.grant(), Query(Level.STUDY))
     series = tuple((one.series_uid, one.series_id) for one in manifest.series)
     recipient = str(world.identities[state.study_id].recipient)
     study = RestoredStudy(
@@ -431,6 +438,7 @@ async def test_rebuilding(world: World) -> None:
     lost = RestoredStudy(other.study_id, heading(2).study_uid, recipient)
     await catalog.restore_study(lost)
     await catalog.restore((Restored(other),))
+    await catalog.rebuilt()
     assert await rows(catalog, world.grant(), Level.INSTANCE) == before
     assert await catalog.state_of(world.grant(), heading().study_uid) == state
     assert len(await catalog.doubts(world.grant(Right.DECIDE))) == 1
@@ -518,3 +526,31 @@ async def test_after_a_crash_a_study_is_opened_whole(world: World) -> None:
     late = world.start()
     state = await late.state_of(world.grant(), heading().study_uid)
     assert len(world.manifest(state).instances) == 2
+
+
+async def test_a_rebuild_that_is_left_is_known_to_the_next_finder(world: World) -> None:
+    """Whoever empties the index and goes away leaves a mark; the scribe is told, now and after a restart."""
+    catalog = world.start()
+    await put(catalog, heading())
+    assert not await catalog.abandoned()
+    await catalog.clear()
+    assert not await catalog.abandoned(), "somebody has just begun"
+    world.moment += LEASE + 1
+    assert await catalog.abandoned()
+    await catalog.rebuilding()
+    assert not await catalog.abandoned()
+    catalog = world.start()
+    assert await catalog.abandoned()
+    await catalog.clear()
+    await catalog.rebuilt()
+    assert not await world.start().abandoned()
+
+
+async def test_what_was_on_its_way_when_a_rebuild_began_is_looked_for(world: World) -> None:
+    """A study placed just before, whose folder nobody saw, is there again, to be looked through."""
+    catalog = world.start()
+    placed = await catalog.place(heading().study_uid)
+    await catalog.clear()
+    await catalog.rebuilt()
+    assert placed.study_id in await catalog.unsettled()
+    assert (await catalog.place(heading().study_uid)).study_id == placed.study_id

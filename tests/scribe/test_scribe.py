@@ -161,3 +161,13 @@ async def test_rivals_that_do_not_open_are_left_to_people(house: World) -> None:
     assert await scribe(house).compare() == 0
     assert {cut for _, cut in house.finder.comparisons} == {Cut.NEITHER}
     assert not house.vault.cut
+
+
+async def test_a_rebuild_that_was_left_is_done_again(house: World) -> None:
+    """Whoever emptied the index went away: the house makes it anew by itself, and once."""
+    await house.send(data_set(), names(), EXPLICIT)
+    await house.finder.flush()
+    await house.finder.clear()
+    assert await scribe(house).rebuild()
+    assert len(house.open(uid(1)).manifest.instances) == 1
+    assert not await scribe(house).rebuild()

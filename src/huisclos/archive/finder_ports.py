@@ -106,7 +106,19 @@ class Upkeep(Protocol):
         """Commit every row and write every manifest that waits. The vault calls it at lock."""
 
     async def clear(self) -> None:
-        """Forget everything derived, here and on disk, before a rebuild. Decisions stay."""
+        """Forget everything derived, here and on disk: a rebuild begins. Decisions stay.
+
+        Until `rebuilt`, storing raises `Locked` and reading `Rebuilding`.
+        """
+
+    async def rebuilding(self) -> None:
+        """Whoever rebuilds is still there: to be called every few seconds. Idempotent."""
+
+    async def abandoned(self) -> bool:
+        """Whether a rebuild was begun that nobody goes on with; the scribe then begins it again."""
+
+    async def rebuilt(self) -> None:
+        """Everything is restored. What was on its way when it began is looked for. Raises as `flush`."""
 
     async def restore_study(self, study: RestoredStudy) -> None:
         """Take a study back. Idempotent. Raises `Conflict` if its UID belongs to another study here."""

@@ -88,8 +88,8 @@ class Index(Protocol):
     def remove_study(self, study_id: str) -> None:
         """Remove a study and its instances. Idempotent."""
 
-    def clear(self) -> None:
-        """Remove everything, the checkpoint too."""
+    def clear(self, mark: bytes | None = None) -> None:
+        """Remove everything; `mark` is the checkpoint from now on, in the same transaction. Durable."""
 
     def checkpoint(self) -> bytes | None:
         """The sealed record written by `set_checkpoint`, or None."""

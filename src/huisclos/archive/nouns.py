@@ -314,6 +314,8 @@ class ArchiveCounts(Struct, frozen=True):
     instances: int = 0
     doubts: int = 0
     last_received_at: float = 0.0
+    rebuilding: bool = False
+    """The index is being made anew: the other numbers are what is there so far."""
 
 
 class Deposit(Struct, frozen=True):

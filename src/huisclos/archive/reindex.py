@@ -7,6 +7,7 @@ the lost index or the journal could tell, so each study's version is in the repo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
@@ -40,9 +41,11 @@ from huisclos.archive.verify import Problem, ProblemKind
 from huisclos.errors import (
     Conflict,
     InstanceNotFound,
+    Locked,
     NoIdentityMatch,
     NotFound,
     SealError,
+    StoreError,
     Unreadable,
     WrongObject,
 )
@@ -50,6 +53,7 @@ from huisclos.seal import HeaderFacts, X25519Identity, open_at
 
 _AT_A_TIME: Final = 8
 _TOLD: Final = 500
+_SIGN_EVERY: Final = 5.0
 
 
 class Reindexed(Struct):
@@ -114,19 +118,33 @@ async def reindex(
     """Empty the index and fill it from what lies on disk. What waits in batches is settled afterwards.
 
     `executor` runs `survey_study`, a process pool by default. Raises `Locked`, `Unreachable` when
-    a process of the house goes away: then begin again.
+    a process of the house goes away: then begin again, or leave it to the scribe.
     """
     total = Reindexed()
     await catalog.clear()
-    waiting = sorted(await asyncio.to_thread(_studies, store))
-    for start in range(0, len(waiting), _AT_A_TIME):
-        some = waiting[start : start + _AT_A_TIME]
-        surveys = (_survey(store, study_id, keys, verify_key, executor, timestamp) for study_id in some)
-        for found in await asyncio.gather(*surveys):
-            await _restore(catalog, found, total)
-        progress(start + len(some), len(waiting))
-    await catalog.flush()
+    signing = asyncio.create_task(_sign(catalog))
+    try:
+        done: set[str] = set()
+        # Once more at the end: what was on its way when it began may have made a folder meanwhile.
+        while waiting := sorted(await asyncio.to_thread(_studies, store) - done):
+            for start in range(0, len(waiting), _AT_A_TIME):
+                some = waiting[start : start + _AT_A_TIME]
+                surveys = (_survey(store, one, keys, verify_key, executor, timestamp) for one in some)
+                for found in await asyncio.gather(*surveys):
+                    await _restore(catalog, found, total)
+                done.update(some)
+                progress(len(done), len(done) + len(waiting) - start - len(some))
+        await catalog.rebuilt()
+    finally:
+        signing.cancel()
     return total
+
+
+async def _sign(catalog: HouseCatalog) -> None:
+    with contextlib.suppress(Locked, StoreError):
+        while True:
+            await asyncio.sleep(_SIGN_EVERY)
+            await catalog.rebuilding()
 
 
 async def _survey(

@@ -79,8 +79,15 @@ def _described(
         ],
         "version": report.version,
         "versions": report.versions,
-        "findings": _findings(root, report, gate),
+        "findings": [*_unfinished(held), *_findings(root, report, gate)],
     }
+
+
+def _unfinished(held: ArchiveCounts | None) -> list[dict[str, str]]:
+    if held is None or not held.rebuilding:
+        return []
+    sentence = "The index is being made anew: nothing is shown until it is whole."
+    return [{"kind": "rebuilding", "sentence": sentence, "hint": "wait: the house goes on by itself"}]
 
 
 def _findings(root: str, report: HouseReport, gate: GateState) -> list[dict[str, str]]:

@@ -110,11 +110,13 @@ class SqlIndex:
             connection.execute(delete(tables.instance).where(tables.instance.c.study_id == study_id))
             connection.execute(delete(tables.study).where(tables.study.c.study_id == study_id))
 
-    def clear(self) -> None:
+    def clear(self, mark: bytes | None = None) -> None:
         """As the port says."""
         with talking(self._durable) as connection:
             for table in (tables.instance, tables.study, tables.checkpoint):
                 connection.execute(delete(table))
+            if mark is not None:
+                connection.execute(replacing(connection, tables.checkpoint), {"id": 1, "record": mark})
 
     def checkpoint(self) -> bytes | None:
         """As the port says."""

@@ -45,6 +45,7 @@ from huisclos.finder.conditions import Plan
 from huisclos.finder.doubts import DoubtBook, KeptDoubt, new_doubt
 from huisclos.finder.manifests import QUIET, ManifestWriter
 from huisclos.finder.memory import MemoryIndex
+from huisclos.finder.rebuilding import Rebuild
 from huisclos.finder.records import InstanceRecord
 from huisclos.finder.registrar import Registrar
 from huisclos.finder.rows import WAIT, RowKeeper
@@ -90,6 +91,7 @@ class FinderCatalog:
         self._doubts = DoubtBook(decisions, record_key)
         self._registrar = Registrar(self._shelf, self._doubts)
         self._manifests = ManifestWriter(self._shelf, store, signer)
+        self._rebuild = Rebuild(index, self._shelf, steady)
 
     @property
     def _memory(self) -> MemoryIndex:
@@ -98,15 +100,18 @@ class FinderCatalog:
     def load(self) -> None:
         """Take everything from the index. Blocks. Raises `Tampered`, `Unreadable`, `Unreachable`."""
         self._shelf.load()
+        self._rebuild.load()
 
     # storing
 
     async def place(self, study_uid: str) -> Placement:
         """See `Catalog`."""
+        self._rebuild.keep_out()
         return await self._shelf.place(study_uid)
 
     async def register(self, stored: StoredObject) -> Outcome:
         """See `Catalog`. Raises `StudyNotFound`; `Conflict` if the study lies in another folder."""
+        self._rebuild.keep_out()
         return self._registrar.register(stored)
 
     async def holds(self, sop_instance_uid: str, digest: bytes) -> bool:
@@ -174,6 +179,7 @@ class FinderCatalog:
 
     def _check(self, grant: Grant, *rights: Right) -> None:
         check(grant, self._grant_key, self._now().timestamp(), *rights)
+        self._rebuild.ask_to_wait()
 
     def _row(self, grant: Grant, name: str) -> int:
         """The row of a study that is found, by UID or id, if the grant is not for another.
@@ -207,6 +213,7 @@ class FinderCatalog:
             instances=instances,
             doubts=self._doubts.open(),
             last_received_at=self._memory.last_received_at,
+            rebuilding=self._rebuild.under_way,
         )
 
     # deciding
@@ -322,8 +329,20 @@ class FinderCatalog:
 
     async def clear(self) -> None:
         """See `Upkeep`."""
-        self._shelf.memory = MemoryIndex()
-        self._shelf.clear()
+        self._rebuild.begin()
+
+    async def rebuilding(self) -> None:
+        """See `Upkeep`."""
+        self._rebuild.sign()
+
+    async def abandoned(self) -> bool:
+        """See `Upkeep`."""
+        return self._rebuild.abandoned
+
+    async def rebuilt(self) -> None:
+        """See `Upkeep`."""
+        await self.flush()
+        await self._rebuild.end()
 
     async def restore_study(self, study: RestoredStudy) -> None:
         """See `Upkeep`."""

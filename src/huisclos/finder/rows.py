@@ -165,10 +165,10 @@ class RowKeeper:
             self._key.seal_record(encode(record), context),
         )
 
-    def clear(self) -> None:
-        """Remove every row, waiting or not."""
+    def clear(self, mark: bytes) -> None:
+        """Remove every row, waiting or not; `mark` is the checkpoint from now on."""
         self._waiting.clear()
-        self._index.clear()
+        self._index.clear(mark)
 
 
 def _study_context(row: IndexedStudy) -> bytes:

@@ -366,10 +366,19 @@ class Shelf:
             if one.stale and now - one.changed_at >= quiet_for and one.study_id not in self.unsettled
         ]
 
-    def clear(self) -> None:
-        """Forget every study; the memory is the caller's to replace."""
+    def at_hand(self) -> list[Study]:
+        """The studies at hand, in no order."""
+        return list(self._studies.values())
+
+    def knows(self, study_id: str) -> bool:
+        """Whether there is such a study."""
+        return self.memory.row_of_id(study_id) is not None
+
+    def clear(self, mark: bytes) -> None:
+        """Forget every study, here and on disk; `mark` is the index's checkpoint from now on."""
+        self.memory = MemoryIndex()
         self._studies.clear()
         self._dirty.clear()
         self.unsettled.clear()
         self.undescribed.clear()
-        self.rows.clear()
+        self.rows.clear(mark)

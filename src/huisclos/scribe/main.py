@@ -16,6 +16,7 @@ from huisclos.archive.layout import metadata_place
 from huisclos.archive.metadata import seal_metadata
 from huisclos.archive.nouns import Cut, Located, Quarantined, QuietSeries, Rivals
 from huisclos.archive.ports import HouseCatalog, HouseKeys, ObjectStore
+from huisclos.archive.reindex import reindex
 from huisclos.archive.retrieve import OpenStudy
 from huisclos.archive.settle import Settled, Settler
 from huisclos.errors import Locked, NotFound, SealError, StoreError
@@ -51,6 +52,7 @@ async def run_scribe(
     scribe = Scribe(store, catalog, keys, verify_key, quiet=quiet)
     while not stop.is_set():
         try:
+            await scribe.rebuild()
             await scribe.settle()
             await scribe.compare()
             await scribe.describe(stop)
@@ -83,6 +85,16 @@ class Scribe:
         self._given_up: set[tuple[str, int]] = set()
         self._apart: dict[str, Quarantined] | None = None
         """What the finder was told waits of senders not approved; None before it was told anything."""
+
+    async def rebuild(self) -> bool:
+        """Make the index anew if somebody began to and went away; whether that was so.
+
+        Raises as `reindex`.
+        """
+        if not await self._catalog.abandoned():
+            return False
+        await reindex(self._store, self._catalog, self._keys, self._verify_key)
+        return True
 
     async def settle(self) -> Settled:
         """Catch up, which whoever opens a study waits for, then settle batches. Raises as `Settler` does."""

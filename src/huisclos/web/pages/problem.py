@@ -67,6 +67,10 @@ def _said(error: HuisclosError, words: Words) -> tuple[str, str]:
             _("A part of the house does not answer"),
             _("It is probably being started again. Try in a minute."),
         ),
+        "rebuilding": (
+            _("The index is being made anew"),
+            _("Nothing was lost. What is sent is kept, and everything is shown again once it is done."),
+        ),
         "too-large": (_("This is too large"), _("It goes beyond what the house takes at once.")),
     }
     default = (_("This could not be done"), _("Nothing was changed. Go back and try again."))
