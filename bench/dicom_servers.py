@@ -3,8 +3,8 @@
     python bench/dicom_servers.py PORT COUNT MILLISECONDS
 
 Each has an address of its own on loopback, lets everybody in, and answers every message (echo, find, get,
-release) MILLISECONDS after it came. It writes `ready` once all listen; and at the end how many connections
-came while another to the same server stood: `at once N`.
+release) MILLISECONDS after it came. It writes `ready` once all listen; and at each SIGUSR1 how many connections
+came since the one before while another to the same server stood: `at once N`.
 """
 
 from __future__ import annotations
@@ -64,6 +64,11 @@ class Servers:
                 _, _, descriptor, answer = heapq.heappop(self.due)
                 if descriptor in self.standing:
                     self._send(descriptor, answer)
+
+    def tell(self) -> None:
+        """Write how often one came while another stood, and begin anew."""
+        print(f"at once {self.at_once}", flush=True)
+        self.at_once = 0
 
     def _accept(self, descriptor: int) -> None:
         made, _ = self.listening[descriptor].accept()
@@ -147,15 +152,12 @@ def _respond(data: bytes) -> bytes:
 
 
 def main() -> None:
-    """Serve until the terminating signal."""
+    """Serve until the process is ended."""
     port, count, milliseconds = (int(text) for text in sys.argv[1:])
     servers = Servers(port, count, milliseconds / 1000)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGUSR1, lambda *_: servers.tell())
     print("ready", flush=True)
-    try:
-        servers.serve()
-    finally:
-        print(f"at once {servers.at_once}", flush=True)
+    servers.serve()
 
 
 if __name__ == "__main__":

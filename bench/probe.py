@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -44,9 +44,12 @@ def run() -> list[dict[str, Any]]:
 def _figures(folder: Path, milliseconds: int) -> list[dict[str, Any]]:
     ours: list[float] = []
     peer: list[float] = []
-    with _servers(milliseconds) as port:
+    with _servers(milliseconds) as (port, at_once):
         for _ in range(RUNS):
+            at_once()
             ours.append(_ours(folder, port))
+            if twice := at_once():
+                raise RuntimeError(f"{twice} connections to a server while another stood")
             peer.append(_nmap(folder, port))
     name = f"doors probe, {SERVERS} servers that answer " + (
         f"in {milliseconds} ms" if milliseconds else "at once"
@@ -104,21 +107,22 @@ def _nmap(folder: Path, port: int) -> float:
 
 
 @contextmanager
-def _servers(milliseconds: int) -> Iterator[int]:
-    """The port of the servers; raises `RuntimeError` when one of ours ever came while another stood."""
+def _servers(milliseconds: int) -> Iterator[tuple[int, Callable[[], int]]]:
+    """The servers' port; and how many connections came to one while another stood, since the last time."""
     # dicom-ping looks at this port, and at no free one.
     port = 11112
-    with socket.create_server(("127.0.0.1", port)):
-        pass
     command = [sys.executable, str(_HERE / "dicom_servers.py"), str(port), str(SERVERS), str(milliseconds)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None  # noqa: S101 - asked for above
+        said = process.stdout
+        assert said is not None  # noqa: S101 - asked for above
+
+        def at_once() -> int:
+            process.send_signal(signal.SIGUSR1)
+            return int(said.readline().removeprefix("at once "))
+
         try:
-            if process.stdout.readline() != "ready\n":
+            if said.readline() != "ready\n":
                 raise RuntimeError("the servers did not start")
-            yield port
+            yield port, at_once
         finally:
             process.terminate()
-        said = process.stdout.readline()
-    if said != "at once 0\n":
-        raise RuntimeError(f"two connections to one server: {said}")

@@ -204,3 +204,12 @@ def test_no_redirection_leaves_the_scope(status: int) -> None:
         report, _, _ = _asked(script)
     assert {} == open_doors(report)
     assert Reason.OUT_OF_SCOPE not in untested(report).values()
+
+
+@pytest.mark.parametrize("scheme", ["", "https"])
+def test_what_no_right_covers_is_stopped_and_said(scheme: str) -> None:
+    """A target that the watch refuses is an attempt out of scope, whatever would have been spoken."""
+    target = f"{scheme}://203.0.113.9:104" if scheme else "203.0.113.9:104"
+    with watched(None, only(frozenset())):
+        report = probe(target, seconds=2.0)
+    assert {"*": Reason.OUT_OF_SCOPE} == untested(report)

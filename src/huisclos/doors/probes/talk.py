@@ -15,7 +15,7 @@ from typing import Final, cast
 
 from huisclos.doors.probes.dialogue import Dialogue, End
 from huisclos.doors.probes.host import Host
-from huisclos.errors import PeerTooSlow, PeerUnreachable
+from huisclos.errors import HuisclosError, PeerTooSlow, PeerUnreachable
 
 _STEPS: Final = 3
 """deadlines of one step that a whole association may take"""
@@ -45,7 +45,7 @@ async def talk(host: Host, dialogue: Dialogue, tls: ssl.SSLContext | None = None
 
 
 class _Line(ABC):
-    """One connection: `closed` is done when it is, with `OSError` when it never stood."""
+    """One connection: `closed` is done when it is, with an error when it never stood."""
 
     def __init__(self, host: Host, dialogue: Dialogue) -> None:
         self.dialogue = dialogue
@@ -80,7 +80,7 @@ class _Line(ABC):
         if dialogue.end is not None:
             self._close()
 
-    def over(self, error: OSError | None = None) -> None:
+    def over(self, error: Exception | None = None) -> None:
         """The transport is gone, or never came about."""
         self.dialogue.lost()
         self._timer.cancel()
@@ -129,7 +129,7 @@ class _Bare(_Line):
         self._socket.setblocking(False)
         try:
             self._connect(self._socket)
-        except OSError as error:
+        except (OSError, HuisclosError) as error:
             self._end(error)
 
     def _connect(self, sock: socket.socket) -> None:
@@ -186,7 +186,7 @@ class _Bare(_Line):
         """See `_Line`."""
         self._end()
 
-    def _end(self, error: OSError | None = None) -> None:
+    def _end(self, error: Exception | None = None) -> None:
         sock, self._socket = self._socket, None
         if sock is None:
             return
@@ -209,7 +209,7 @@ class _Sealed(_Line, asyncio.Protocol):
             await self.loop.create_connection(
                 lambda: self, self.address, self.port, ssl=tls, server_hostname=""
             )
-        except OSError as error:
+        except (OSError, HuisclosError) as error:
             self.over(error)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -243,6 +243,6 @@ class _Sealed(_Line, asyncio.Protocol):
         """See `_Line`."""
         if self._transport is not None:
             self._transport.abort()
-        elif not self._connecting.done():
+        else:
             self._connecting.cancel()
             self.over()
