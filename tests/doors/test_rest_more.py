@@ -197,7 +197,7 @@ def _thumbs() -> bytes:
 
 
 def _thumbnail() -> bytes:
-    text = b"Thumb::URI\0file:///home/a/MARTIN.dcm"
+    text = b"Thumb::URI\0file:///srv/a/MARTIN.dcm"
     return (
         b"\x89PNG\r\n\x1a\n"
         + struct.pack(">I", 13)
@@ -246,7 +246,7 @@ def test_each_thing_by_its_own_check(
     ("name", "raw"),
     [
         ("a.sql", b"-- PostgreSQL database dump\nCREATE TABLE recipes (name text);"),
-        ("a.png", b"\x89PNG\r\n\x1a\n" + b"tEXtThumb::URI\0file:///home/a/cat.jpg"),
+        ("a.png", b"\x89PNG\r\n\x1a\n" + b"tEXtThumb::URI\0file:///srv/a/cat.jpg"),
         ("Thumbs.db", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(900)),
         ("a.dbf", bytes([3]) + bytes(200)),
         ("a.json", b'{"resourceType": "ValueSet"}'),
@@ -320,7 +320,7 @@ def test_a_walk_that_runs_out_of_time_says_so(tmp_path: Path) -> None:
 def test_what_names_say() -> None:
     """Folders are told by their names, backups that encrypt by their layout."""
     assert ("backup",) == marks_of("/srv/Sauvegarde 2024")
-    assert ("cloud",) == marks_of("/home/a/OneDrive - Cabinet/x")
+    assert ("cloud",) == marks_of("/srv/a/OneDrive - Cabinet/x")
     assert () == marks_of("/srv/images")
     assert is_sealed_backup(frozenset(("config", "data", "index", "keys", "locks", "snapshots")))
     assert is_sealed_backup(frozenset(("README", "config", "data", "hints.5", "index.5")))

@@ -126,7 +126,7 @@ def _files(root: Path) -> Iterator[Path]:
                 yield Path(folder, name)
 
 
-class _NotKnown(Unreadable):
+class _NotKnown(Exception):
     """No reader of ours is for this file; the folder around it may hold what we do read."""
 
 
@@ -149,14 +149,14 @@ def _one(path: Path) -> tuple[str, list[Setting], dict[str, Any] | None]:
         return "caddy", proxies.judge_caddy(text, _Includes(path.parent)), None
     if name.endswith(".json") or text.lstrip().startswith(("{", "//", "/*")):
         if not any(key in text for key in orthanc.KEYS):
-            raise _NotKnown("nothing known reads this file")
+            raise _NotKnown
         document = orthanc.parse(text)
         return "orthanc", [], document if orthanc.is_orthanc(document) else None
     if "<VirtualHost" in text or "ProxyPass" in text or "<Location" in text:
         return "apache", proxies.judge_apache(text, _Includes(path.parent)), None
     blocks = proxies.parse_nginx(text, _Includes(path.parent))
     if not proxies.is_nginx(blocks):
-        raise _NotKnown("nothing known reads this file")
+        raise _NotKnown
     return "nginx", proxies.judge_nginx(blocks), None
 
 
@@ -182,7 +182,7 @@ def _toml(text: str) -> list[Setting]:
     except (tomllib.TOMLDecodeError, RecursionError):
         raise Unreadable("this is not TOML") from None
     if not traefik.is_traefik(read):
-        raise _NotKnown("nothing known reads this file")
+        raise _NotKnown
     return traefik.judge_traefik(read)
 
 
