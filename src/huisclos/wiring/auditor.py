@@ -17,12 +17,13 @@ from huisclos.channel import Methods, remote, serve
 from huisclos.clock import steady
 from huisclos.doors.box.igd import gateway, probe_box
 from huisclos.doors.house import HouseDoor, Looker, Looking, judged
-from huisclos.doors.observation import Seen
+from huisclos.doors.observation import Miss, Seen
 from huisclos.doors.record import only, watched
 from huisclos.doors.rest.audit import Walk, audit, observe
 from huisclos.doors.runner import Manners, run
 from huisclos.doors.target import Target
 from huisclos.errors import HuisclosError
+from huisclos.findings.nouns import Reason
 from huisclos.wiring.child import Child
 from huisclos.wiring.listeners import Bound
 from huisclos.wiring.places import Archive
@@ -32,7 +33,9 @@ DAY: Final = 24 * 3600.0
 SETTLE: Final = 3.0
 """Seconds after the start: the faces come first."""
 REST_SECONDS: Final = 600.0
-"""For the files; what was not read by then is said to be so."""
+"""For the files, once a day; what was not read by then is said to be so."""
+ASKED_SECONDS: Final = 30.0
+"""For the files, when somebody waits for the answer: then what the day's look read stands."""
 TITLE: Final = "HUISCLOS"
 """The title that this house is called by: whoever does not know it is refused before anything is asked."""
 _SEALED: Final = ("objects", "batches", "keyring", "incoming", "journal")
@@ -76,37 +79,49 @@ class _Lookings:
         self._around = around
         self._vault = vault
         self._lock = asyncio.Lock()
+        self._read: list[Seen] = []
+        """What the files last showed, whole or as far as it came."""
 
     async def daily(self) -> None:
         """For ever; steady time stands still while the machine sleeps, and so may the doors."""
         await asyncio.sleep(SETTLE)
         while True:
             with contextlib.suppress(HuisclosError):
-                await self.look()
+                await self._look(REST_SECONDS)
             await asyncio.sleep(DAY)
 
     async def look(self) -> tuple[HouseDoor, ...]:
         """See `Looker`."""
+        return await self._look(ASKED_SECONDS)
+
+    async def _look(self, seconds: float) -> tuple[HouseDoor, ...]:
         async with self._lock:
             await self._vault.begin()
             doors: tuple[HouseDoor, ...] = ()
             try:
-                doors = judged(await look_at(self._around))
+                seen = await look_at(self._around.bound)
+                doors = judged(seen + await self._files(seconds))
             finally:
                 await self._vault.looked(doors)
             return doors
 
+    async def _files(self, seconds: float) -> list[Seen]:
+        read = await asyncio.to_thread(_files, self._around.archive, seconds)
+        cut = any(isinstance(one, Miss) and one.reason is Reason.BUDGET for one in read)
+        if not (cut and self._read):
+            self._read = read
+        return self._read
 
-async def look_at(around: Surroundings) -> list[Seen]:
-    """Everything that this process sees of its own house."""
-    targets = [farthest(one) for one in around.bound]
+
+async def look_at(bound: tuple[Bound, ...]) -> list[Seen]:
+    """What the house's listeners let a stranger do, and its box."""
+    targets = [farthest(one) for one in bound]
     allowed = only(frozenset(one.address for one in targets))
     seen: list[Seen] = []
     with watched(None, allowed):
         async for _, answers in run(targets, Manners(called=TITLE)):
             seen += answers
-    seen += await _box(targets)
-    return seen + await asyncio.to_thread(_files, around.archive)
+    return seen + await _box(targets)
 
 
 def farthest(one: Bound) -> Target:
@@ -117,8 +132,8 @@ def farthest(one: Bound) -> Target:
     return Target(str(address), address, one.port)
 
 
-def _files(archive: Archive) -> list[Seen]:
-    walk = Walk(until=steady() + REST_SECONDS)
+def _files(archive: Archive, seconds: float) -> list[Seen]:
+    walk = Walk(until=steady() + seconds)
     seen: list[Seen] = []
     for folder in folders(archive):
         seen += [_of_archive(one, archive) for one in observe(folder, audit(folder, walk))]
