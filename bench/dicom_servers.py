@@ -3,8 +3,8 @@
     python bench/dicom_servers.py PORT COUNT MILLISECONDS
 
 Each has an address of its own on loopback, lets everybody in, and answers every message (echo, find, get,
-release) MILLISECONDS after it came. It writes `ready` once all listen; and at each SIGUSR1 how many connections
-came since the one before while another to the same server stood: `at once N`.
+release) MILLISECONDS after it came. It writes `ready` once all listen; and at each SIGUSR1 how many came,
+since the one before, while another to the same server stood: `at once N`.
 """
 
 from __future__ import annotations
