@@ -38,7 +38,7 @@ def test_a_whole_dialogue_however_it_is_cut(cuts: list[int]) -> None:
 
 
 @given(st.booleans(), st.lists(st.binary(min_size=1, max_size=80), max_size=12))
-def test_noise_ends_it_or_is_waited_for(accepted: bool, pieces: list[bytes]) -> None:  # noqa: FBT001
+def test_noise_ends_it_or_is_waited_for(accepted: bool, pieces: list[bytes]) -> None:
     """Nothing is said after the end, and what breaks the protocol is answered by an A-ABORT."""
     dialogue = _begun()
     if accepted:
