@@ -40,5 +40,8 @@ def _read(pieces: list[bytes]) -> list[object]:
                     seen.append("end")
         parser.end()
     except HuisclosError as error:
+        # How much of a part was given out before what is wrong behind it came depends on the pieces.
+        if seen and isinstance(seen[-1], bytes):
+            seen.pop()
         seen.append(type(error).__name__)
     return seen

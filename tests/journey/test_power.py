@@ -7,6 +7,7 @@ are being stored, is the disk after a power cut; the house is served from that c
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -68,6 +69,13 @@ class Disk:
 
 def _run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """What a test leaves to the collector is collected before the next."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
