@@ -11,7 +11,6 @@ import msgspec
 
 from huisclos.findings.nouns import Language, Severity
 
-
 On = Literal["real", "recorded", "untried"]
 
 
@@ -39,8 +38,8 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     fix: Words
     test: Words
     on: On = "real"
-    """real: tested on the real thing; recorded: on answers recorded or emulated from its documents; untried: on
-    nothing yet"""
+    """real: tested on the real thing; recorded: on answers recorded or emulated from its documents;
+    untried: on nothing yet"""
 
     @property
     def family(self) -> str:
