@@ -58,9 +58,13 @@ class Disk:
 
     def power_comes_back(self) -> None:
         """Mount what the disk had been given."""
-        _run("umount", str(self.place))
+        # the children of the house end a moment after it
+        until(self._unmounted, 15, "nobody uses the disk any more")
         self.after.replace(self.image)
         self.mount()
+
+    def _unmounted(self) -> bool:
+        return subprocess.run(["umount", str(self.place)], check=False, capture_output=True).returncode == 0
 
     def end(self) -> None:
         """Unmount it."""
