@@ -15,6 +15,7 @@ from huisclos import __version__
 from huisclos.doors.box.guides import advice
 from huisclos.doors.box.sentence import sentence
 from huisclos.doors.catalogue import Check, catalogue
+from huisclos.doors.facts import counted, said
 from huisclos.doors.observation import Miss, Observation, Seen, What
 from huisclos.doors.rules import RULES, Judgement, judge
 from huisclos.errors import BadSetting, Unreadable
@@ -222,15 +223,12 @@ def _is(title: str, seen: Observation, language: Language) -> str:
     images, persons = seen.number(Key.IMAGES), seen.number(Key.PERSONS)
     if seen.what is What.FILES and images > 0:
         years = sorted({seen.number(Key.YEAR_FROM), seen.number(Key.YEAR_TO)} - {-1})
+        of = {Language.EN: " of ", Language.FR: " de "}[language]
+        people = of + counted(persons, "person", "persons", language) if persons > 0 else ""
         span = f", {'-'.join(str(year) for year in years)}" if years else ""
-        whose = (
-            (" of ", " persons", ", in clear")
-            if language is Language.EN
-            else (" de ", " personnes", ", en clair")
-        )
-        people = f"{whose[0]}{persons:,}{whose[1]}" if persons > 0 else ""
-        return f"{images:,} images{people}{span}{whose[2]}"
-    shown = ", ".join(shown_fact(one) for one in seen.facts[:MAX_FACTS] if one.key is not Key.PLACE)
+        clear = {Language.EN: ", in clear", Language.FR: ", en clair"}[language]
+        return f"{counted(images, 'image', 'images', language)}{people}{span}{clear}"
+    shown = ", ".join(said(seen.facts[:MAX_FACTS], language))
     return f"{title} ({shown})" if shown else title
 
 
