@@ -54,6 +54,8 @@ class Living:
     """What starts the house, before its own command: `nsenter` into a namespace..."""
     ready: dict[str, Any] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    faked: dict[str, str] = field(default_factory=dict)
+    """More of the environment: another clock..."""
 
     @property
     def archive(self) -> Path:
@@ -79,6 +81,7 @@ class Living:
             "TMPDIR": str(self.folder / "tmp"),
             "XDG_RUNTIME_DIR": str(self.folder / "run"),
             "TZ": "Europe/Paris",
+            **self.faked,
         }
 
     # commands

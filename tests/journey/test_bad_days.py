@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from tests.journey import wado
 from tests.journey.living import Living, copy, until
 from tests.journey.patients import WILHELMA
 from tests.journey.sending import Load
+from tests.tools import need
 
 KEYS = (
     "keys/archive.recipient", "keys/signing.pub", "keys/index.age", "journal/key.age", "journal/pen",
@@ -208,3 +210,25 @@ def test_a_read_only_disk(kept: Living, disk: Disk) -> None:
         disk.set("rw")
     house.serve()
     house.stop()
+
+
+def test_a_clock_set_back(worn: Living) -> None:
+    """Said until it is set; what had run out does not come back to life, and images are still taken."""
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+    if library is None:
+        need("faketime")
+    until_day = "--until", (dt.datetime.now(dt.UTC).date() - dt.timedelta(days=2)).isoformat()
+    worn.faked = {"LD_PRELOAD": str(library), "FAKETIME": "-5d", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    worn.serve()
+    assert "clock-behind" in {finding["kind"] for finding in worn.status()["findings"]}
+    token = worn.try_(
+        "token", "add", str(worn.archive), "--user", "Phil Physician", "--may", "read", *until_day
+    )
+    assert token.returncode != 0, "by the machine's clock this day is still to come"
+    assert worn.store(WILHELMA.write(worn.folder / "late", range(30, 32))).returncode == 0
+    worn.settled(WILHELMA.instances + 2)
+    assert worn.json("journal", "verify", str(worn.archive))["holds"]
+    worn.stop()
+    worn.faked = {}
+    worn.serve()
+    assert "clock-behind" not in {finding["kind"] for finding in worn.status()["findings"]}

@@ -85,6 +85,8 @@ class HouseReport(Struct, frozen=True):
     """Rows of the accounts that this archive does not vouch for: somebody wrote them, without effect."""
     accounts_put_back: bool = False
     """The accounts are older than the journal says: somebody removed may be back."""
+    clock_set_back: bool = False
+    """The machine's clock stands before what the journal says already."""
     passphrase_near: bool = False
     """The file that unlocks at the start lies on the archive's file system: stolen together, it opens."""
 

@@ -131,6 +131,12 @@ def _findings(root: str, report: HouseReport, gate: GateState) -> list[dict[str,
             "restore keys/holders from a backup",
         ),
         (
+            report.clock_set_back,
+            "clock-behind",
+            "This machine's clock stands before the journal's last entry.",
+            "set the clock; until then everything counts as done at the time of that entry",
+        ),
+        (
             report.passphrase_near,
             "passphrase-near",
             "The passphrase file lies on the archive's own file system: who takes the disk takes both.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import secrets
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from huisclos.archive.ports import ObjectStore
 from huisclos.errors import (
     Full,
     HouseOpen,
+    JournalBroken,
     Locked,
     NotFound,
     NotGranted,
@@ -25,6 +27,7 @@ from huisclos.errors import (
     Unreachable,
 )
 from huisclos.journal.entries import Act, Entry
+from huisclos.journal.heads import check_head
 from huisclos.seal import RecordKey, X25519Recipient
 from huisclos.vault import places
 from huisclos.vault.holders import Holders
@@ -60,7 +63,7 @@ class Core:
         self.ledger = Ledger(accounts, self.verify_key)
         self.pen = Pen(journal_folder, self.recipient)
         self._clock = clock
-        self._latest = 0.0
+        self._latest = self._signed_at()
         self._secret: ArchiveSecret | None = None
         self._records: RecordKey | None = None
         self.grant_key = secrets.token_bytes(32)
@@ -144,12 +147,26 @@ class Core:
         self.since = self.now()
 
     def now(self) -> float:
-        """Seconds since the epoch, never earlier than anything this vault has written since it was started.
+        """Seconds since the epoch, never earlier than what was written, or than the journal's last head.
 
         A clock set back does not bring an expired token back to life.
         """
         self._latest = max(self._latest, self._clock())
         return self._latest
+
+    def behind(self) -> float:
+        """Seconds by which the machine's clock stands before what was written already; 0 when it does not."""
+        return max(0.0, self._latest - self._clock())
+
+    def _signed_at(self) -> float:
+        """When the newest head that this archive signed was signed; 0.0 without one."""
+        newest = 0.0
+        for head in self.pen.heads():
+            if head.at > newest:
+                with contextlib.suppress(JournalBroken):
+                    check_head(head, self.verify_key)
+                    newest = head.at
+        return newest
 
     async def journal(self, *entries: Entry) -> None:
         """Make entries durable; entries asked for at the same time share one write."""

@@ -27,6 +27,8 @@ from huisclos.vault.people import PeopleService
 from huisclos.vault.recovery import Recovery
 from huisclos.vault.sessions import Sessions
 
+CLOCK_MAY_BE_BEHIND: Final = 60.0
+"""Seconds: a clock is set by that much every day without anybody noticing."""
 LOW_DISK: Final = 0.05
 """Share of the disk free under which the house says so."""
 _FINGERPRINT_BYTES: Final = 16
@@ -121,6 +123,7 @@ class StateService:
             started_at=self._started_at,
             rows_ignored=core.ledger.ignored,
             accounts_put_back=core.put_back,
+            clock_set_back=core.behind() > CLOCK_MAY_BE_BEHIND,
             passphrase_near=around.passphrase_near,
         )
 

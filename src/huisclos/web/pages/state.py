@@ -78,6 +78,7 @@ def items(report: HouseReport, words: Words, now: float) -> list[Item]:
         _disk(report, words),
         _journal(report, words),
         *_accounts(report, words),
+        *_clock(report, words),
         *_passphrase(report, words),
         _verified(report, words, now),
         _separation(report, words),
@@ -162,6 +163,17 @@ def _accounts(report: HouseReport, words: Words) -> list[Item]:
         ) % {"num": words.number(report.rows_ignored)}
         found.append(Item("warn", _("The accounts were written to"), text))
     return found
+
+
+def _clock(report: HouseReport, words: Words) -> list[Item]:
+    _ = words.gettext
+    if not report.clock_set_back:
+        return []
+    text = _(
+        "It stands before the journal's last entry. Set it: until then, everything counts as done at the "
+        "time of that entry."
+    )
+    return [Item("bad", _("This machine's clock was set back"), text)]
 
 
 def _passphrase(report: HouseReport, words: Words) -> list[Item]:
