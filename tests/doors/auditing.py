@@ -18,6 +18,7 @@ from huisclos.doors.runner import Manners, run
 from huisclos.doors.target import Target, parse_target
 from huisclos.findings.nouns import Language, Outcome, Reason, Verdict
 from huisclos.findings.report import Report
+from tests.tools import program
 
 
 def probe(*targets: str | Target, **manners: Any) -> Report:
@@ -65,6 +66,19 @@ def started(command: Sequence[str], port: int, folder: Path) -> Iterator[None]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def query_server(folder: Path, port: int, peers: str) -> list[str]:
+    """The command of DCMTK's dcmqrscp with one archive; `peers`: ANY, or the one host that is let in."""
+    (folder / "db").mkdir()
+    known = f"known = {peers}\n" if peers != "ANY" else ""
+    settings = folder / "q.cfg"
+    settings.write_text(
+        f"NetworkTCPPort = {port}\nMaxPDUSize = 16384\nMaxAssociations = 4\n"
+        f"HostTable BEGIN\n{known}HostTable END\nVendorTable BEGIN\nVendorTable END\n"
+        f"AETable BEGIN\nARCHIVE {folder}/db RW (10, 1024mb) {'known' if known else 'ANY'}\nAETable END\n"
+    )
+    return [program("dcmqrscp"), "-c", str(settings)]
 
 
 def wait_for(port: int, seconds: float = 15.0) -> None:

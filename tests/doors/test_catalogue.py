@@ -21,6 +21,15 @@ def test_every_rule_has_its_row_and_every_row_its_rule() -> None:
     assert {rule.check for rule in ALL} == set(catalogue())
 
 
+def test_the_catalogue_is_complete() -> None:
+    """134 checks, numbered without a gap, and the change log says that number."""
+    families = {"BOX": 21, "DCM": 30, "WEB": 34, "RST": 24, "LOG": 5, "CFG": 20}
+    wanted = {f"{name}-{number:03}" for name, most in families.items() for number in range(1, most + 1)}
+    assert wanted == set(catalogue())
+    said = (PROJECT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"{len(catalogue())} checks" in said
+
+
 def test_every_row_is_whole() -> None:
     """Each text is there in both languages, and no sentence ends with a point of its own."""
     for check in catalogue().values():

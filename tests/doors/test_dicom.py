@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from huisclos.findings.nouns import Reason, Verdict
-from tests.doors.auditing import closed_doors, open_doors, probe, started, untested
+from tests.doors.auditing import closed_doors, open_doors, probe, query_server, started, untested
 from tests.peers.house import make_archive, serve
 from tests.peers.orthanc import orthanc
 from tests.tools import need, program
@@ -94,15 +94,7 @@ def test_a_query_server_with_and_without_a_list_of_peers(
 ) -> None:
     """DCMTK's dcmqrscp is open when its table says ANY, and closed when it names a peer."""
     port = free_port()
-    (tmp_path / "db").mkdir()
-    hosts = "" if peers == "ANY" else f"known = {peers}\n"
-    table = f"ARCHIVE {tmp_path}/db RW (10, 1024mb) {'ANY' if peers == 'ANY' else 'known'}\n"
-    (tmp_path / "q.cfg").write_text(
-        f"NetworkTCPPort = {port}\nMaxPDUSize = 16384\nMaxAssociations = 4\n"
-        f"HostTable BEGIN\n{hosts}HostTable END\n"
-        f"VendorTable BEGIN\nVendorTable END\nAETable BEGIN\n{table}AETable END\n"
-    )
-    with started([program("dcmqrscp"), "-c", str(tmp_path / "q.cfg")], port, tmp_path):
+    with started(query_server(tmp_path, port, peers), port, tmp_path):
         report = probe(f"127.0.0.1:{port}", called="ARCHIVE")
     if peers == "ANY":
         assert {"DCM-006", "DCM-007", "DCM-009", "DCM-010"} <= set(open_doors(report))

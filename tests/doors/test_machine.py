@@ -6,15 +6,18 @@ import json
 import os
 import plistlib
 import pty
+import socket
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from huisclos.access.addresses import parse_address
 from huisclos.clock import now
 from huisclos.doors.assemble import Audit
-from huisclos.doors.machine import Listener, imaging, listeners, observe_listeners
+from huisclos.doors.machine import Listener, imaging, is_global, listeners, observe_listeners
 from huisclos.findings.nouns import Language, Reach
 from tests.doors.auditing import started
 from tests.doors.test_cli import doors
@@ -44,6 +47,38 @@ def test_databases_and_programs_both_ways() -> None:
     assert {"DCM-028"} == opened(listener("127.0.0.1", 9999, "orthanc"))
     assert set() == opened(listener("127.0.0.1", 4242, "orthanc"))
     assert {"CFG-017"} == opened(listener("127.0.0.1", 4242, "orthanc", administrator=True))
+
+
+def test_a_public_address_both_ways() -> None:
+    """Imaging at every address, or at a global one, of a machine that the Internet reaches over IPv6."""
+
+    def doors_of(address: str, *, six: bool, global_six: bool, name: str | None = "orthanc") -> set[str]:
+        made = Audit("check", Language.EN, now())
+        one = Listener(parse_address(address), 4242, name, administrator=False, six=six)
+        made.take(observe_listeners([one], global_six=global_six), now())
+        return {door.check for door in made.report().findings}
+
+    assert {"BOX-010"} == doors_of(EVERYWHERE, six=True, global_six=True)
+    assert {"BOX-010"} == doors_of(EVERYWHERE, six=True, global_six=True, name=None)
+    assert {"BOX-010"} == doors_of("2001:4860::1", six=False, global_six=True)
+    for closed in (
+        doors_of(EVERYWHERE, six=True, global_six=False),
+        doors_of("fd00::1", six=False, global_six=True),
+    ):
+        assert set() == closed
+    assert set() == doors_of(EVERYWHERE, six=False, global_six=True), "it listens by IPv4 alone"
+    assert set() == doors_of(EVERYWHERE, six=True, global_six=True, name="huisclos"), "it refuses them itself"
+
+
+def test_a_listener_of_ipv6_is_seen() -> None:
+    """A real socket at every address, IPv4 and IPv6, is one listener that IPv6 reaches."""
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as server:
+        (found,) = [one for one in listeners() if one.port == server.getsockname()[1]]
+    assert (True, Reach.LAN) == (found.six, found.reach)
+    assert not is_global(parse_address("fe80::1"))
+    assert is_global(parse_address("2a01:e0a::1"))
 
 
 def test_viewers_have_nothing_to_listen_for() -> None:

@@ -26,6 +26,7 @@ def test_an_open_orthanc(tmp_path: Path, free_port: Callable[[], int]) -> None:
     found = open_doors(report)
     assert {"WEB-001", "WEB-003", "WEB-004", "WEB-022"} <= set(found)
     assert Verdict.PROVED is found["WEB-001"]
+    assert Verdict.OFFERED is found["WEB-008"]
     assert PLUGIN.exists() == ("WEB-013" in found)
     assert PLUGIN.exists() == ("WEB-014" in found)
 
@@ -43,7 +44,7 @@ def test_an_orthanc_with_a_password(tmp_path: Path, free_port: Callable[[], int]
     with started(command, port, tmp_path):
         report = probe(f"http://127.0.0.1:{port}")
     assert {"WEB-022"} == set(open_doors(report))
-    assert {"WEB-001", "WEB-013"} <= closed_doors(report)
+    assert {"WEB-001", "WEB-008", "WEB-013"} <= closed_doors(report)
 
 
 def test_a_login_on_the_front_page_alone(tmp_path: Path, free_port: Callable[[], int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,23 +18,7 @@ from huisclos.cli import (
     output,
 )
 from huisclos.cli.doors_record import RecordFile, only_addresses, recorded
-from huisclos.cli.doors_report import (
-    Baseline,
-    CsvFile,
-    FailOn,
-    HtmlFile,
-    JsonFile,
-    Lang,
-    Mutes,
-    Options,
-    PdfFile,
-    SarifFile,
-    Site,
-    begin,
-    finish,
-    own_codes,
-    take,
-)
+from huisclos.cli.doors_report import Options, begin, finish, reporting, take
 from huisclos.cli.doors_walk import name_places, walk_tree
 from huisclos.errors import BadSetting
 
@@ -42,6 +27,8 @@ if TYPE_CHECKING:
     from huisclos.doors.assemble import Audit
     from huisclos.doors.mandate import Right
     from huisclos.doors.observation import Seen
+    from huisclos.doors.rest.copies import Copies
+    from huisclos.doors.rest.tally import Tally
     from huisclos.doors.runner import Manners
     from huisclos.doors.target import Target
 
@@ -57,7 +44,7 @@ Paths = Annotated[list[Path], typer.Argument(metavar="PATH", help="Files and fol
 
 
 @app.command("probe")
-@own_codes
+@reporting
 def probe(
     targets: Annotated[list[str], typer.Argument(metavar="TARGET", help="host, host:port, or a URL.")],
     consent: Annotated[
@@ -83,24 +70,20 @@ def probe(
     not_in_production: Annotated[
         bool, typer.Option("--not-in-production", help="The system of the write test treats nobody.")
     ] = False,
+    two_at_once: Annotated[
+        bool,
+        typer.Option("--two-at-once", help="Hold one association for a second while asking for another."),
+    ] = False,
     record: RecordFile = None,
-    json: JsonFile = None,
-    html: HtmlFile = None,
-    pdf: PdfFile = None,
-    sarif: SarifFile = None,
-    csv: CsvFile = None,
-    lang: Lang = "",
-    mutes: Mutes = None,
-    baseline: Baseline = None,
-    fail_on: FailOn = "low",
-    site: Site = "",
+    *,
+    options: Options,
 ) -> int:
     """Ask a server what it lets a stranger do, by identifiers that exist nowhere: no record is ever read.
 
     This machine itself needs no consent. A private address on a network that this machine is on needs
     --consent, which the report keeps; anything else needs a mandate that covers it, or ends with exit
-    code 3 before a packet is sent. --default-login and --write-test go beyond looking: a mandate must allow
-    them by name.
+    code 3 before a packet is sent. --default-login, --two-at-once and --write-test go beyond looking: a
+    mandate must allow them by name.
 
     \b
     Example:
@@ -111,12 +94,13 @@ def probe(
     from huisclos.doors.runner import HOSTS_PER_SECOND, Manners
     from huisclos.doors.target import parse_target
 
-    options = Options(json, html, pdf, sarif, csv, lang, mutes, baseline, fail_on, site)
     parsed = [parse_target(one) for one in targets]
     right = _read_mandate(mandate)
     consents = check_right(parsed, own_networks(), consent.strip() or None, right, clock.now())
     if default_login:
         check_beyond(parsed, right, Beyond.DEFAULT_LOGIN, consent=bool(consents) and right is None)
+    if two_at_once:
+        check_beyond(parsed, right, Beyond.TWO_AT_ONCE, consent=bool(consents) and right is None)
     delete_at = _write_test(write_test, parsed, sure=not_in_production)
     if delete_at is not None:
         check_beyond(parsed, right, Beyond.WRITE_TEST, consent=False)
@@ -129,6 +113,7 @@ def probe(
         checks=audit.only,
         default_login=default_login,
         delete_at=delete_at,
+        two_at_once=two_at_once,
         hosts_per_second=pace,
     )
     with recorded(record, audit, only_addresses(one.address for one in parsed)):
@@ -203,20 +188,12 @@ ShowPaths = Annotated[
 
 
 @app.command("config")
-@own_codes
+@reporting
 def config(
     paths: Paths,
     show_paths: ShowPaths = False,
-    json: JsonFile = None,
-    html: HtmlFile = None,
-    pdf: PdfFile = None,
-    sarif: SarifFile = None,
-    csv: CsvFile = None,
-    lang: Lang = "",
-    mutes: Mutes = None,
-    baseline: Baseline = None,
-    fail_on: FailOn = "low",
-    site: Site = "",
+    *,
+    options: Options,
 ) -> int:
     """Read configurations: Orthanc, Conquest, dcm4chee, Horos, OsiriX, nginx, Apache, Caddy, compose.
 
@@ -230,7 +207,6 @@ def config(
 
     from huisclos.doors.config.files import Places, read_configs
 
-    options = Options(json, html, pdf, sarif, csv, lang, mutes, baseline, fail_on, site)
     audit, places = begin("config", options), Places()
     take(audit, read_configs(paths, places, os.environ))
     code = finish(audit, options)
@@ -239,19 +215,11 @@ def config(
 
 
 @app.command("logs")
-@own_codes
+@reporting
 def logs(
     paths: Paths,
-    json: JsonFile = None,
-    html: HtmlFile = None,
-    pdf: PdfFile = None,
-    sarif: SarifFile = None,
-    csv: CsvFile = None,
-    lang: Lang = "",
-    mutes: Mutes = None,
-    baseline: Baseline = None,
-    fail_on: FailOn = "low",
-    site: Site = "",
+    *,
+    options: Options,
 ) -> int:
     """Read logs: do they name patients, and did strangers from the Internet already come in.
 
@@ -263,36 +231,38 @@ def logs(
     """
     from huisclos.doors.logs import read_logs
 
-    options = Options(json, html, pdf, sarif, csv, lang, mutes, baseline, fail_on, site)
     audit = begin("logs", options)
     take(audit, read_logs(paths))
     return finish(audit, options)
 
 
 @app.command("rest")
-@own_codes
+@reporting
 def rest(
     paths: Paths,
     workers: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Processes that read. [2]")] = 2,
     resume: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Kept while it runs, to go on after a stop.")
     ] = None,
+    keep_years: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=200, help="How long images are kept: older ones are told."),
+    ] = None,
+    copies: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Carried from machine to machine: which images lie on several."),
+    ] = None,
     show_paths: ShowPaths = False,
-    json: JsonFile = None,
-    html: HtmlFile = None,
-    pdf: PdfFile = None,
-    sarif: SarifFile = None,
-    csv: CsvFile = None,
-    lang: Lang = "",
-    mutes: Mutes = None,
-    baseline: Baseline = None,
-    fail_on: FailOn = "low",
-    site: Site = "",
+    *,
+    options: Options,
 ) -> int:
     """Find images, indexes and dumps that lie in clear, in archives too; count persons, keep no name.
 
     Folders' names hold names as well: the report gives the root that you named, and counts for each
     sub-tree under a token that only this run can make.
+
+    --copies holds a key and digests of instances, no UID; take it to the next machine, and delete it after
+    the last. The key is in it: keep it as you keep a report.
 
     \b
     Example:
@@ -300,16 +270,51 @@ def rest(
     """
     from huisclos.doors.rest.audit import Walk, forget, trees
 
-    options = Options(json, html, pdf, sarif, csv, lang, mutes, baseline, fail_on, site)
     audit = begin("rest", options)
-    walk = Walk(keep_paths=show_paths, resume=resume)
+    known = _copies(copies)
+    walk = Walk(keep_paths=show_paths, resume=resume, copies=known is not None)
+    if known is not None:
+        walk.key = known.key
     there, absent = trees(paths)
     for root in there:
-        take(audit, walk_tree(root, walk, workers, show=show_paths))
+        also = partial(_also, keep_years=keep_years, copies=known)
+        take(audit, walk_tree(root, walk, workers, show=show_paths, also=also))
     take(audit, [_absent(root) for root in absent])
+    if known is not None:
+        if walk.key != known.key:
+            raise BadSetting("this --resume was begun without these --copies", hint="begin again without it")
+        known.save()
     code = finish(audit, options)
     forget(walk)
     return code
+
+
+def _copies(path: Path | None) -> Copies | None:
+    import platform
+
+    from huisclos.doors.rest.copies import Copies
+
+    return None if path is None else Copies.load(path, platform.node())
+
+
+def _also(root: Path, tally: Tally, *, keep_years: int | None, copies: Copies | None) -> list[Seen]:
+    """What only the owner's word, or another machine's, makes a finding of; else held back."""
+    from huisclos.clock import now
+    from huisclos.doors.observation import Miss
+    from huisclos.doors.rest.copies import CHECK
+    from huisclos.doors.rest.retention import CHECK as RETENTION
+    from huisclos.doors.rest.retention import observe_retention
+    from huisclos.findings.nouns import Outcome, Reason
+
+    seen: list[Seen] = []
+    if keep_years is not None:
+        seen.append(observe_retention(root, tally, now().year - keep_years))
+    if copies is not None:
+        seen.append(copies.observe(root, tally))
+    held = [name for name, given in ((RETENTION, keep_years), (CHECK, copies)) if given is None]
+    if held:
+        seen.append(Miss(tuple(held), str(root), Reason.NOT_ASKED, outcome=Outcome.SKIPPED))
+    return seen
 
 
 def _absent(root: Path) -> Seen:

@@ -11,24 +11,7 @@ import typer
 
 from huisclos.cli import output
 from huisclos.cli.doors_record import RecordFile, recorded
-from huisclos.cli.doors_report import (
-    Baseline,
-    CsvFile,
-    FailOn,
-    HtmlFile,
-    JsonFile,
-    Lang,
-    Mutes,
-    Options,
-    PdfFile,
-    SarifFile,
-    Site,
-    begin,
-    finish,
-    language_of,
-    own_codes,
-    take,
-)
+from huisclos.cli.doors_report import Options, begin, finish, language_of, reporting, take
 from huisclos.errors import BadSetting, LooseSecret
 
 if TYPE_CHECKING:
@@ -45,7 +28,7 @@ _MAX_SECRET: Final = 1024
 _OTHERS: Final = 0o077
 
 
-@own_codes
+@reporting
 def box(
     address: Annotated[str, typer.Option(metavar="HOST", help="The box. [this machine's gateway]")] = "",
     kind: Annotated[
@@ -75,16 +58,8 @@ def box(
         Path | None, typer.Option(metavar="FILE", help="TOML: what the owner answered, by whom, when.")
     ] = None,
     record: RecordFile = None,
-    json: JsonFile = None,
-    html: HtmlFile = None,
-    pdf: PdfFile = None,
-    sarif: SarifFile = None,
-    csv: CsvFile = None,
-    lang: Lang = "",
-    mutes: Mutes = None,
-    baseline: Baseline = None,
-    fail_on: FailOn = "low",
-    site: Site = "",
+    *,
+    options: Options,
 ) -> int:
     """Read the Internet box: what it passes on from the Internet, and who may open it further.
 
@@ -98,8 +73,7 @@ def box(
       huisclos doors box --kind livebox --password-file secret --consent "A. Martin, owner"
       huisclos doors box --questions --answers box.toml
     """
-    options = Options(json, html, pdf, sarif, csv, lang, mutes, baseline, fail_on, site)
-    declared = _declared(questions, answers, language_of(lang))
+    declared = _declared(questions, answers, language_of(options.lang))
     asking = _asking(address, _kind(kind), user, password_file)
     consents = _rights(asking, consent.strip(), needed=bool(address) or register or neighbours)
     audit = begin("box", options, consents + _said_by(declared))

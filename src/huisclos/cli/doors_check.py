@@ -10,23 +10,7 @@ import typer
 
 from huisclos.cli import doors_box, output
 from huisclos.cli.doors_house import own_doors
-from huisclos.cli.doors_report import (
-    Baseline,
-    CsvFile,
-    FailOn,
-    HtmlFile,
-    JsonFile,
-    Lang,
-    Mutes,
-    Options,
-    PdfFile,
-    SarifFile,
-    Site,
-    begin,
-    finish,
-    own_codes,
-    take,
-)
+from huisclos.cli.doors_report import Options, begin, finish, reporting, take
 from huisclos.cli.doors_walk import walk_tree
 
 if TYPE_CHECKING:
@@ -42,22 +26,14 @@ ANSWER_SECONDS: Final = 2.0
 """that a listener of this machine has for an answer"""
 
 
-@own_codes
+@reporting
 def check(
     archive: Annotated[
         Path | None, typer.Argument(metavar="ARCHIVE", help="An archive of huisclos, if there is one.")
     ] = None,
     no_box: Annotated[bool, typer.Option("--no-box", help="Ask nothing outside this machine.")] = False,
-    json: JsonFile = None,
-    html: HtmlFile = None,
-    pdf: PdfFile = None,
-    sarif: SarifFile = None,
-    csv: CsvFile = None,
-    lang: Lang = "",
-    mutes: Mutes = None,
-    baseline: Baseline = None,
-    fail_on: FailOn = "low",
-    site: Site = "",
+    *,
+    options: Options,
 ) -> int:
     """Look at this machine: who listens, imaging software, disks, files in the usual places, and the box.
 
@@ -69,7 +45,6 @@ def check(
     """
     from huisclos.clock import steady
 
-    options = Options(json, html, pdf, sarif, csv, lang, mutes, baseline, fail_on, site)
     audit = begin("check", options)
     begun = steady()
     own = own_doors(archive)
@@ -110,10 +85,10 @@ def _listeners(audit: Audit, own: frozenset[int], until: float) -> None:
     """Who listens on this machine, and what each that may be imaging lets a stranger do."""
     import asyncio
 
-    from huisclos.doors.machine import imaging, listeners, observe_listeners
+    from huisclos.doors.machine import has_global_address, imaging, listeners, observe_listeners
 
     found = [one for one in listeners() if one.port not in own]
-    take(audit, observe_listeners(found))
+    take(audit, observe_listeners(found, global_six=has_global_address()))
     asked = imaging(found)
     with output.progress("asking this machine's listeners") as step:
         for done, one in enumerate(asked, 1):

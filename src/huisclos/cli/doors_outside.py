@@ -9,23 +9,7 @@ import typer
 
 from huisclos.cli import output
 from huisclos.cli.doors_record import RecordFile, recorded
-from huisclos.cli.doors_report import (
-    Baseline,
-    CsvFile,
-    FailOn,
-    HtmlFile,
-    JsonFile,
-    Lang,
-    Mutes,
-    Options,
-    PdfFile,
-    SarifFile,
-    Site,
-    begin,
-    finish,
-    own_codes,
-    take,
-)
+from huisclos.cli.doors_report import Options, begin, finish, own_codes, reporting, take
 from huisclos.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -152,7 +136,7 @@ def _identity(certificate: Path | None, key: Path | None) -> tuple[ssl.SSLContex
 
 
 @app.command("ask")
-@own_codes
+@reporting
 def ask(
     service: Annotated[str, typer.Argument(metavar="URL", help="https://HOST:PORT of a service you trust.")],
     pin: Annotated[
@@ -168,16 +152,8 @@ def ask(
         bool, typer.Option("--no-box", help="Do not ask the box which address it has outside.")
     ] = False,
     record: RecordFile = None,
-    json: JsonFile = None,
-    html: HtmlFile = None,
-    pdf: PdfFile = None,
-    sarif: SarifFile = None,
-    csv: CsvFile = None,
-    lang: Lang = "",
-    mutes: Mutes = None,
-    baseline: Baseline = None,
-    fail_on: FailOn = "low",
-    site: Site = "",
+    *,
+    options: Options,
 ) -> int:
     """Have this practice looked at from the Internet: which imaging ports answer there, and what they speak.
 
@@ -199,7 +175,6 @@ def ask(
         raise BadSetting("the service is named by its https:// address")
     pinned = read_pin(pin)
     tls = trust(pin=pinned, authority=str(ca) if ca is not None else "")
-    options = Options(json, html, pdf, sarif, csv, lang, mutes, baseline, fail_on, site)
     audit = begin("outside", options)
     box = None if no_box else _gateway()
     with recorded(record, audit, only(frozenset({target.address, *([box] if box else [])}))):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import wraps
+from inspect import Parameter, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
 
 import typer
 
@@ -45,18 +46,18 @@ USAGE: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The report options as they were given."""
+    """The report options: each field is one, of every command that makes a report."""
 
-    json: Path | None = None
-    html: Path | None = None
-    pdf: Path | None = None
-    sarif: Path | None = None
-    csv: Path | None = None
-    lang: str = ""
-    mutes: Path | None = None
-    baseline: Path | None = None
-    fail_on: str = "low"
-    site: str = ""
+    json: JsonFile = None
+    html: HtmlFile = None
+    pdf: PdfFile = None
+    sarif: SarifFile = None
+    csv: CsvFile = None
+    lang: Lang = ""
+    mutes: Mutes = None
+    baseline: Baseline = None
+    fail_on: FailOn = "low"
+    site: Site = ""
 
 
 def own_codes(command: Callable[..., int]) -> Callable[..., int]:
@@ -72,6 +73,27 @@ def own_codes(command: Callable[..., int]) -> Callable[..., int]:
             output.tell(error)
             return USAGE
 
+    return run
+
+
+def reporting(command: Callable[..., int]) -> Callable[..., int]:
+    """A command with the report options after its own, handed to it as `options`; and `own_codes`."""
+    hints = get_type_hints(Options, include_extras=True)
+    shared = [
+        Parameter(one.name, Parameter.KEYWORD_ONLY, default=one.default, annotation=hints[one.name])
+        for one in fields(Options)
+    ]
+    own = signature(command, eval_str=True)
+    kept = [one for one in own.parameters.values() if one.name != "options"]
+
+    @own_codes
+    @wraps(command)
+    def run(**given: Any) -> int:
+        options = Options(**{one.name: given.pop(one.name) for one in shared})
+        return command(**given, options=options)
+
+    run.__signature__ = own.replace(parameters=[*kept, *shared])  # type: ignore[attr-defined] # read by inspect
+    run.__annotations__ = {one.name: one.annotation for one in (*kept, *shared)} | {"return": int}
     return run
 
 

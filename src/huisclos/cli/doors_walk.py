@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,18 @@ from huisclos.cli import output
 if TYPE_CHECKING:
     from huisclos.doors.observation import Seen
     from huisclos.doors.rest.audit import Walk
+    from huisclos.doors.rest.tally import Tally
 
 
-def walk_tree(root: Path, walk: Walk, workers: int, *, show: bool) -> list[Seen]:
-    """What lies at or below `root`, and on what kind of disk where something does."""
+def walk_tree(
+    root: Path,
+    walk: Walk,
+    workers: int,
+    *,
+    show: bool,
+    also: Callable[[Path, Tally], list[Seen]] | None = None,
+) -> list[Seen]:
+    """What lies at or below `root`, and on what kind of disk where something does; `also` reads the tally."""
     from concurrent.futures import ProcessPoolExecutor
     from contextlib import nullcontext
     from multiprocessing import get_context
@@ -32,7 +41,7 @@ def walk_tree(root: Path, walk: Walk, workers: int, *, show: bool) -> list[Seen]
         name_places(walk.shown)
     # What the disk is matters where something lies on it.
     below = [probe_disk(root), *probe_removable(root)] if tally.heaps or tally.rows else []
-    return observe(root, tally) + below
+    return observe(root, tally) + below + (also(root, tally) if also is not None else [])
 
 
 def os_name(path: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +39,8 @@ VIEWERS: Final = {
     "osirix": "osirix-horos",
 }
 """Programs that only have to show images."""
+IMAGING_PORTS: Final = frozenset({104, 2761, 2762, 4242, 11112})
+"""where nothing but imaging is expected, whatever program it is"""
 SERVICES: Final = ("postgres", "mysqld", "mariadbd", "redis-server", "smbd", "xrdp", "vnc", "xvnc", "x11vnc")
 """Programs beside imaging that are asked by their own protocol, wherever they listen."""
 DATABASES: Final = {
@@ -79,6 +82,8 @@ class Listener:
     service: bool = False
     """whether its program is one of those beside imaging"""
     viewer: str | None = None
+    six: bool = False
+    """whether IPv6 reaches it at every address of this machine"""
 
     @property
     def reach(self) -> Reach:
@@ -105,7 +110,8 @@ def listeners() -> list[Listener]:
             continue
         name, administrator = _program(one.pid)
         address = parse_address(one.laddr.ip)
-        if one.family == socket.AF_INET6 and address.is_unspecified:
+        six = one.family == socket.AF_INET6 and address.is_unspecified
+        if six:
             address = parse_address("0.0.0.0")  # noqa: S104 - both families at once, asked by the plainer one
         made = Listener(
             address,
@@ -114,10 +120,12 @@ def listeners() -> list[Listener]:
             administrator,
             name.startswith(SERVICES),
             _word_of(name, VIEWERS),
+            six,
         )
         known = found.get(made.port)
-        if known is None or _RANK[made.reach] < _RANK[known.reach]:
-            found[made.port] = made
+        if known is not None and _RANK[known.reach] <= _RANK[made.reach]:
+            made = replace(known, six=known.six or six)
+        found[made.port] = made
     return [found[port] for port in sorted(found)]
 
 
@@ -133,8 +141,32 @@ def imaging(all_of_them: Iterable[Listener]) -> list[Listener]:
     ]
 
 
-def observe_listeners(all_of_them: Iterable[Listener]) -> Iterator[Seen]:
-    """Databases on the network, imaging on odd ports or as administrator."""
+def is_global(address: Address) -> bool:
+    """Whether the Internet routes to an IPv6 address: one of 2000::/3 that is not kept for private use."""
+    return address.version == 6 and address in _GLOBAL and not is_private(address)  # noqa: PLR2004 - IPv6
+
+
+_GLOBAL: Final = ip_network("2000::/3")
+"""RFC 4291 section 2.4 as IANA assigns it"""
+
+
+def has_global_address() -> bool:
+    """Whether an interface of this machine has an IPv6 address that the Internet routes to."""
+    texts = (
+        one.address.partition("%")[0]
+        for all_of_them in psutil.net_if_addrs().values()
+        for one in all_of_them
+        if one.family == socket.AF_INET6
+    )
+    return any(is_global(parse_address(text)) for text in texts)
+
+
+def observe_listeners(all_of_them: Iterable[Listener], *, global_six: bool = False) -> Iterator[Seen]:
+    """Databases on the network, imaging on odd ports, as administrator, or at a global IPv6 address.
+
+    `global_six`: this machine has such an address; without a forward, the box's IPv6 firewall is then all
+    that stands before a listener at every address.
+    """
     for one in all_of_them:
         name = f"{one.target.host}:{one.port}"
         if one.port in DATABASES:
@@ -144,6 +176,10 @@ def observe_listeners(all_of_them: Iterable[Listener]) -> Iterator[Seen]:
         if one.viewer is not None:
             wide = one.reach is not Reach.LOOPBACK
             found = facts(class_="viewer", product=one.viewer, port=one.port, value=_word(wide))
+            yield Observation(What.OPEN_PORT, name, one.reach, found)
+        if one.program != "huisclos" and (one.program is not None or one.port in IMAGING_PORTS):
+            wide = is_global(one.address) or (one.six and global_six)
+            found = facts(class_="global-ipv6", product=one.program, port=one.port, value=_word(wide))
             yield Observation(What.OPEN_PORT, name, one.reach, found)
         if one.program is None:
             continue

@@ -41,6 +41,8 @@ class Beyond(StrEnum):
     """a vendor's own login is tried, once"""
     WRITE_TEST = "write-test"
     """one synthetic instance is stored and deleted, on a system that is not in production"""
+    TWO_AT_ONCE = "two-at-once"
+    """a second association is asked for while one is held, for a second"""
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

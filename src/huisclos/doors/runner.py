@@ -42,6 +42,7 @@ class Manners:
     default_login: bool = False
     delete_at: Target | None = None
     """where the write test deletes what it stored; None: no write test"""
+    two_at_once: bool = False
     hosts_per_second: float = HOSTS_PER_SECOND
     seconds: float = 5.0
 
@@ -168,6 +169,7 @@ class _Work:
             checks=manners.checks,
             default_login=manners.default_login,
             delete_at=manners.delete_at,
+            two_at_once=manners.two_at_once,
             seconds=manners.seconds,
         )
         try:

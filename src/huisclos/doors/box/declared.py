@@ -108,15 +108,13 @@ def _quoted(text: str) -> str:
 def declare(answers: Answers, target: str) -> list[Seen]:
     """The answers as observations about `target`."""
     seen: list[Seen] = []
-    unknown = []
+    unknown = [one.check for one in questions() if answers.answers.get(one.id) == "unknown"]
     for one in questions():
-        said = answers.answers.get(one.id)
-        if said is None:
-            continue
-        if said == "unknown":
-            unknown.append(one.check)
-            continue
+        said = answers.answers.get(one.id, "unknown")
         is_open = said == one.open
+        # Half a yes closes nothing: of two questions of one check, the other is not known.
+        if said == "unknown" or (one.check in unknown and not is_open):
+            continue
         reach = Reach.INTERNET if is_open and one.internet else Reach.LAN
         found = facts(
             class_=one.word,

@@ -16,7 +16,7 @@ from huisclos.dimse.protocol.bounds import Bounds
 from huisclos.dimse.protocol.commands import RESPONSE, Command, Field, Tag, cancel_request, write_command
 from huisclos.dimse.protocol.contexts import Proposal, agreed
 from huisclos.dimse.protocol.events import AcceptedContext, CommandReceived, DataReceived
-from huisclos.dimse.protocol.items import RoleSelection, UserInformation
+from huisclos.dimse.protocol.items import RoleSelection, UserIdentity, UserInformation
 from huisclos.dimse.protocol.messages import Assembler, fragments
 from huisclos.dimse.protocol.names import write_ae_title
 from huisclos.dimse.protocol.pdus import (
@@ -110,6 +110,8 @@ class Accepted:
     pdu_length: int
     uid: str | None
     version: str | None
+    knows_user: bool = False
+    """whether it says that it took the user who was named (PS3.7 annex D.3.3.7.2)"""
 
 
 class Script:
@@ -117,7 +119,13 @@ class Script:
 
     __slots__ = ("_raw", "_remembered", "_request", "commands", "message_ids")
 
-    def __init__(self, calling: str, proposals: Sequence[Proposal], questions: Sequence[Question]) -> None:
+    def __init__(
+        self,
+        calling: str,
+        proposals: Sequence[Proposal],
+        questions: Sequence[Question],
+        user: UserIdentity | None = None,
+    ) -> None:
         self._request = AssociateRequest(
             called="X" * _TITLE_LENGTH,
             calling=calling,
@@ -128,6 +136,7 @@ class Script:
             user=UserInformation(
                 max_length=BOUNDS.announced_pdu_length,
                 roles=tuple(RoleSelection(one.abstract_syntax, True, True) for one in proposals if one.scp),
+                identity=user,
             ),
         )
         self._raw = write_pdu(self._request)
@@ -314,4 +323,8 @@ def _read_accept(body: bytes, request: AssociateRequest) -> tuple[Accepted, dict
         numbers.setdefault(one.abstract_syntax, one.id)
     user = accept.user
     length = min(user.max_length or _ANY_LENGTH, _ANY_LENGTH)
-    return Accepted(numbers, length, user.implementation_uid, user.implementation_version), contexts
+    knows_user = user.identity_response is not None
+    return (
+        Accepted(numbers, length, user.implementation_uid, user.implementation_version, knows_user),
+        contexts,
+    )

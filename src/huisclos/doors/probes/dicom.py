@@ -25,6 +25,7 @@ from huisclos.dimse.protocol.contexts import Proposal
 from huisclos.dimse.protocol.names import IMPLICIT_LITTLE_ENDIAN, VERIFICATION
 from huisclos.dimse.protocol.pdus import AssociateReject
 from huisclos.doors.observation import Miss, Observation, Seen, What
+from huisclos.doors.probes import identity, second
 from huisclos.doors.probes.dialogue import Accepted, Answer, Dialogue, End, Question, Script
 from huisclos.doors.probes.elements import element
 from huisclos.doors.probes.host import Host, OutOfBudget, canary_uid
@@ -93,8 +94,11 @@ async def probe_dicom(host: Host, line: Line = PLAIN) -> list[Seen]:
     called = await asking.knock()
     while called is not None and asking.waiting:
         await asking.ask_again(called)
-    if called is not None and host.delete_at is not None and host.wants(CHECK):
-        asking.seen.append(await write_test(host, CALLING, called, line.tls))
+    if called is None or host.gentle:
+        return asking.seen
+    for check, way in _APART:
+        if host.wants(check) and (check != CHECK or host.delete_at is not None):
+            asking.seen.append(await way(host, CALLING, called, line.tls))
     return asking.seen
 
 
@@ -295,6 +299,14 @@ _SHOWS: Final = {
     "DCM-010": What.MOVE,
 }
 """What the answer to each question is an observation of."""
+
+
+_APART: Final = (
+    (identity.CHECK, identity.ask_as_nobody),
+    (second.CHECK, second.two_at_once),
+    (CHECK, write_test),
+)
+"""Questions that want an association of their own."""
 
 
 def _reject_facts(reject: AssociateReject) -> tuple[Fact, ...]:

@@ -42,6 +42,8 @@ class Host:
     """the owner agreed that one vendor's own login is tried, once"""
     delete_at: Target | None = None
     """the owner agreed that one synthetic instance is stored: where it is deleted again"""
+    two_at_once: bool = False
+    """the owner agreed that a second association is asked for while one is held"""
     seconds: float = 5.0
     """a hard deadline for each connection's steps"""
     left: int = CONNECTIONS

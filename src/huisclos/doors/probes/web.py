@@ -132,8 +132,10 @@ async def _orthanc(asking: Asking, _root: Answer) -> None:
     found = facts(http_status=answer.status, product="orthanc", version=version)
     asking.saw(What.REST, *found, *faults("orthanc", version))
     if guarded:
+        asking.saw(What.CROSS_SITE, *facts(http_status=answer.status))
         await _default_login(asking)
     if ours:
+        await _cross_site(asking)
         plugins = await asking.web.get("/plugins")
         wide = sum(name in plugins.body for name in _WIDENING) if plugins.status == _OK else 0
         asking.saw(What.PLUGINS, *facts(http_status=plugins.status, count=wide))
@@ -146,6 +148,17 @@ async def _orthanc(asking: Asking, _root: Answer) -> None:
             answer = await asking.web.get(path, method=method)
             dav = what is not What.WEBDAV or "dav" in answer.headers
             asking.saw(what, *facts(http_status=answer.status if dav else 0))
+
+
+async def _cross_site(asking: Asking) -> None:
+    """Whether a page of another site that somebody here opens is served, too: nothing is written.
+
+    A plain POST of such a page needs no more than that; if the answer names its origin, it reads as well.
+    """
+    answer = await asking.web.get("/system", headers={"Origin": _FOREIGN})
+    allowed = answer.headers.get("access-control-allow-origin", "")
+    found = facts(http_status=answer.status, value="any-origin" if allowed in ("*", _FOREIGN) else None)
+    asking.saw(What.CROSS_SITE, *found)
 
 
 async def _default_login(asking: Asking) -> None:
@@ -333,7 +346,7 @@ async def _headers(asking: Asking, root: Answer) -> None:
 
 _Part = tuple[Callable[[Asking, Answer], Awaitable[None]], tuple[str, ...]]
 _PARTS: Final[tuple[_Part, ...]] = (
-    (_orthanc, ("WEB-001", "WEB-002", "WEB-003", "WEB-004", "WEB-006", "WEB-007", "WEB-034")),
+    (_orthanc, ("WEB-001", "WEB-002", "WEB-003", "WEB-004", "WEB-006", "WEB-007", "WEB-008", "WEB-034")),
     (_dicomweb, ("WEB-013", "WEB-014", "WEB-016", "WEB-018", "WEB-024")),
     (_wado_uri, ("WEB-015",)),
     (_arc, ("WEB-009", "WEB-010")),

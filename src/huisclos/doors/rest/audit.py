@@ -50,6 +50,8 @@ class Walk:
     """folders that could not be listed"""
     sealed: int = 0
     """backups whose layout is that of a program that encrypts"""
+    copies: bool = False
+    """whether each instance is remembered, to be found again elsewhere"""
     until: float | None = None
     """on the steady clock; what is not looked at by then is said to be so"""
 
@@ -72,9 +74,11 @@ def audit(root: Path, walk: Walk, pool: Executor | None = None, progress: Progre
             state.tally.misses["budget", "file"] = 1
             break
         if pool is None:
-            state.join(name, examine(share, walk.key, str(root), keep=walk.keep_paths))
+            state.join(name, examine(share, walk.key, str(root), keep=walk.keep_paths, instances=walk.copies))
         else:
-            future = pool.submit(examine, share, walk.key, str(root), keep=walk.keep_paths)
+            future = pool.submit(
+                examine, share, walk.key, str(root), keep=walk.keep_paths, instances=walk.copies
+            )
             running.add(future)
             names[future] = name
             while len(running) > _WAITING:
@@ -97,9 +101,9 @@ _WAITING: Final = 8
 """shares under way at one time: memory stays flat however large the tree"""
 
 
-def examine(share: list[Entry], key: bytes, root: str, *, keep: bool) -> Tally:
+def examine(share: list[Entry], key: bytes, root: str, *, keep: bool, instances: bool = False) -> Tally:
     """One share of the work, in whatever process."""
-    examiner = Examiner(key, root, keep_paths=keep)
+    examiner = Examiner(key, root, keep_paths=keep, instances=instances)
     for entry in share:
         examiner.look(entry)
     return examiner.close()
@@ -195,7 +199,7 @@ def observe(root: Path, tally: Tally) -> list[Seen]:
 
 _LOOKED_FOR: Final = (
     "clear", "headerless", "media", "zip", "zip-cipher", "rows", "dump", "cache", "exports", "named",
-    "backup",    "cloud", "readable", "bin", "hl7", "volume", "residue", "packed",
+    "backup", "cloud", "readable", "bin", "hl7", "volume", "residue", "packed",
 )  # fmt: skip
 """What a walk to the end has looked for: one kind for each check."""
 
@@ -283,8 +287,8 @@ def _hex(digests: set[bytes]) -> str:
 def _write_tally(tally: Tally) -> dict[str, Any]:
     heaps = {
         kind: [
-            heap.images, heap.octets, heap.year_from, heap.year_to,
-            *(_hex(kept) for kept in (heap.persons, heap.studies, heap.series)),
+            heap.images, heap.octets, heap.year_from, heap.year_to, list(heap.years.items()),
+            *(_hex(kept) for kept in (heap.persons, heap.studies, heap.series, heap.instances)),
         ]
         for kind, heap in tally.heaps.items()
     }  # fmt: skip
@@ -300,9 +304,11 @@ def _write_tally(tally: Tally) -> dict[str, Any]:
 
 def _read_tally(kept: dict[str, Any]) -> Tally:
     tally = Tally(files=kept.get("files", 0))
-    for kind, (images, octets, since, until, *digests) in kept.get("heaps", {}).items():
+    for kind, (images, octets, since, until, years, *digests) in kept.get("heaps", {}).items():
         sets = [{bytes.fromhex(text[at : at + 16]) for at in range(0, len(text), 16)} for text in digests]
-        tally.heaps[kind] = Heap(images, octets, sets[0], sets[1], sets[2], since, until)
+        tally.heaps[kind] = Heap(
+            images, octets, sets[0], sets[1], sets[2], since, until, Counter(dict(years)), sets[3]
+        )
     tally.counts.update(kept.get("counts", {}))
     tally.rows.update(kept.get("rows", {}))
     tally.places.update({(kind, place): count for kind, place, count in kept.get("places", [])})

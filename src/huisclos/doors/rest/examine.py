@@ -41,11 +41,12 @@ class Entry:
 class Examiner:
     """Looks at files and counts; one for each share of the work."""
 
-    def __init__(self, key: bytes, root: str, *, keep_paths: bool = False) -> None:
+    def __init__(self, key: bytes, root: str, *, keep_paths: bool = False, instances: bool = False) -> None:
         self.tally = Tally()
         self._key = key
         self._root = root
         self._keep = keep_paths
+        self._instances = instances
         self._folders: dict[str, list[int]] = {}
         """images, and what programs make out of them, in each folder of the share"""
 
@@ -140,7 +141,7 @@ class Examiner:
             self.tally.counts["named"] += 1
 
     def _count(self, kind: str, known: Known | None, size: int, entry: Entry) -> None:
-        self.tally.heap(kind).add(known, size)
+        self.tally.heap(kind).add(known, size, instances=self._instances)
         self.tally.places[kind, entry.branch] += 1
         for mark in entry.marks:
             self.tally.counts[mark] += 1

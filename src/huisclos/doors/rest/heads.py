@@ -35,9 +35,15 @@ _ENOUGH: Final = 3
 """elements in order that make a headerless file DICOM"""
 
 MEDIA_CLASS, TRANSFER_SYNTAX = 0x00020002, 0x00020010
-STUDY_DATE, PATIENT_NAME, PATIENT_ID, BIRTH_DATE = 0x00080020, 0x00100010, 0x00100020, 0x00100030
+INSTANCE, STUDY_DATE, PATIENT_NAME, PATIENT_ID, BIRTH_DATE = (
+    0x00080018,
+    0x00080020,
+    0x00100010,
+    0x00100020,
+    0x00100030,
+)
 STUDY, SERIES = 0x0020000D, 0x0020000E
-_WANTED: Final = frozenset((STUDY_DATE, PATIENT_NAME, PATIENT_ID, BIRTH_DATE, STUDY, SERIES))
+_WANTED: Final = frozenset((INSTANCE, STUDY_DATE, PATIENT_NAME, PATIENT_ID, BIRTH_DATE, STUDY, SERIES))
 _YEAR: Final = re.compile(rb"(?:19|20)\d\d")
 
 
@@ -50,6 +56,7 @@ class Known:
     series: bytes | None
     year: int | None
     media: bool
+    instance: bytes | None
     named: bool
     """whether the path it was found at holds its patient's family name"""
 
@@ -116,7 +123,7 @@ def _known(values: dict[int, bytes], key: bytes, path: str, *, media: bool) -> K
     named = len(family) > 2 and bool(path) and family in re.sub(r"[^a-z/]", "", path.lower())  # noqa: PLR2004 - two letters are anywhere
     return Known(
         _digest(key, person), _digest(key, values.get(STUDY)), _digest(key, values.get(SERIES)),
-        int(match[0]) if match else None, media, named,
+        int(match[0]) if match else None, media, _digest(key, values.get(INSTANCE)), named,
     )  # fmt: skip
 
 

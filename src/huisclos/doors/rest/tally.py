@@ -19,8 +19,12 @@ class Heap:
     series: set[bytes] = field(default_factory=set)
     year_from: int | None = None
     year_to: int | None = None
+    years: Counter[int] = field(default_factory=Counter)
+    """images of each year that is known"""
+    instances: set[bytes] = field(default_factory=set)
+    """filled only for a search for copies: one for each image is much"""
 
-    def add(self, known: Known | None, octets: int) -> None:
+    def add(self, known: Known | None, octets: int, *, instances: bool = False) -> None:
         """One image more."""
         self.images += 1
         self.octets += octets
@@ -33,7 +37,10 @@ class Heap:
         ):
             if digest is not None:
                 kept.add(digest)
+        if instances and known.instance is not None:
+            self.instances.add(known.instance)
         if known.year is not None:
+            self.years[known.year] += 1
             self.year_from = min(known.year, self.year_from or known.year)
             self.year_to = max(known.year, self.year_to or known.year)
 
@@ -44,6 +51,8 @@ class Heap:
         self.persons |= other.persons
         self.studies |= other.studies
         self.series |= other.series
+        self.instances |= other.instances
+        self.years += other.years
         years = [year for year in (self.year_from, other.year_from) if year is not None]
         self.year_from = min(years) if years else None
         years = [year for year in (self.year_to, other.year_to) if year is not None]

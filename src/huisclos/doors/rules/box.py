@@ -43,6 +43,9 @@ _BOX_SETTINGS: Final = {
     "shared-lan": "BOX-019",
     "drift": "BOX-021",
     "remote-without-vpn": "CFG-019",
+    "no-backup": "RST-012",
+    "same-disk": "RST-012",
+    "retention": "RST-019",
 }
 """Settings of a box that stand open or closed, as it told them or as its owner declares them."""
 _CAN_IDLE: Final = frozenset({"mapping", "forward", "dmz", "any-source", "wide", "remote-admin"})

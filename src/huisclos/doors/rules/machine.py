@@ -82,6 +82,8 @@ def _lies(seen: Observation) -> bool:
 
 REST: Final = (
     *(Rule(What.FILES, check, _P, _lies, says(Key.CLASS, kind)) for kind, check in _FILES.items()),
+    Rule(What.FILES, "RST-019", _P, _lies, says(Key.CLASS, "retention")),
+    Rule(What.FILES, "RST-020", _P, _lies, says(Key.CLASS, "copies")),
     Rule(What.DISK, "RST-015", _P, says(Key.VALUE, "plain"), says(Key.CLASS, "disk")),
     Rule(What.DISK, "RST-016", _P, says(Key.VALUE, "plain"), says(Key.CLASS, "removable")),
     Rule(What.DISK, "RST-017", _P, says(Key.VALUE, "plain"), says(Key.CLASS, "swap")),
@@ -110,8 +112,9 @@ _PORTS: Final = {
 }
 """What listeners show, and the checks it answers."""
 
-PORTS: Final = tuple(
-    Rule(What.OPEN_PORT, check, _P, stands_open, says(Key.CLASS, word)) for word, check in _PORTS.items()
+PORTS: Final = (
+    *(Rule(What.OPEN_PORT, check, _P, stands_open, says(Key.CLASS, word)) for word, check in _PORTS.items()),
+    Rule(What.OPEN_PORT, "BOX-010", _O, stands_open, says(Key.CLASS, "global-ipv6")),
 )
 
 
