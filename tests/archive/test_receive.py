@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from huisclos.access.nouns import Source
 from huisclos.archive import receive
 from huisclos.archive.layout import batch_place, instance_place, parse_place
 from huisclos.archive.nouns import Deposit, Outcome, StoredObject
+from huisclos.archive.ports import BatchKey
 from huisclos.archive.receive import Received, Receiver
 from huisclos.dicom.part10 import file_meta
 from huisclos.errors import BadIdentifier, Full, NotDicom, StudyNotFound, TooLarge, Unreachable
@@ -168,6 +170,38 @@ async def test_an_unapproved_sender_goes_to_a_batch_of_its_own(world: World) -> 
     received = await world.send(data_set(), names(), EXPLICIT, source=STRANGER)
     assert received.stored.batch_id
     assert world.finder.by_uid == {}
+
+
+async def test_an_unapproved_sender_beyond_its_quota_leaves_nothing(world: World) -> None:
+    """Refused as it is about to be made durable, with the size it would have; what came before stays."""
+    received = await world.send(data_set(), names(), EXPLICIT, source=STRANGER)
+    place = batch_place(received.stored.batch_id, received.stored.instance_id)
+    assert 2**40 - world.vault.room == world.store.open(place).size
+    world.vault.room = 100
+    with pytest.raises(Full):
+        await world.send(data_set(1, 1, 2), names(1, 1, 2), EXPLICIT, source=STRANGER)
+    assert [place for place, _ in world.store.list("batches")] == [place]
+    await world.send(data_set(1, 1, 3), names(1, 1, 3), EXPLICIT, source=MODALITY)
+
+
+async def test_an_unapproved_sender_who_is_full_need_not_send_the_rest(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told as soon as the vault has answered, in the middle of an instance."""
+
+    async def full(source: Source) -> BatchKey:
+        raise Full(f"no room for {source.label}")
+
+    monkeypatch.setattr(world.vault, "batch", full)
+    sent = data_set(pixels=bytes(500_000))
+    reception = world.receiver.begin(STRANGER, *names(), EXPLICIT, "SCANNER")
+    reception.write(sent[:2000])
+    for _ in range(5):
+        await asyncio.sleep(0)
+    with pytest.raises(Full):
+        reception.write(sent[2000:4000])
+    reception.abandon()
+    assert list(world.store.list("batches")) == []
 
 
 async def test_placement_is_asked_while_the_rest_still_comes(world: World) -> None:

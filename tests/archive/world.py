@@ -42,7 +42,7 @@ from huisclos.archive.nouns import (
 from huisclos.archive.ports import BatchKey, BatchSecret, ObjectStore, StudyKey
 from huisclos.archive.receive import Received, Receiver
 from huisclos.archive.retrieve import OpenStudy
-from huisclos.errors import Locked, NotFound, StudyNotFound
+from huisclos.errors import Full, Locked, NotFound, StudyNotFound
 from huisclos.seal import X25519Identity
 
 MODALITY = Source(ActorKind.PEER, "aa" * 16, "SCANNER")
@@ -67,6 +67,8 @@ class Vault:
         self.cut: list[str] = []
         self.approved: set[str] = set()
         self.locked = False
+        self.room = 2**40
+        """Sealed bytes that are still kept of senders not approved."""
 
     def new_study(self) -> Placement:
         """A fresh study."""
@@ -101,6 +103,12 @@ class Vault:
             batch_id = self.open_batches[source] = new_id()
             self.batches[batch_id] = (X25519Identity.generate(), source)
         return BatchKey(batch_id, str(self.batches[batch_id][0].recipient))
+
+    async def reserve(self, source: Source, octets: int) -> None:
+        """See the port."""
+        if octets > self.room:
+            raise Full("no room")
+        self.room -= octets
 
     async def deposited(self, deposits: tuple[Deposit, ...]) -> None:
         """See the port."""

@@ -70,7 +70,7 @@ async def test_no_face_is_the_console(vault: Vault) -> None:
 
 _TRADES = {
     "gate": "Gate.state Gate.unlock HouseState.glance HouseState.trust PeerDoor.turned_away",
-    "reception": "Keeper.batch Keeper.deposited "
+    "reception": "Keeper.batch Keeper.deposited Keeper.reserve "
     "PeerDoor.admit PeerDoor.heard PeerDoor.pinned PeerDoor.turned_away",
     "scribe": "HouseKeys.batch_empty HouseKeys.batch_key HouseKeys.cut_short HouseKeys.settled "
     "HouseKeys.study_key",

@@ -90,7 +90,7 @@ async def test_a_key_goes_when_its_grant_ends(world: World) -> None:
 async def test_what_was_opened_to_look_is_not_opened_to_take_away(world: World) -> None:
     """Each purpose is asked for, and journalled, by itself."""
     stored = await _put(world)
-    reading, mine = Reading(world.site), _proof(world)
+    reading, mine = Reading(world.site), Proof(ProofKind.TOKEN, world.token(Right.READ, Right.EXPORT))
     looked = await reading.open(mine, stored.heading.study_uid, "viewer")
     taken = await reading.open(mine, stored.heading.study_uid, "export")
     assert taken is not looked

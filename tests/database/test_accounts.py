@@ -63,6 +63,10 @@ def test_pending(accounts: Accounts) -> None:
     with pytest.raises(Conflict):
         accounts.put_pending(Pending("b", 3.0, b"other"))
     assert accounts.pending() == [early, late]
+    late = Pending("b", late.made, b"sealed anew")
+    accounts.replace_pending(late)
+    accounts.replace_pending(Pending("gone", 1.0, b"decided meanwhile"))
+    assert accounts.pending() == [early, late]
     accounts.delete_pending("c")
     accounts.delete_pending("c")
     assert accounts.pending() == [late]

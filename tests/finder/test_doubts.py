@@ -38,6 +38,21 @@ def waiting(instances: int = 2, source: Source = STRANGER) -> Quarantined:
     return Quarantined(source, instances, instances * 1000, 1.7e9)
 
 
+async def test_a_full_quarantine_comes_back_to_be_decided(world: World) -> None:
+    """Left waiting, it could go on sending; once its quota is full that is asked again, once."""
+    catalog = world.start()
+    await catalog.quarantined((waiting(2),))
+    ((card,), grant) = await cards(catalog, world), world.grant(Right.DECIDE)
+    await catalog.decide(grant, card.id, Choice.LEAVE)
+    full = msgspec.structs.replace(waiting(3), full_since=1.8e9)
+    await catalog.quarantined((full,))
+    (card,) = await cards(catalog, world)
+    assert (card.decided, card.left.full_since, card.left.instances) == (None, 1.8e9, 3)
+    await catalog.decide(grant, card.id, Choice.LEAVE)
+    await catalog.quarantined((msgspec.structs.replace(full, instances=4),))
+    assert await cards(catalog, world) == ()
+
+
 async def test_a_quarantine_has_one_card_brought_up_to_date(world: World) -> None:
     """Who, how many, since when; another sender has another; it outlives the finder."""
     catalog = world.start()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Page
+from pynetdicom import AE
 
 from tests.journey import browsing, wado
 from tests.journey.living import PASSWORD, PEOPLE, Living, copy, stopping, until
@@ -176,3 +177,47 @@ def test_a_cut_image_gives_way_by_itself(house: Living, owner: Page) -> None:
         kept = wado.study(client, BETKA.study_uid)
     assert len(kept[BETKA.instance_uid(7)]) > len(whole) - 1000
     assert whole.endswith(kept[BETKA.instance_uid(7)])
+
+
+def _answered(house: Living, path: Path) -> int:
+    """The status that a stock sender hears of one file (PS3.7 annex C)."""
+    sender = AE(ADMITTED)
+    dataset = read(path.read_bytes())
+    sender.add_requested_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)
+    association = sender.associate("127.0.0.1", house.port("dicom"), ae_title="HUISCLOS")
+    try:
+        return int(association.send_c_store(dataset).Status)
+    finally:
+        association.release()
+
+
+def test_a_machine_not_approved_fills_its_quota_and_no_more(fresh: Living) -> None:
+    """The sender is told A700, an owner since when; restarted in the dark it counts on; admitting ends it."""
+    need("dcmsend")
+    settings = fresh.archive / "huisclos.toml"
+    settings.write_text(settings.read_text("utf-8") + "quarantine_images = 3\n", encoding="utf-8")
+    fresh.serve(locked=True)
+    fresh.run("peer", "add", str(fresh.archive), ADMITTED, "--address", "127.0.0.1")
+    files = written(fresh, "quota", [WILHELMA.file(number) for number in range(1, 7)])
+    assert fresh.store(files[:2], ADMITTED).returncode == 0
+    assert fresh.stop() == 0
+    fresh.serve(locked=True)
+    assert [_answered(fresh, path) for path in files[2:5]] == [0x0000, 0xA700, 0xA700]
+    assert len(fresh.batched()) == 3
+    fresh.unlock()
+    (told,) = [
+        line
+        for line in fresh.json("journal", "show", str(fresh.archive))
+        if line["what"] == "quarantine-full"
+    ]
+    assert (told["act"], told["subject"], told["counts"]["instances"]) == ("refused", ADMITTED, 3)
+
+    def card() -> str:
+        return fresh.person("owner").get("/decide").text
+
+    until(lambda: "Quota full since" in card(), SECONDS, "the card says so")
+    assert _answered(fresh, files[5]) == 0xA700
+    (request,) = fresh.json("pending", "list", str(fresh.archive))
+    fresh.run("pending", "approve", str(fresh.archive), request["id"])
+    assert fresh.store(files, ADMITTED).returncode == 0
+    until(lambda: found(fresh, WILHELMA.study_uid) == 6, SECONDS, "all of it is found")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import msgspec
 import pytest
 
+from huisclos.access.accounts import PendingBody
 from huisclos.access.admission import AssociationAsked
 from huisclos.access.nouns import Proof, Role, Source
 from huisclos.access.peers import EchoOutcome, EchoResult, PeerAsked
 from huisclos.archive.layout import BATCHES, batch_place, new_id
-from huisclos.errors import Locked, NotFound, NotGranted
+from huisclos.errors import Full, Locked, NotFound, NotGranted
 from huisclos.vault.admission import Doorkeeper
 from huisclos.vault.peers import PeerService
 from huisclos.vault.quarantine import QuarantineService
+from huisclos.vault.quota import FULL
 from tests.vault.world import CONSOLE, World
 
 ADDRESS = "192.168.1.31"
@@ -165,3 +170,140 @@ async def test_nothing_waits_of_an_approved_peer(dark: Dark) -> None:
     with pytest.raises(NotFound):
         await dark.service.discard(CONSOLE, peer.id)
     assert dark.objects() == 2
+
+
+class Filling:
+    """A sender that fills its quota, as reception asks for it."""
+
+    def __init__(self, dark: Dark, source: Source) -> None:
+        self.dark = dark
+        self.source = source
+
+    async def sends(self, octets: int = 100) -> str:
+        """One object, counted and then put; the batch. Raises `Full`."""
+        keeper = self.dark.world.keeper
+        batch = await keeper.batch(self.source)
+        await keeper.reserve(self.source, octets)
+        self.dark.world.store.put(batch_place(batch.batch_id, new_id()), bytes(octets))
+        return batch.batch_id
+
+    async def is_full(self, octets: int = 100) -> bool:
+        """Whether one more is refused."""
+        try:
+            await self.sends(octets)
+        except Full:
+            return True
+        return False
+
+
+async def filling(dark: Dark, *, images: int = 1000, octets: int = 10**6) -> Filling:
+    """The sender of a request, under these quotas."""
+    await dark.asks()
+    source, _ = await dark.sends(0)
+    quota = dark.world.keeper.quota
+    quota.images, quota.octets = images, octets
+    return Filling(dark, source)
+
+
+def restarted(dark: Dark, *, images: int = 1000, octets: int = 10**6) -> None:
+    """The vault begins anew on the same files, and stays locked."""
+    dark.world.start()
+    dark.world.lock()
+    dark.__init__(dark.world)  # type: ignore[misc]
+    quota = dark.world.keeper.quota
+    quota.images, quota.octets = images, octets
+
+
+@pytest.mark.parametrize("locked", [False, True])
+async def test_a_sender_not_approved_has_a_quota(dark: Dark, *, locked: bool) -> None:
+    """By number and by size; told in the journal once, and on the card since when."""
+    sender = await filling(dark, images=3)
+    if locked:
+        dark.world.lock()
+    batch_id = await sender.sends()
+    await sender.sends()
+    await sender.sends()
+    since = dark.world.time.wall
+    assert await sender.is_full()
+    dark.world.time.pass_(60)
+    assert await sender.is_full()
+    dark.world.unlock()
+    secret = await dark.world.keeper.batch_key(batch_id)
+    assert (secret.full_since, secret.source.quarantine) == (since, True)
+    told = [entry for entry in dark.world.said() if entry.what == FULL]
+    assert [(entry.act.value, entry.actor, entry.subject, entry.counts) for entry in told] == [
+        ("refused", TITLE, TITLE, {"instances": 3, "octets": 300, "times": 1})
+    ]
+    dark.world.time.pass_(3600)
+    assert await sender.is_full()
+    assert [entry.counts["times"] for entry in dark.world.said() if entry.what == FULL] == [1, 2]
+    assert len(list(dark.world.store.list(BATCHES))) == 4
+
+
+async def test_what_does_not_fit_is_refused_and_what_fits_is_kept(dark: Dark) -> None:
+    """Sizes count as the store has them; several at one time do not slip through together."""
+    sender = await filling(dark, octets=1000)
+    assert not await sender.is_full(600)
+    assert await sender.is_full(401)
+    assert sorted(await asyncio.gather(*(sender.is_full(100) for _ in range(8)))) == [False] * 4 + [True] * 4
+    assert await sender.is_full(1)
+    assert sum(len(dark.world.store.read(place)) for place in objects(dark)) == 1000
+
+
+def objects(dark: Dark) -> list[str]:
+    """Places of what waits."""
+    return [place for place, _ in dark.world.store.list(BATCHES) if place.endswith(".dcm.age")]
+
+
+async def test_a_quota_outlives_restarts_and_the_lock(dark: Dark) -> None:
+    """Counted anew from the batches, whose sender only the request tells in the dark."""
+    sender = await filling(dark, images=4)
+    await sender.sends()
+    dark.world.time.pass_(3600)
+    await sender.sends()
+    for _ in range(2):
+        restarted(dark, images=4)
+        sender = Filling(dark, sender.source)
+        await sender.sends()
+        assert not dark.world.core.secret_or_none
+    assert await sender.is_full()
+    restarted(dark, images=4)
+    assert await Filling(dark, sender.source).is_full()
+    assert len(objects(dark)) == 4
+    restarted(dark, images=9)
+    assert not await Filling(dark, sender.source).is_full()
+
+
+async def test_an_admitted_sender_has_none(dark: Dark) -> None:
+    """At once, for an association that began before too; a refused one leaves no count."""
+    sender = await filling(dark, images=1)
+    await sender.sends()
+    assert await sender.is_full()
+    await dark.service.admit(CONSOLE, sender.source.id)
+    assert not await sender.is_full()
+    assert not await sender.is_full(10**7)
+
+
+async def test_each_sender_has_a_quota_of_its_own(dark: Dark) -> None:
+    """One that is full takes nothing from another."""
+    sender = await filling(dark, images=1)
+    await sender.sends()
+    await dark.asks("OTHER")
+    other, _ = await dark.sends(0, "OTHER")
+    assert not await Filling(dark, other).is_full()
+    assert await sender.is_full()
+
+
+async def test_a_forged_list_of_batches_opens_nothing(dark: Dark) -> None:
+    """Whoever writes the database can spoil a count: no path comes of it, and nothing is raised."""
+    sender = await filling(dark, images=2)
+    await sender.sends()
+    (pending,) = dark.world.accounts.pending()
+    body = msgspec.msgpack.decode(pending.body, type=PendingBody)
+    forged = msgspec.structs.replace(body, batches=("../../keys", "", "zz", *body.batches, *body.batches))
+    packed = msgspec.msgpack.encode(forged)
+    dark.world.accounts.replace_pending(msgspec.structs.replace(pending, body=packed))
+    restarted(dark, images=2)
+    sender = Filling(dark, sender.source)
+    assert not await sender.is_full()
+    assert await sender.is_full()

@@ -86,7 +86,14 @@ class MemoryAccounts:
 
     def put_pending(self, pending: Pending) -> None:
         """See the port."""
+        if pending.id in self.waiting:
+            raise Conflict("this request is there")
         self.waiting[pending.id] = pending
+
+    def replace_pending(self, pending: Pending) -> None:
+        """See the port."""
+        if pending.id in self.waiting:
+            self.waiting[pending.id] = pending
 
     def delete_pending(self, pending_id: str) -> None:
         """See the port."""

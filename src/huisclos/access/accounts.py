@@ -135,3 +135,7 @@ class PendingBody(msgspec.Struct, frozen=True):
     """`Asked`, sealed to the archive."""
     clear_peer: PeerBody | None = None
     """The same peer in clear when it would only store, so that what it sends is kept apart meanwhile."""
+    batches: tuple[str, ...] = ()
+    """Ids of the batches that hold what it has sent: counted against the quarantine's quota."""
+    full_since: float = 0.0
+    """When something of it was first refused since its quota was reached; 0 for never."""

@@ -41,8 +41,8 @@ class Pending(Struct, frozen=True):
 class Accounts(Protocol):
     """Where rows lie. All methods block for a short time, and are safe from several threads.
 
-    What `put`, `delete`, `put_pending` and `delete_pending` did survives power loss once they
-    return. No method judges a signature. All raise `Unreachable` when the database fails.
+    What they wrote or deleted survives power loss once they return. No method judges a signature. All
+    raise `Unreachable` when the database fails.
     """
 
     def rows(self, kind: str = "") -> list[Row]:
@@ -65,6 +65,9 @@ class Accounts(Protocol):
 
     def put_pending(self, pending: Pending) -> None:
         """Add a change that waits. Raises `Conflict` if its id is there."""
+
+    def replace_pending(self, pending: Pending) -> None:
+        """Write a change that waits anew; nothing happens when it does not wait any more."""
 
     def delete_pending(self, pending_id: str) -> None:
         """Remove a change that waited. Idempotent."""

@@ -278,6 +278,8 @@ class Side(Struct, frozen=True):
     instances: int = 0
     """Of a quarantine: how many wait."""
     octets: int = 0
+    full_since: float = 0.0
+    """Of a quarantine: since when more of it was refused, its quota being full; 0 for never."""
 
 
 class Cut(StrEnum):
@@ -339,6 +341,8 @@ class Quarantined(Struct, frozen=True):
     """Of the sealed objects."""
     since: float
     """Seconds since the epoch: when the first came, to a quarter of an hour."""
+    full_since: float = 0.0
+    """When something of it was first refused since its quota was reached; 0 for never."""
 
 
 class Located(Struct, frozen=True):

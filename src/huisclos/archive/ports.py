@@ -130,7 +130,16 @@ class Keeper(Protocol):
         """Add what was read under a grant; summed in the journal within a second and at the end."""
 
     async def batch(self, source: Source) -> BatchKey:
-        """The open batch for this source; works locked. Quarantined sources have batches of their own."""
+        """The open batch for this source; works locked. Quarantined sources have batches of their own.
+
+        Raises `Full` when nothing more is kept of one of those (`quarantine_images`, `quarantine_bytes`).
+        """
+
+    async def reserve(self, source: Source, octets: int) -> None:
+        """One object of so many sealed bytes of a quarantined source is about to be made durable.
+
+        Asked once for each, before it is. Raises `Full`, journalled, when it is not to be kept.
+        """
 
     async def deposited(self, deposits: tuple[Deposit, ...]) -> None:
         """Journal what was stored, in sum. Works locked."""
@@ -249,6 +258,8 @@ class BatchSecret(Struct, frozen=True):
     """As it stands now: `quarantine` is false once the sender is approved."""
     opened_at: float
     """Seconds since the epoch; stands for the time each object was received."""
+    full_since: float = 0.0
+    """Of a quarantined source: since when objects of it were refused, its quota being full; 0 for never."""
 
     def __repr__(self) -> str:
         return f"BatchSecret({self.batch_id})"

@@ -38,7 +38,14 @@ from huisclos.errors import (
     TooLarge,
     Unreachable,
 )
-from huisclos.seal import X25519_HEADER_LENGTH, Header, Sealer, X25519Recipient
+from huisclos.seal import (
+    X25519_HEADER_LENGTH,
+    X25519_OVERHEAD,
+    Header,
+    Sealer,
+    X25519Recipient,
+    sealed_size,
+)
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -127,6 +134,11 @@ class Receiver:
                 return Destination(placement.recipient, study_id=placement.study_id)
         batch = await self._keeper.batch(source)
         return Destination(batch.recipient, batch_id=batch.batch_id)
+
+    async def reserve(self, source: Source, plain_size: int) -> None:
+        """Have one instance counted before it is kept. Raises `Full` beyond a quarantine's quota."""
+        if source.quarantine:
+            await self._keeper.reserve(source, X25519_OVERHEAD + sealed_size(plain_size))
 
     def behind(self, *, beside: bool) -> WriteBehind:
         """One object on its way to the store; `beside`: written in a thread as it arrives."""
@@ -266,6 +278,8 @@ class Reception:
             if sealed:
                 behind = self._behind.push(sealed)
         self._place_early()
+        if self._source.quarantine and self._placing is not None and self._placing.done():
+            self._placing.result()  # nothing more is kept of this sender: it need not send the rest
         return behind
 
     async def finish(self) -> Received:
@@ -322,6 +336,7 @@ class Reception:
             stored = self._stored(where, header, instance_id)
             if await self._held(stored):
                 return stored, Outcome.DUPLICATE
+        await self._receiver.reserve(self._source, self._sealer.plain_size)
         committing = self._behind.commit(_place_of(where, instance_id), header)
         # The disk is at work from here on; the digest, too, is made while it is.
         stored = self._stored(where, header, instance_id)

@@ -124,7 +124,7 @@ class Settler:
         except (NotFound, SealError):
             total.failed += len(sizes)
             return
-        if secret.source.quarantine and sizes:
+        if secret.source.quarantine and (sizes or secret.full_since):
             _set_apart(secret, sizes, total)
             return
         failed = total.failed
@@ -203,6 +203,7 @@ def _set_apart(secret: BatchSecret, sizes: dict[str, int], total: Settled) -> No
         before.instances + len(sizes),
         before.octets + sum(sizes.values()),
         min(before.since, secret.opened_at),
+        max(before.full_since, secret.full_since),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 
 from huisclos.access.ports import Pending, Row
 from huisclos.database import tables
@@ -83,6 +83,13 @@ class SqlAccounts:
         with talking(self._engine) as connection:
             connection.execute(
                 insert(tables.pending), {"id": pending.id, "made": pending.made, "body": pending.body}
+            )
+
+    def replace_pending(self, pending: Pending) -> None:
+        """As the port says."""
+        with talking(self._engine) as connection:
+            connection.execute(
+                update(tables.pending).where(tables.pending.c.id == pending.id).values(body=pending.body)
             )
 
     def delete_pending(self, pending_id: str) -> None:

@@ -149,4 +149,5 @@ def side_of_sender(waiting: Quarantined) -> Side:
         instances=waiting.instances,
         octets=waiting.octets,
         received_at=waiting.since,
+        full_since=waiting.full_since,
     )

@@ -212,6 +212,9 @@ class Registrar:
                 self._doubts.note(KeptDoubt(doubt, source_id))
             elif known.doubt.left != side and known.doubt.decided not in FINAL:
                 doubt = msgspec.structs.replace(known.doubt, left=side)
+                if side.full_since and not known.doubt.left.full_since:
+                    # left to wait while it could go on sending: that is not so any more
+                    doubt = msgspec.structs.replace(doubt, decided=None, decided_by="", decided_at=0.0)
                 self._doubts.replace(msgspec.structs.replace(known, doubt=doubt))
 
     def rivals(self, most: int) -> list[tuple[str, InstanceRecord, InstanceRecord]]:

@@ -41,6 +41,18 @@ SETTINGS: Final = (
     Setting("max_object", "bytes", 4 * 1024**3, "Largest instance that is received."),
     Setting("max_associations", "number", 64, "DICOM associations at one time, in all."),
     Setting("max_associations_per_address", "number", 16, "DICOM associations at one time from one address."),
+    Setting(
+        "quarantine_images",
+        "number",
+        10_000,
+        "Instances kept of one sender who is not approved; beyond it a store is answered A700.",
+    ),
+    Setting(
+        "quarantine_bytes",
+        "bytes",
+        16 * 1024**3,
+        "The same for the size of the sealed objects.",
+    ),
 )
 
 
@@ -55,6 +67,8 @@ class ArchiveSettings:
     max_object: int = 4 * 1024**3
     max_associations: int = 64
     max_associations_per_address: int = 16
+    quarantine_images: int = 10_000
+    quarantine_bytes: int = 16 * 1024**3
 
 
 def load_settings(text: str) -> ArchiveSettings:

@@ -27,6 +27,7 @@ from huisclos.journal.entries import Act, Entry
 from huisclos.seal import X25519Identity, seal, unseal
 from huisclos.vault.budget import Budgets
 from huisclos.vault.core import HOUSE, Core
+from huisclos.vault.quota import Quota
 from huisclos.vault.sessions import Sessions
 
 _BATCH_LIFE: Final = 15 * 60.0
@@ -71,6 +72,8 @@ class Vaultkeeper:
         self._batches: dict[Source, _OpenBatch] = {}
         self._opening = asyncio.Lock()
         self._summing: asyncio.Task[None] | None = None
+        self.quota = Quota(core, self._approved)
+        """How much is kept of a sender who is not approved."""
         self.on_deposits: Callable[[tuple[Deposit, ...]], None] = lambda _: None
         """Told of each deposit, for the state page and the gate."""
 
@@ -152,14 +155,21 @@ class Vaultkeeper:
 
     async def batch(self, source: Source) -> BatchKey:
         """See `Keeper`."""
+        await self.quota.check(source)
         async with self._opening:
             now = self._core.now()
             self._batches = {other: open_ for other, open_ in self._batches.items() if open_.until >= now}
             known = self._batches.get(source)
             if known is None:
-                key = await asyncio.to_thread(self._new_batch, source, now)
+                batch_id = secrets.token_hex(16)
+                self.quota.opened(source, batch_id)
+                key = await asyncio.to_thread(self._new_batch, batch_id, source, now)
                 known = self._batches[source] = _OpenBatch(key, source, now + _BATCH_LIFE)
             return known.key
+
+    async def reserve(self, source: Source, octets: int) -> None:
+        """See `Keeper`."""
+        await self.quota.reserve(source, octets)
 
     async def deposited(self, deposits: tuple[Deposit, ...]) -> None:
         """See `Keeper`."""
@@ -194,7 +204,8 @@ class Vaultkeeper:
         source = document.source
         if source.quarantine and self._approved(source):
             source = msgspec.structs.replace(source, quarantine=False)
-        return BatchSecret(batch_id, document.identity, source, document.opened_at)
+        full_since = await self.quota.full_since(source.id) if source.quarantine else 0.0
+        return BatchSecret(batch_id, document.identity, source, document.opened_at, full_since)
 
     async def settled(self, deposits: tuple[Deposit, ...]) -> None:
         """See `HouseKeys`."""
@@ -270,8 +281,7 @@ class Vaultkeeper:
             ) from None
         return unseal(sealed, secret.identities).decode("ascii").strip()
 
-    def _new_batch(self, source: Source, now: float) -> BatchKey:
-        batch_id = secrets.token_hex(16)
+    def _new_batch(self, batch_id: str, source: Source, now: float) -> BatchKey:
         identity = X25519Identity.generate()
         document = msgspec.json.encode(_BatchDocument(str(identity), source, now))
         self._core.store.put(batch_key_place(batch_id), seal(document, [self._core.recipient]))

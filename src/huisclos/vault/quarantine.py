@@ -66,6 +66,7 @@ class QuarantineService:
             await self._people.withdraw(source_id)
             await self._echoer.end_peer(source_id)
             self._keeper.close_batches(source_id)
+            self._keeper.quota.forget(source_id)
             await asyncio.to_thread(self._destroy, batches)
         return len(objects)
 

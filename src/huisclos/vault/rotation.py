@@ -200,7 +200,7 @@ class Rotation:
                 body = msgspec.msgpack.decode(pending.body, type=PendingBody)
                 if (resealed := _resealed(body.sealed, new)) is not None:
                     packed = msgspec.msgpack.encode(msgspec.structs.replace(body, sealed=resealed))
-                    self._core.accounts.put_pending(Pending(pending.id, pending.made, packed))
+                    self._core.accounts.replace_pending(Pending(pending.id, pending.made, packed))
 
     def _listed(self) -> list[str]:
         store = self._core.store

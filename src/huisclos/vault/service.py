@@ -148,7 +148,7 @@ class VaultServices:
                 (PeerDoor, self.doorkeeper, frozenset({"turned_away"})),
             ),
             "reception": (
-                (Keeper, self.keeper, frozenset({"batch", "deposited"})),
+                (Keeper, self.keeper, frozenset({"batch", "reserve", "deposited"})),
                 (PeerDoor, self.doorkeeper, None),
             ),
             "finder": (

@@ -131,6 +131,8 @@ async def _vault(child: Child, plan: HousePlan) -> None:
     services.doors.addresses = frozenset(services.addresses)
     services.doors.listeners = {bound.name: farthest(bound).name for bound in plan.bound}
     services.declared = tuple(map(str, archive.settings.declared_networks))
+    services.keeper.quota.images = archive.settings.quarantine_images
+    services.keeper.quota.octets = archive.settings.quarantine_bytes
     services.peers.lan = any(len(bound.addresses) > 1 for bound in plan.bound)
     child.serve_to(services.methods)
     await services.begin()

@@ -76,7 +76,7 @@ def card(doubt: Doubt, words: Words) -> Card:
     return Card(
         doubt=doubt,
         title=_("An image came cut short") if doubt.cut else titles(words)[doubt.kind],
-        explained=_cut(doubt.cut, words) if doubt.cut else explanations(words)[doubt.kind],
+        explained=_explained(doubt, words),
         about=doubt.left.source if sender else _about(doubt.left, words) or doubt.left.source,
         sides=(_("What is kept"),) if alone else (_("Here first"), _("Came later")),
         rows=_sender(doubt.left, words)
@@ -127,6 +127,19 @@ def explanations(words: Words) -> dict[DoubtKind, str]:
             "before a crash, or somebody put it there. It answers like any other until you decide."
         ),
     }
+
+
+def _explained(doubt: Doubt, words: Words) -> str:
+    _ = words.gettext
+    if doubt.cut:
+        return _cut(doubt.cut, words)
+    if doubt.left.full_since:
+        full = _(
+            "It sent more than is kept of a machine that is not approved, and the rest was refused: "
+            "once it is admitted, have it send again what it could not."
+        )
+        return f"{explanations(words)[doubt.kind]} {full}"
+    return explanations(words)[doubt.kind]
 
 
 def _cut(cut: Cut, words: Words) -> str:
@@ -196,8 +209,9 @@ def _sender(side: Side, words: Words) -> tuple[Row, ...]:
         (_("Address"), side.address or "–"),
         (_("Waiting"), f"{images % {'num': words.number(side.instances)}}, {words.size(side.octets)}"),
         (_("Since"), words.when(side.received_at)),
+        (_("Quota full since"), words.when(side.full_since) if side.full_since else ""),
     )
-    return tuple(Row(name, value, value) for name, value in told)
+    return tuple(Row(name, value, value) for name, value in told if value)
 
 
 def _rows(left: Side, right: Side, words: Words, *, alone: bool, person: bool) -> tuple[Row, ...]:

@@ -95,6 +95,8 @@ def _special(line: JournalLine, words: Words) -> str:
         return _("found a door open: %(subject)s") if line.what == "opened" else _("looked at its doors")
     if line.act == Act.REFUSED and line.what == "budget":
         return _("opened studies faster than people read, and was stopped")
+    if line.act == Act.REFUSED and line.what == "quarantine-full":
+        return _("is not approved: after %(images)s, %(size)s, nothing more of it was kept")
     if line.act == Act.BROKEN and line.what == "accounts-put-back":
         return _("found that the accounts are older than the journal says")
     if line.act == Act.DECIDED:
