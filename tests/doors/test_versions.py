@@ -21,6 +21,7 @@ from huisclos.doors.toolkits import facts_of
 from huisclos.findings.evidence import CVE, Key, words
 from huisclos.findings.nouns import Finding, Language, Reason, Verdict
 from huisclos.findings.report import Report
+from tests.tools import PROJECT
 
 
 def audit(*seen: Seen) -> Report:
@@ -57,6 +58,20 @@ def test_every_release_has_its_day() -> None:
         assert row.system in words()
         assert date.fromisoformat(row.until) > date(2010, 1, 1)
         assert row.source
+
+
+def test_how_rows_were_read_is_said() -> None:
+    """What nobody read in its source says so in its evidence; the document counts those rows."""
+    weak = versions.faults("conquest", "1.4.0")
+    strong = versions.faults("pynetdicom", "3.0.3")
+    assert ["secondary"] == [one.value for one in weak if one.key is Key.RULE]
+    assert [] == [one.value for one in strong if one.key is Key.RULE]
+    page = (PROJECT / "docs" / "how-to" / "update-advisories.md").read_text(encoding="utf-8")
+    rows = versions.advisories()
+    for read in ("source", "secondary"):
+        assert f"{sum(row.read == read for row in rows)} of {len(rows)} faults" in page
+    assert {"secondary"} == {row.read for row in versions.releases()}
+    assert f"all {len(versions.releases())} days of support" in page
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,11 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "here": ("it leads to this machine", "cela mène à cette machine"),
     "inside": ("to port {0} inside", "vers le port {0} à l'intérieur"),
     "day": ("on {0}", "le {0}"),
+    "secondary": ("as a page says that repeats its source", "d'après une page qui répète la source"),
+    "distribution": (
+        "its distribution may have mended it under the same number",
+        "sa distribution a pu le corriger sous le même numéro",
+    ),
 }
 
 
@@ -143,6 +148,7 @@ def _pieces(values: _Values, language: Language) -> Iterator[str]:
         if values.get(key, [None])[0] is value:
             yield say(name)
     yield from (str(one) for one in values.get(Key.CVE, ()))
+    yield from (say(str(one)) for one in values.get(Key.RULE, ()) if one in ("secondary", "distribution"))
 
 
 _FLAGS: Final = (

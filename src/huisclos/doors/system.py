@@ -14,7 +14,7 @@ from xml.parsers.expat import ExpatError
 from huisclos.clock import Clock, now
 from huisclos.doors.disk import Run, run_command
 from huisclos.doors.observation import Miss, Observation, Seen, What
-from huisclos.doors.versions import release_of, version_facts
+from huisclos.doors.versions import release_of, told_by, version_facts
 from huisclos.findings.evidence import facts
 from huisclos.findings.nouns import Reach, Reason
 
@@ -56,7 +56,7 @@ def probe_support(path: Path = RELEASE, clock: Clock = now) -> Seen:
         day=row.until,
         value="open" if over else "closed",
     )
-    return Observation(What.INSTALLED, HERE, Reach.LAN, found)
+    return Observation(What.INSTALLED, HERE, Reach.LAN, found + told_by(row.read))
 
 
 def probe_programs(run: Run = run_command, applications: Path = APPLICATIONS) -> Iterator[Seen]:

@@ -9,7 +9,7 @@ import re
 import tomllib
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -20,6 +20,8 @@ MAX_NAMED: Final = 3
 _NUMBER: Final = re.compile(r"\d{1,4}(?:\.\d{1,5}){0,3}")
 
 Version = tuple[int, ...]
+Read = Literal["source", "secondary"]
+"""how a row came into its table: compared with what it cites, or taken from somebody who repeats it"""
 
 
 class Advisory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -38,6 +40,7 @@ class Advisory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     published: str
     """YYYY, YYYY-MM or YYYY-MM-DD"""
     source: str
+    read: Read
 
     def affects(self, version: Version) -> bool:
         """Whether `version` is in the range."""
@@ -56,6 +59,7 @@ class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     until: str
     """YYYY-MM-DD, the last day"""
     source: str
+    read: Read
 
 
 class _Advisories(msgspec.Struct, forbid_unknown_fields=True):
@@ -103,13 +107,21 @@ def known(product: str | None, version: str | None) -> list[Advisory]:
 
 
 def faults(product: str | None, version: str | None) -> tuple[Fact, ...]:
-    """How many public faults a version may have, and the numbers of the worst; none when it has none."""
+    """How many public faults a version may have, and the numbers of the worst; none when it has none.
+
+    When no row was read in its source, the evidence says `secondary`.
+    """
     rows = known(product, version)
     named = list(dict.fromkeys(cve for row in rows for cve in row.cves))
     made = facts(count=len(named)) if named else ()
     for cve in named[:MAX_NAMED]:
         made += facts(cve=cve)
-    return made
+    return made + told_by(*(row.read for row in rows))
+
+
+def told_by(*rows: Read) -> tuple[Fact, ...]:
+    """The weakness of what rests on rows that nobody here read in their source."""
+    return facts(rule="secondary") if rows and "source" not in rows else ()
 
 
 def version_facts(product: str, version: str) -> tuple[Fact, ...]:
