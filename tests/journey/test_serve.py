@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.journey.living import LISTENERS, PASSPHRASE, Living, secret_file
+from tests.journey.living import LISTENERS, PASSPHRASE, SENDER, Living, secret_file
+from tests.journey.patients import ZEPHYRINE
 
 ANY = "127.0.0.1:0"
 
@@ -78,3 +79,24 @@ def test_until_the_recovery_key_is_proven_only_loopback_listens(ground: Path) ->
     assert code == 3, said
     house.run("recovery", "confirm", archive, "--recovery-file", recovery)
     assert house.status()["recovery_confirmed"]
+
+
+def test_objects_may_lie_in_a_folder_of_their_own(ground: Path) -> None:
+    """With `--objects`, on another disk say: what is sent is kept there, found, and whole."""
+    house = Living(ground / "apart")
+    for name in ("secrets", "home", "tmp", "run"):
+        (house.folder / name).mkdir(mode=0o700, parents=True)
+    secret = secret_file(house.folder / "secrets" / "passphrase", PASSPHRASE)
+    large = house.folder / "large disk é"
+    house.run("init", str(house.archive), "--passphrase-file", str(secret), "--objects", str(large))
+    house.serve(locked=True)
+    try:
+        house.unlock()
+        house.run("peer", "add", str(house.archive), SENDER, "--address", "127.0.0.1")
+        assert house.store(ZEPHYRINE.write(house.folder / "sent")).returncode == 0
+        house.settled(3)
+        assert len(list(large.glob("*/*/*.dcm.age"))) == 3
+        assert house.objects() == []
+        assert house.json("verify", str(house.archive))["problems"] == []
+    finally:
+        house.stop()

@@ -36,7 +36,7 @@ def confine_role(role: str, archive: Archive, reads: Iterable[Path] = ()) -> Non
     objects = Path(archive.settings.objects) if archive.settings.objects else archive.root / "objects"
     sealed = (objects, objects / "incoming", archive.root / "batches", archive.root / "incoming")
     write: tuple[Path, ...] = {
-        "vault": (archive.root,),
+        "vault": (archive.root, objects),
         "finder": (archive.root, objects),
         "scribe": sealed,
         "web": sealed,
@@ -45,8 +45,6 @@ def confine_role(role: str, archive: Archive, reads: Iterable[Path] = ()) -> Non
         "auditor": (),
     }[role]
     read = (*_program(), archive.root / "keys" / "signing.pub", *reads)
-    if role in {"vault", "finder"}:
-        read = (*read, objects)
     if role in _LISTENING:
         read = (*read, archive.root / "tls")
     confine.landlock(read=read, write=write, scope_signals=True)
