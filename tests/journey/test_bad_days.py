@@ -74,6 +74,24 @@ def test_a_missing_key_is_named_before_anything_starts(worn: Living, place: str)
     assert worn.json("verify", str(worn.archive), "--unlock-with", worn.recovery)["problems"] == []
 
 
+@pytest.mark.parametrize("lost", ["*.about.age", "*.sha256"])
+@pytest.mark.parametrize("opener", ["passphrase", "recovery"])
+def test_what_lies_beside_the_holders_files_is_lost(worn: Living, lost: str, opener: str) -> None:
+    """Whoever has a passphrase or the recovery key opens the archive; who did is described again."""
+    holders = worn.archive / "keys" / "holders"
+    gone = {path.name for path in holders.glob(lost)}
+    for name in gone:
+        (holders / name).unlink()
+    worn.serve(locked=True)
+    by = worn.passphrase if opener == "passphrase" else worn.recovery
+    worn.run("unlock", str(worn.archive), "--unlock-with", by)
+    status = worn.status()
+    assert status["contents"]["instances"] == WILHELMA.instances
+    assert len({path.name for path in holders.glob(lost)} & gone) == 1
+    with worn.client("physician") as client:
+        assert len(wado.study(client, WILHELMA.study_uid)) == WILHELMA.instances
+
+
 def test_no_holder_at_all(worn: Living) -> None:
     """Nothing could ever open it: said before a practice begins to send."""
     shutil.rmtree(worn.archive / "keys" / "holders")

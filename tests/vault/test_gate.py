@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
+from huisclos.access.nouns import Role
 from huisclos.errors import Full
 from huisclos.journal.entries import Entry
+from huisclos.vault import places
 from huisclos.vault.core import HOUSE
 from huisclos.vault.gate import GateService
-from tests.vault.world import World
+from huisclos.vault.holder_files import note_digests, write_about
+from tests.vault.world import ADDRESS, NEW_PASSWORD, World, proof
 
 
 @pytest.fixture
@@ -71,3 +75,32 @@ async def test_two_who_lock_at_once_lock_once(world: World, gate: GateService, a
     await asyncio.gather(gate.shut(HOUSE), gate.shut(HOUSE))
     assert world.core.locked
     assert announced == ["locking", "locked"]
+
+
+async def test_only_ones_own_password_opens_a_session(world: World, gate: GateService) -> None:
+    """A description that names another user, over one's own passphrase, opens the archive and no more."""
+    ids = {name: world.user(name, role) for name, role in (("Ada", Role.OWNER), ("Eve", Role.PHYSICIAN))}
+    for name, user_id in ids.items():
+        user = world.sessions.users.need(user_id)
+        await world.sessions.set_password(user, f"{NEW_PASSWORD}-{name}", ADDRESS, holder=True)
+    holders, held = (
+        world.core.holders,
+        {name: world.sessions.users.need(one).body for name, one in ids.items()},
+    )
+    world.lock()
+    opened = await gate.unlock(f"{NEW_PASSWORD}-Eve", "Eve", ADDRESS)
+    assert opened.session is not None
+    assert (await world.sessions.actor(proof(opened.session.secret))).id == ids["Eve"]
+    eve, ada = held["Eve"].holder_id, held["Ada"].holder_id
+    secret = world.core.secret
+    # what a thief of the signing key could write: Ada's holder, sealed to Eve's passphrase
+    about = holders.about(secret, eve)
+    write_about(world.store, secret, msgspec.structs.replace(about, holder_id=ada, user_id=ids["Ada"]))
+    for place in (places.holder, places.holder_key):
+        world.store.put(place(ada), world.store.read(place(eve)))
+    note_digests(world.store, ada)
+    holders.remove(eve)
+    world.lock()
+    opened = await gate.unlock(f"{NEW_PASSWORD}-Eve", "Eve", ADDRESS)
+    assert opened.session is None
+    assert not world.core.locked

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
@@ -12,6 +14,7 @@ import pytest
 from huisclos.access.accounts import PendingBody
 from huisclos.access.nouns import ActorKind, Role, Source
 from huisclos.archive.layout import batch_key_place, key_place
+from huisclos.database import SqlAccounts
 from huisclos.errors import Conflict, Full, HuisclosError, NoIdentityMatch, Tampered, WrongPassphrase
 from huisclos.journal.entries import Act
 from huisclos.seal import ScryptRecipient, X25519Identity, seal, unseal
@@ -110,6 +113,12 @@ class Filled:
         if rotation.state().running or rotation.state().waiting:
             await rotation.resume()
             await rotation.settled()
+
+    async def check_opens(self) -> None:
+        """Every study's key opens with the identity in force alone."""
+        for study_id, key in self.studies.items():
+            sealed = self.store.read(key_place(study_id))
+            assert unseal(sealed, [self.world.core.secret.identity]).decode().strip() == key
 
     async def check(self) -> None:
         """Everything opens with the identity in force alone, and is what it was."""
@@ -343,8 +352,8 @@ async def test_an_older_archive_is_upgraded_as_holders_unlock(aged: Filled) -> N
     for opener, holder_id in ((STAYS, aged.stays), (GOES, aged.goes)):
         secret, opened = holders.open(opener)
         assert opened == holder_id
-        assert holders.upgrade(secret, opened, opener)
-        assert not holders.upgrade(secret, opened, opener)
+        assert holders.upgrade(secret, opened, opener, 1.0)
+        assert not holders.upgrade(secret, opened, opener, 1.0)
         if opener == STAYS:
             assert holders.unready(aged.old) == (aged.goes,)
             with pytest.raises(Conflict):
@@ -362,7 +371,7 @@ async def test_a_removal_waits_for_those_of_an_older_archive(aged: Filled) -> No
         aged.world.core.holders.open(GOES)
     state = aged.world.rotation.state()
     assert (state.running, state.waiting, set(state.unready)) == (False, True, {aged.stays, aged.paper})
-    aged.world.core.holders.upgrade(aged.old, aged.stays, STAYS)
+    aged.world.core.holders.upgrade(aged.old, aged.stays, STAYS, 1.0)
     await aged.finish()
     await aged.check()
 
@@ -376,13 +385,13 @@ async def test_an_upgrade_killed_at_any_step(tmp_path: Path) -> None:
             holders = filled.world.core.holders
             filled.store.left = step
             try:
-                holders.upgrade(filled.old, filled.stays, STAYS)
+                holders.upgrade(filled.old, filled.stays, STAYS, 1.0)
             except Killed:
                 filled.store.left = None
             assert holders.damaged() == ()
             secret, opened = holders.open(STAYS)
             assert opened == filled.stays
-            holders.upgrade(secret, opened, STAYS)
+            holders.upgrade(secret, opened, STAYS, 1.0)
             assert filled.stays not in holders.unready(secret)
             assert holders.open(STAYS)[1] == filled.stays
             filled.world.core.pen.close()
@@ -413,3 +422,138 @@ async def test_a_new_recovery_key_ends_the_old_one_for_good(filled: Filled) -> N
         filled.world.core.holders.open(str(filled.recovery))
     assert filled.world.core.holders.open(made.line)[0].document == filled.world.core.secret.document
     assert holders_module.is_recovery_key(made.line)
+
+
+async def test_with_the_real_accounts_a_waiting_request_is_no_stop(tmp_path: Path) -> None:
+    """What waits for an owner is sealed anew too, and opens afterwards, in the database as it is."""
+    with quick():
+        filled = Filled(tmp_path / "journal")
+        real = SqlAccounts(tmp_path / "accounts.sqlite")
+        filled.world.core.accounts = real
+        await filled.fill()
+        assert len(real.pending()) == 1
+        await filled.world.people.rotate(CONSOLE)
+        await filled.world.rotation.settled()
+        assert not filled.world.rotation.state().waiting
+        await filled.check()
+        ((request_id, asked),) = filled.world.people.pending_asked()
+        assert asked.name == "Zoe"
+        await filled.world.people.refuse(CONSOLE, request_id)
+        real.close()
+        filled.world.core.pen.close()
+
+
+def _kept(filled: Filled, holder_id: str) -> dict[str, bytes]:
+    """A copy of everything that lies there of a holder."""
+    return {
+        place: filled.store.read(place)
+        for place, _ in filled.store.list(places.HOLDERS)
+        if holder_id in place
+    }
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_the_files_of_who_was_taken_away_put_back(filled: Filled, *, wanted: bool) -> None:
+    """The next rotation gives them nothing: what describes them is of before. It waits, and says for whom."""
+    files = _kept(filled, filled.goes)
+    await filled.world.people.remove_holder(CONSOLE, filled.goes)
+    await filled.finish()
+    for place, content in files.items():
+        filled.store.put(place, content)
+    if wanted:
+        filled.store.put(places.ROTATION_WANTED, b"forged\n")
+    filled.again()
+    await filled.world.rotation.resume()
+    with pytest.raises(Conflict):
+        await filled.world.people.rotate(CONSOLE)
+    assert filled.store.read(places.holder(filled.goes)) == files[places.holder(filled.goes)]
+    with pytest.raises(Tampered):
+        filled.world.core.holders.open(GOES)
+    assert filled.world.core.holders.unready(filled.world.core.secret) == (filled.goes,)
+    await filled.world.people.remove_holder(CONSOLE, filled.goes)
+    await filled.finish()
+    assert not filled.world.rotation.state().waiting
+    assert filled.goes not in filled.world.core.holders.ids()
+
+
+async def test_files_of_two_holders_exchanged(filled: Filled) -> None:
+    """Nobody opens as somebody else; where one's own files are in order too, they are what counts."""
+    first, second = _kept(filled, filled.stays), _kept(filled, filled.goes)
+    both = ((filled.stays, filled.goes, first), (filled.goes, filled.stays, second))
+    for taken, given, files in both:
+        for place, content in files.items():
+            if not place.endswith(".about.age"):
+                filled.store.put(place.replace(taken, given), content.replace(taken.encode(), given.encode()))
+    assert filled.world.core.holders.damaged() == ()
+    for opener in (STAYS, GOES):
+        with pytest.raises(Tampered):
+            filled.world.core.holders.open(opener)
+    for place, content in first.items():
+        filled.store.put(place, content)
+    assert filled.world.core.holders.open(STAYS)[1] == filled.stays
+
+
+@pytest.mark.parametrize("opener", ["passphrase", "recovery"])
+@pytest.mark.parametrize("lost", [places.holder_about, places.holder_digest])
+async def test_what_lies_beside_a_holders_file_may_be_lost(
+    filled: Filled, opener: str, lost: Callable[[str], str]
+) -> None:
+    """It opens all the same, and is whole again afterwards: the next rotation has what it needs."""
+    holder_id = filled.stays if opener == "passphrase" else filled.paper
+    given = STAYS if opener == "passphrase" else str(filled.recovery)
+    holders = filled.world.core.holders
+    filled.store.delete(lost(holder_id))
+    assert (holder_id in holders.damaged()) == (lost is places.holder_digest)
+    secret, opened = holders.open(given)
+    assert opened == holder_id
+    assert holders.upgrade(secret, holder_id, given, 1.0)
+    assert not holders.upgrade(secret, holder_id, given, 1.0)
+    assert holders.damaged() == ()
+    kind = HolderKind.PASSPHRASE if opener == "passphrase" else HolderKind.RECOVERY
+    assert read_about(filled.store, secret, holder_id).kind is kind
+    await filled.world.people.rotate(CONSOLE)
+    await filled.finish()
+    await filled.check()
+    assert holders.open(given)[1] == holder_id
+
+
+async def test_locking_while_the_key_changes_leaves_it_locked(filled: Filled) -> None:
+    """Whatever a rotation was doing: no secret comes back, in the vault or among the holders."""
+    world = filled.world
+    for pause in range(12):
+        asking = asyncio.create_task(world.people.rotate(CONSOLE))
+        for _ in range(pause):
+            await asyncio.sleep(0)
+        await world.rotation.stop()
+        world.lock()
+        with contextlib.suppress(HuisclosError):
+            await asking
+        with contextlib.suppress(HuisclosError):
+            await world.rotation.begin(ACTOR)
+        assert world.core.locked
+        assert world.core.holders.latest is None
+        filled.again()
+        await world.rotation.resume()
+        await filled.finish()
+    await filled.check_opens()
+
+
+async def test_taken_away_while_another_rotation_is_cut_short(filled: Filled) -> None:
+    """They may have been given that key already, so that it is not the last: another one follows."""
+    put = filled.store.put
+
+    def full(place: str, sealed: bytes) -> None:
+        if place == places.RECIPIENT:
+            raise Full("the disk is full")
+        put(place, sealed)
+
+    filled.store.put = full  # type: ignore[method-assign]
+    with pytest.raises(Full):
+        await filled.world.people.rotate(CONSOLE)
+    given = filled.world.core.holders.open(GOES)[0]
+    filled.store.put = put  # type: ignore[method-assign]
+    await filled.world.people.remove_holder(CONSOLE, filled.goes)
+    await filled.finish()
+    secret = filled.world.core.secret
+    assert secret.recipient != given.recipient
+    assert not filled.world.rotation.state().waiting

@@ -188,6 +188,7 @@ class Changes:
         """The user's password opens the archive no more; whether it did. `Conflict` when nobody's would."""
         if user.holder_id:
             await self._sessions.holding.check_removable(user.holder_id)
+            await self._rotation.want()
             await self._sessions.holding.remove(user.holder_id)
             return True
         return False

@@ -163,28 +163,40 @@ class GateService:
             if is_recovery_key(passphrase) or opener == passphrase:
                 raise
             secret, holder_id = holders.open(opener)
-        if self._core.owners() and holders.about(secret, holder_id).kind is HolderKind.SET_UP:
+        if self._core.owners() and holders.described(secret, holder_id).kind is HolderKind.SET_UP:
             raise WrongPassphrase("the set-up link was used: it opens nothing any more")
         with contextlib.suppress(HuisclosError):
-            # of an older archive; it opens as it is too, and a full disk must not keep it shut
-            holders.upgrade(secret, holder_id, opener)
+            # it opens as it is too, and a full disk must not keep it shut
+            holders.upgrade(secret, holder_id, opener, self._core.now())
         return secret, holder_id
 
     async def _unlocked(self, secret: ArchiveSecret, holder_id: str, opener: str, address: str) -> Unlocked:
         core = self._core
-        about = core.holders.about(secret, holder_id)
+        about = await asyncio.to_thread(core.holders.described, secret, holder_id)
         received = tuple(self._dark.values())
         if core.locked:
             await self._enter(secret, holder_id, about, address)
             await self._announce("unlocked")
         session = None
-        if about.user_id and opener:
-            user = core.ledger.get(UserBody, about.user_id)
-            # the description of a holder can be written by anybody, the user's row by the archive alone
-            if user is not None and not user.disabled and user.holder_id == holder_id:
-                session = await self._sessions.open_for(about.user_id, address)
+        if opener and await self._is_user(about, opener):
+            session = await self._sessions.open_for(about.user_id, address)
         self._dark.clear()
         return Unlocked(about.name, received, session, len(self._people.pending_asked()))
+
+    async def _is_user(self, about: About, opener: str) -> bool:
+        """Whether what opened is the password of the user whose holder it says it is.
+
+        Files of holders can be exchanged, and a description written, by whoever writes to the disk; the
+        user's row by the archive alone.
+        """
+        user = self._core.ledger.get(UserBody, about.user_id) if about.user_id else None
+        if user is None or user.disabled or user.holder_id != about.holder_id:
+            return False
+        known = self._sessions.users.need(about.user_id)
+        try:
+            return await self._sessions.hashing.matches(known.secret.password, opener)
+        except TooManyAttempts:
+            return False
 
     async def _enter(self, secret: ArchiveSecret, holder_id: str, about: About, address: str) -> None:
         """Hold the secret, once the journal was judged and says so. Whatever fails, it is locked again."""

@@ -23,7 +23,7 @@ from huisclos.seal import ScryptIdentity, X25519Identity, seal, unseal
 from huisclos.vault import places
 from huisclos.vault.secret import ArchiveSecret, fingerprint
 
-_CONTEXT: Final = b"huisclos holder v1\0"
+_CONTEXT: Final = b"huisclos holder v2\0"
 
 
 class HolderKind(StrEnum):
@@ -45,21 +45,32 @@ class About(msgspec.Struct, frozen=True):
     user_id: str = ""
     recipient: str = ""
     """`age1...` of the holder; empty in archives made before holders had keys of their own."""
+    archive: str = ""
+    """`age1...` of the archive when this was written: put back after a rotation, it is worth nothing."""
     signature: str = ""
     """Ed25519 by the archive over the rest, hex: anybody can seal to the archive, nobody else can sign."""
 
     def signed(self, secret: ArchiveSecret) -> About:
         """The same, vouched for by the archive."""
-        signature = secret.signing.sign(_signed(self)).hex()
-        return msgspec.structs.replace(self, signature=signature)
+        now = msgspec.structs.replace(self, archive=secret.recipient)
+        return msgspec.structs.replace(now, signature=secret.signing.sign(_signed(now)).hex())
 
-    def vouched(self, secret: ArchiveSecret) -> bool:
-        """Whether the archive itself wrote this, recipient included."""
+    def vouched(self, secret: ArchiveSecret, *, before: bool = False) -> bool:
+        """Whether the archive itself wrote this since its last rotation, recipient included.
+
+        With `before`, since the one before: while a rotation gives everybody the new secret.
+        """
+        known = secret.identities[: 2 if before else 1]
+        known_as = {str(identity.recipient) for identity in known}
+        return bool(self.recipient) and self.archive in known_as and self.genuine(secret)
+
+    def genuine(self, secret: ArchiveSecret) -> bool:
+        """Whether the archive itself wrote this, at any time."""
         try:
             secret.signing.public_key().verify(bytes.fromhex(self.signature), _signed(self))
         except (InvalidSignature, ValueError):
             return False
-        return bool(self.recipient)
+        return True
 
 
 def read_about(store: ObjectStore, secret: ArchiveSecret, holder_id: str) -> About:
@@ -137,7 +148,18 @@ def has_key(store: ObjectStore, holder_id: str) -> bool:
     return _read(store, places.holder_key(holder_id)) is not None
 
 
-def open_with_passphrase(store: ObjectStore, holder_id: str, scrypt: ScryptIdentity) -> bytes | None:
+class Opened(msgspec.Struct, frozen=True):
+    """A holder's file, opened."""
+
+    plain: bytes
+    recipient: str = ""
+    """Of the identity that opened it; empty when it is sealed to the passphrase itself."""
+
+    def __repr__(self) -> str:
+        return f"Opened(recipient={self.recipient!r})"
+
+
+def open_with_passphrase(store: ObjectStore, holder_id: str, scrypt: ScryptIdentity) -> Opened | None:
     """What the holder's file holds; None when the passphrase does not open it. Costs a second.
 
     Raises `NotFound`, `Tampered`.
@@ -150,17 +172,27 @@ def open_with_passphrase(store: ObjectStore, holder_id: str, scrypt: ScryptIdent
             if opened is not None:
                 return opened
         # sealed to the passphrase itself: made before, or upgrading it was cut short
-        return unseal(sealed, [scrypt])
+        return Opened(unseal(sealed, [scrypt]))
     except (NoIdentityMatch, Unreadable):
         return None
 
 
-def open_with_identity(sealed: bytes, identity: X25519Identity) -> bytes | None:
+def open_with_identity(sealed: bytes, identity: X25519Identity) -> Opened | None:
     """What a sealed object holds; None when it is sealed to another. Raises `Tampered`."""
     try:
-        return unseal(sealed, [identity])
+        return Opened(unseal(sealed, [identity]), str(identity.recipient))
     except NoIdentityMatch:
         return None
+
+
+def note_digests(store: ObjectStore, holder_id: str) -> None:
+    """Write the digests of what is there anew: of files that have just been opened."""
+    there = {
+        (place, fingerprint(content))
+        for place in (places.holder(holder_id), places.holder_key(holder_id))
+        if (content := _read(store, place)) is not None
+    }
+    _put_digests(store, holder_id, there)
 
 
 def _put_digests(store: ObjectStore, holder_id: str, digests: set[tuple[str, str]]) -> None:
@@ -176,5 +208,5 @@ def _read(store: ObjectStore, place: str) -> bytes | None:
 
 
 def _signed(about: About) -> bytes:
-    fields = (about.holder_id, about.kind, about.name, about.made_at, about.user_id, about.recipient)
-    return _CONTEXT + msgspec.msgpack.encode(fields)
+    unsigned = msgspec.structs.replace(about, signature="")
+    return _CONTEXT + msgspec.msgpack.encode(msgspec.structs.astuple(unsigned))

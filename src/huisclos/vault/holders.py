@@ -14,7 +14,10 @@ from huisclos.errors import (
     Conflict,
     DamagedHolder,
     HuisclosError,
+    NotFound,
+    SealError,
     Tampered,
+    Unreadable,
     WrongPassphrase,
 )
 from huisclos.seal import (
@@ -30,8 +33,10 @@ from huisclos.vault import places
 from huisclos.vault.holder_files import (
     About,
     HolderKind,
+    Opened,
     has_key,
     is_whole,
+    note_digests,
     open_with_identity,
     open_with_passphrase,
     read_about,
@@ -118,8 +123,17 @@ class Holders:
             remove_holder(self._store, holder_id)
 
     def about(self, secret: ArchiveSecret, holder_id: str) -> About:
-        """Whose it is. Raises `Tampered`, `NotFound`."""
+        """Whose it is. Raises `Tampered`, `NotFound`, `NoIdentityMatch`."""
         return read_about(self._store, secret, holder_id)
+
+    def described(self, secret: ArchiveSecret, holder_id: str) -> About:
+        """Whose it is, or as much as can be said of a holder whose description is lost or damaged."""
+        try:
+            return self.about(secret, holder_id)
+        except (NotFound, SealError, Unreadable):
+            typed = has_key(self._store, holder_id) or self._is_scrypt(holder_id)
+            kind = HolderKind.PASSPHRASE if typed else HolderKind.RECOVERY
+            return About(holder_id, kind, f"holder {holder_id[:8]}", 0.0)
 
     def everyone(self, secret: ArchiveSecret) -> tuple[About, ...]:
         """Every holder that can be described."""
@@ -134,9 +148,10 @@ class Holders:
     def open(self, opener: str) -> tuple[ArchiveSecret, str]:
         """The secret and the holder it opened. `opener` is a passphrase or a recovery key.
 
-        In the middle of a rotation the secret is the new one, whichever the holder's file has. Raises
-        `WrongPassphrase`; `DamagedHolder` when nothing whole opened and a damaged file may be the one
-        meant; `Tampered` when what opens is not this archive's secret.
+        In the middle of a rotation the secret is the new one, whichever the holder's file has. A lost
+        digest keeps nobody out: whole files are tried first, then the others. Raises `WrongPassphrase`;
+        `DamagedHolder` when nothing opened and a damaged file may be the one meant; `Tampered` when what
+        opens is not this archive's secret, or another holder's.
         """
         ids = self.ids()
         if not ids:
@@ -145,20 +160,22 @@ class Holders:
             )
         damaged = self.damaged()
         identity = X25519Identity.parse(opener.strip().upper()) if is_recovery_key(opener) else None
-        scrypt = ScryptIdentity(opener, max_work_factor=WORK_FACTOR)
-        for holder_id in ids:
-            if holder_id in damaged:
+        by = identity or ScryptIdentity(opener, max_work_factor=WORK_FACTOR)
+        problem: Tampered | None = None
+        for holder_id in sorted(ids, key=lambda holder_id: (holder_id in damaged, holder_id)):
+            try:
+                opened = self._opened(holder_id, by, damaged=holder_id in damaged)
+                secret = self._judged(opened, holder_id) if opened is not None else None
+            except Tampered as error:
+                problem = problem or error  # another file may be in order
                 continue
-            if identity is not None:
-                plain = open_with_identity(self._store.read(places.holder(holder_id)), identity)
-            else:
-                plain = open_with_passphrase(self._store, holder_id, scrypt)
-            secret = self._in_force(decode_secret(plain), holder_id) if plain is not None else None
             if secret is not None:
                 return secret, holder_id
+        if problem is not None:
+            raise problem
         if damaged:
             raise DamagedHolder(
-                f"{len(damaged)} of {len(ids)} holder files are damaged; no whole one opens with this",
+                f"{len(damaged)} of {len(ids)} holder files are damaged, and none opens with this",
                 hint="restore keys/holders from a backup, or use another passphrase or the recovery key",
             )
         raise WrongPassphrase(
@@ -171,28 +188,23 @@ class Holders:
 
     # what a rotation needs
 
-    def upgrade(self, secret: ArchiveSecret, holder_id: str, opener: str) -> bool:
-        """Give a holder of an older archive what it lacks, its passphrase being at hand; whether it did.
+    def upgrade(self, secret: ArchiveSecret, holder_id: str, opener: str, now: float) -> bool:
+        """Give a holder what it lacks, now that its opener is at hand; whether it lacked anything.
 
-        The recovery key needs no passphrase: it is kept sealed to the archive.
+        In an older archive that is a key of its own; anywhere, a description or digests that were lost.
+        The recovery key of an older archive needs no opener: it is kept sealed to the archive.
         """
         with self.changing:
             secret = self.latest or secret
             upgraded = self._upgrade_recovery(secret)
-            if is_recovery_key(opener):
-                return upgraded
-            about = self.about(secret, holder_id)
-            if about.kind is HolderKind.SET_UP or self._is_ready(about, secret):
-                return upgraded
-            key, recipient = _key_pair(opener)
-            # what was not signed may say anything: whoever came with a passphrase is not the recovery key
-            kind = HolderKind.PASSPHRASE if about.kind is HolderKind.RECOVERY else about.kind
-            about = msgspec.structs.replace(about, kind=kind, recipient=recipient)
-            write_about(self._store, secret, about)
-            write_holder(
-                self._store, holder_id, seal(secret.encode(), [X25519Recipient.parse(recipient)]), key
-            )
-        return True
+            about = self.described(secret, holder_id)
+            if about.kind is not HolderKind.SET_UP and not self._is_ready(about, secret):
+                self._make_ready(secret, about, opener, now)
+                upgraded = True
+            if not is_whole(self._store, holder_id):
+                note_digests(self._store, holder_id)
+                upgraded = True
+        return upgraded
 
     def unready(self, secret: ArchiveSecret) -> tuple[str, ...]:
         """Holders that nothing can be sealed to before they have unlocked once, or were taken away."""
@@ -203,7 +215,7 @@ class Holders:
         """Give a holder `secret`, without its passphrase. Raises `Tampered` if the archive knows none."""
         with self.changing:
             about = self.about(secret, holder_id)
-            if not about.vouched(secret):
+            if not about.vouched(secret, before=True):
                 raise Tampered("a holder's description is not one that the archive wrote")
             sealed = seal(secret.encode(), [X25519Recipient.parse(about.recipient)])
             write_holder(self._store, holder_id, sealed)
@@ -211,6 +223,53 @@ class Holders:
 
     def _is_ready(self, about: About, secret: ArchiveSecret) -> bool:
         return about.vouched(secret) and not self._is_scrypt(about.holder_id)
+
+    def _make_ready(self, secret: ArchiveSecret, about: About, opener: str, now: float) -> None:
+        recovery, holder_id = is_recovery_key(opener), about.holder_id
+        key: bytes | None = None
+        if recovery:
+            recipient = str(X25519Identity.parse(opener.strip().upper()).recipient)
+        else:
+            scrypt = ScryptIdentity(opener, max_work_factor=WORK_FACTOR)
+            opened = open_with_passphrase(self._store, holder_id, scrypt)
+            recipient = opened.recipient if opened is not None else ""
+        if recipient and not (about.recipient == recipient and about.genuine(secret)):
+            # a description that the archive did not sign may say anything of a holder that has a key
+            paper = recovery and not has_key(self._store, holder_id)
+            kind = HolderKind.RECOVERY if paper else HolderKind.PASSPHRASE
+            name = "recovery key" if paper else f"holder {holder_id[:8]}"
+            about = About(holder_id, kind, name, now)
+        elif about.kind is HolderKind.RECOVERY and not recovery:
+            # nor of one of an older archive: whoever came with a passphrase is not the recovery key
+            about = msgspec.structs.replace(about, kind=HolderKind.PASSPHRASE)
+        if not recipient:
+            key, recipient = _key_pair(opener)
+        about = msgspec.structs.replace(about, recipient=recipient, made_at=about.made_at or now)
+        write_about(self._store, secret, about)
+        write_holder(self._store, holder_id, seal(secret.encode(), [X25519Recipient.parse(recipient)]), key)
+
+    def _opened(self, holder_id: str, by: X25519Identity | ScryptIdentity, *, damaged: bool) -> Opened | None:
+        """What one holder's file holds, if it opens. Raises `Tampered`, of a damaged file nothing."""
+        try:
+            if isinstance(by, X25519Identity):
+                return open_with_identity(self._store.read(places.holder(holder_id)), by)
+            return open_with_passphrase(self._store, holder_id, by)
+        except (NotFound, SealError, Unreadable):
+            if damaged:
+                return None
+            raise
+
+    def _judged(self, opened: Opened, holder_id: str) -> ArchiveSecret | None:
+        """See `_in_force`. Raises `Tampered` also for files that the archive gave another holder."""
+        secret = self._in_force(decode_secret(opened.plain), holder_id)
+        if secret is not None and opened.recipient:
+            about = self.described(secret, holder_id)
+            if about.vouched(secret, before=True) and about.recipient != opened.recipient:
+                raise Tampered(
+                    "a holder's files lie where another holder's belong",
+                    hint="somebody exchanged them; restore keys/holders from a backup",
+                )
+        return secret
 
     def _upgrade_recovery(self, secret: ArchiveSecret) -> bool:
         old = [
@@ -227,8 +286,8 @@ class Holders:
             return False
         for about in old:
             # the kept key could be anybody's, were it not that the holder's file opens with it to our secret
-            plain = open_with_identity(self._store.read(places.holder(about.holder_id)), kept)
-            if plain is not None and decode_secret(plain).document == secret.document:
+            opened = open_with_identity(self._store.read(places.holder(about.holder_id)), kept)
+            if opened is not None and decode_secret(opened.plain).document == secret.document:
                 recipient = str(kept.recipient)
                 write_about(self._store, secret, msgspec.structs.replace(about, recipient=recipient))
         return True

@@ -65,7 +65,7 @@ class PeerService:
 
     async def add(self, proof: Proof, asked: PeerAsked) -> Peer:
         """See `Peers`."""
-        body = _body_of(asked, self._core.now())
+        body = body_of(asked, self._core.now())
         if self._core.locked:
             peer_id = await self._people.ask_peer(proof, body)
             if body.certificate:
@@ -102,7 +102,7 @@ class PeerService:
         knock = self._doorkeeper.knock(knock_id)
         if not knock.admissible:
             raise Conflict("this knock cannot be admitted as it is")
-        body = _body_of(PeerAsked(knock.title, knock.address), self._core.now())
+        body = body_of(PeerAsked(knock.title, knock.address), self._core.now())
         peer = await self._enrol(actor, body, proof.address)
         self._doorkeeper.admitted(knock_id)
         return peer
@@ -175,7 +175,8 @@ def check_title(title: str) -> str:
     return tidy
 
 
-def _body_of(asked: PeerAsked, now: float) -> PeerBody:
+def body_of(asked: PeerAsked, now: float) -> PeerBody:
+    """A peer as it may be enrolled. Raises `BadIdentifier`, `BadSetting`, `NotGranted`."""
     address = parse_address(asked.address)
     if not is_private(address):
         raise BadSetting("a peer's address must be a private one", hint="a public address is the Internet")

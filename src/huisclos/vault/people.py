@@ -235,6 +235,7 @@ class PeopleService:
         actor = await self._narrowing(proof)
         async with self._users.changing:
             about = await self.holding.check_removable(holder_id)
+            await self.rotations.want()
             await self.holding.remove(holder_id)
             user = self._users.get(about.user_id) if about is not None and about.user_id else None
             if user is not None and user.body.holder_id == holder_id:

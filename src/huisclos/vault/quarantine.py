@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from huisclos.access.accounts import PLAIN_FOR_GOOD, PeerBody
-from huisclos.access.addresses import parse_address
 from huisclos.access.chronicle import Change
 from huisclos.access.nouns import Actor, Proof, Right, Source
+from huisclos.access.peers import PeerAsked
 from huisclos.archive.layout import BATCHES, PlaceKind, batch_folder, batch_key_place, parse_place
 from huisclos.errors import NotFound, SealError
 from huisclos.journal.entries import Act
 from huisclos.vault.core import Core
 from huisclos.vault.keeper import Vaultkeeper
+from huisclos.vault.peers import body_of
 from huisclos.vault.people import PeopleService
 from huisclos.vault.ports import Echoer
 from huisclos.vault.sessions import Sessions
@@ -93,7 +93,8 @@ class QuarantineService:
 
     async def _enrol(self, actor: Actor, source: Source, address: str) -> None:
         """A sender whose request is gone, admitted as it sent."""
-        peer = PeerBody(source.label, str(parse_address(source.address)), PLAIN_FOR_GOOD, self._core.now())
+        # a batch may say anything of its sender: whoever writes the disk can seal one
+        peer = body_of(PeerAsked(source.label, source.address), self._core.now())
         entry = self._core.entry(
             Act.CHANGED,
             actor,

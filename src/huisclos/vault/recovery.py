@@ -6,6 +6,7 @@ Until it was typed back, only loopback listens: a practice that cannot recover h
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -49,6 +50,9 @@ class Recovery:
         """A new recovery key, in the place of every one before. Raises `Locked`."""
         secret = self._core.secret
         identity = X25519Identity.generate()
+        there = await asyncio.to_thread(self._core.holders.everyone, secret)
+        if any(about.kind is HolderKind.RECOVERY for about in there):
+            await self._rotation.want()
         replaced = await asyncio.to_thread(self._replace, secret, identity)
         await self._core.journal(self._core.entry(Act.CHANGED, actor, what="recovery-made"))
         if replaced:
@@ -99,7 +103,9 @@ class Recovery:
     def _open(self, identity: X25519Identity) -> tuple[ArchiveSecret, str]:
         try:
             secret, holder_id = self._core.holders.open(str(identity))
-            if self._core.holders.about(secret, holder_id).kind is HolderKind.RECOVERY:
+            with contextlib.suppress(HuisclosError):
+                self._core.holders.upgrade(secret, holder_id, str(identity), self._core.now())
+            if self._core.holders.described(secret, holder_id).kind is HolderKind.RECOVERY:
                 return secret, holder_id
             raise WrongPassphrase("this is not the recovery key of this archive")
         except NoIdentityMatch:

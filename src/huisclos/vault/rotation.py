@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from typing import Final
 
 import msgspec
@@ -21,6 +22,7 @@ from huisclos.archive.layout import BATCHES, KEYRING, PlaceKind, parse_place
 from huisclos.errors import (
     Conflict,
     HuisclosError,
+    Locked,
     NoIdentityMatch,
     NotFound,
     SealError,
@@ -47,22 +49,28 @@ class Rotation:
         self._core = core
         self._working: asyncio.Task[None] | None = None
         self._beginning = asyncio.Lock()
+        self._stopped: ArchiveSecret | None = None
+        """The secret that is about to be forgotten."""
         self._done = self._total = self._unopened = 0
 
     def state(self) -> RotationState:
         """How far it is. Works locked, without the names of those it waits for."""
         core = self._core
         running = self._working is not None and not self._working.done()
-        wanted = self._there(places.ROTATION_WANTED)
-        waiting = not running and (wanted or self._there(places.ROTATION))
+        wanted = bool(self._wanted())
+        waiting = not running and (wanted or self._under_way())
         unready = () if core.locked or not wanted else core.holders.unready(core.secret)
         return RotationState(running, waiting, self._done, self._total, unready)
 
+    async def want(self) -> None:
+        """Before a holder is taken away: killed in between, the archive still gets its new identity."""
+        await asyncio.to_thread(self._want)
+
     async def holder_gone(self, actor: Actor) -> None:
         """A holder was taken away: rotate now, or once everybody who stays can be given the new identity."""
-        await asyncio.to_thread(self._core.store.put, places.ROTATION_WANTED, b"wanted\n")
+        await self.want()
         if not self._core.locked:
-            with contextlib.suppress(Conflict):
+            with contextlib.suppress(Conflict, Locked):
                 await self.begin(actor)
 
     async def begin(self, actor: Actor, address: str = "") -> None:
@@ -72,49 +80,80 @@ class Rotation:
         upgraded: nothing can be sealed to them.
         """
         async with self._beginning:
-            core = self._core
-            await self.settled()
-            secret = core.secret
-            unready = await asyncio.to_thread(core.holders.unready, secret)
-            if unready:
-                raise Conflict(
-                    f"{len(unready)} holders must unlock once before the archive's key can change",
-                    hint="see: huisclos holder list; or take them away",
-                )
-            await core.journal(core.entry(Act.CHANGED, actor, address=address, what=Change.IDENTITY_ROTATED))
-            turn = await asyncio.to_thread(self._turn, secret)
-            new = ArchiveSecret(turn.secret)
-            core.renew(new)
-            await asyncio.to_thread(self._give, new, turn)
-            self._follow()
+            await self._begin(actor, address)
+
+    async def _begin(self, actor: Actor, address: str = "") -> None:
+        core = self._core
+        await self.settled()
+        secret = self._open_secret()
+        cut = await asyncio.to_thread(core.holders.turn, secret)
+        if cut is not None and not cut.holders_done:
+            # one that a full disk, say, has stopped; who was taken away since may have been given that key
+            await self._put_in_force(cut)
+            if not await asyncio.to_thread(self._wanted):
+                self._follow()
+                return
+        unready = await asyncio.to_thread(core.holders.unready, core.secret)
+        if unready:
+            raise Conflict(
+                f"{len(unready)} holders must unlock once before the archive's key can change",
+                hint="see: huisclos holder list; or take them away",
+            )
+        await core.journal(core.entry(Act.CHANGED, actor, address=address, what=Change.IDENTITY_ROTATED))
+        await self._put_in_force(await asyncio.to_thread(self._turn, self._open_secret()))
+        self._follow()
 
     async def resume(self) -> None:
         """After an unlocking, and now and then: finish what was cut short, or begin what had to wait."""
         core = self._core
         if self._working is not None and not self._working.done():
             return
-        turn = await asyncio.to_thread(core.holders.turn, core.secret)
-        if turn is not None:
-            if not turn.holders_done:
-                await asyncio.to_thread(self._give, core.secret, turn)
-            core.holders.latest = core.secret
-            self._follow()
-        elif self._there(places.ROTATION_WANTED):
-            with contextlib.suppress(Conflict):
-                await self.begin(HOUSE)
+        async with self._beginning:
+            turn = await asyncio.to_thread(core.holders.turn, self._open_secret())
+            if turn is not None:
+                if not turn.holders_done:
+                    await self._put_in_force(turn)
+                core.holders.latest = self._open_secret()
+                self._follow()
+            elif await asyncio.to_thread(self._wanted):
+                with contextlib.suppress(Conflict):
+                    await self._begin(HOUSE)
 
     async def settled(self) -> None:
-        """Until the keys that are being sealed anew all are."""
-        if self._working is not None:
-            await asyncio.shield(self._working)
+        """Until the keys that are being sealed anew all are, or it was stopped."""
+        working = self._working
+        if working is not None:
+            await asyncio.wait([working])
+            if not working.cancelled():
+                working.result()
 
     async def stop(self) -> None:
-        """Before the archive is locked: the rest is done at the next unlock."""
+        """Before the archive is locked: the rest is done at the next unlock, and none begins until then."""
+        self._stopped = self._core.secret_or_none
+        await self._cancel()
+        async with self._beginning:  # holders who are being given the new secret get it: well under a second
+            self._stopped = self._core.secret_or_none
+        await self._cancel()
+
+    async def _cancel(self) -> None:
         if self._working is not None:
             self._working.cancel()
             with contextlib.suppress(asyncio.CancelledError, HuisclosError):
                 await self._working
             self._working = None
+
+    def _open_secret(self) -> ArchiveSecret:
+        """The secret in force. Raises `Locked`, also when it is about to be: it must not come back."""
+        secret = self._core.secret
+        if secret is self._stopped:
+            raise Locked("the archive is being locked", hint="unlock it, then try again")
+        return secret
+
+    async def _put_in_force(self, turn: Turn) -> None:
+        new = ArchiveSecret(turn.secret)
+        self._open_secret()
+        self._core.renew(new)
+        await asyncio.to_thread(self._give, new, turn)
 
     # in a thread, holders held still
 
@@ -124,7 +163,7 @@ class Rotation:
         with core.holders.changing:
             turn = core.holders.turn(secret)
             if turn is None or turn.holders_done:
-                turn = Turn(secret.rotated().document, core.holders.ids())
+                turn = Turn(secret.rotated().document, core.holders.ids(), self._wanted())
                 write_turn(core.store, turn, secret)
         return turn
 
@@ -139,9 +178,23 @@ class Rotation:
                     core.holders.remove(holder_id)
             self._reseal(places.RECOVERY, new)
             core.store.put(places.RECIPIENT, new.recipient.encode() + b"\n")
-            core.store.delete(places.ROTATION_WANTED)
+            if turn.answers and self._wanted() == turn.answers:
+                core.store.delete(places.ROTATION_WANTED)
             write_turn(core.store, msgspec.structs.replace(turn, holders_done=True), new)
             core.holders.latest = new
+
+    def _want(self) -> None:
+        with self._core.holders.changing:
+            self._core.store.put(places.ROTATION_WANTED, secrets.token_hex(8).encode() + b"\n")
+
+    def _wanted(self) -> str:
+        """What asks for a rotation, since a holder was taken away; empty when nothing does."""
+        try:
+            return (
+                self._core.store.read(places.ROTATION_WANTED).decode("ascii", "replace").strip() or "wanted"
+            )
+        except NotFound:
+            return ""
 
     # behind
 
@@ -211,9 +264,9 @@ class Rotation:
             if parse_place(place).kind in _KEYS
         ]
 
-    def _there(self, place: str) -> bool:
+    def _under_way(self) -> bool:
         try:
-            self._core.store.read(place)
+            self._core.store.read(places.ROTATION)
         except NotFound:
             return False
         return True

@@ -28,6 +28,8 @@ class Turn(msgspec.Struct, frozen=True):
     secret: Document
     keep: tuple[str, ...]
     """The holders that stay; any other is destroyed."""
+    answers: str = ""
+    """What `keys/rotation.wanted` said when it began: a holder taken away since has another one begin."""
     holders_done: bool = False
     """Every holder that stays has the new secret, and `keys/archive.recipient` is the new one."""
 
