@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 import httpx
+from pydicom import Dataset
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
@@ -148,8 +149,12 @@ class Sender(Background):
             time.sleep(0.05)
             return
         uid, known_by, part10 = self._waiting[0]
-        with self.took.measured():
-            status = association.send_c_store(read(part10))
+        try:
+            with self.took.measured():
+                status = association.send_c_store(read(part10))
+        except RuntimeError:
+            # pynetdicom's word for an association that has just ended
+            status = Dataset()
         if "Status" not in status:
             self.lost += 1
             self._hang_up()
