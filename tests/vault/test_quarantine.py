@@ -9,10 +9,10 @@ import pytest
 
 from huisclos.access.accounts import PendingBody
 from huisclos.access.admission import AssociationAsked
-from huisclos.access.nouns import Proof, Role, Source
+from huisclos.access.nouns import ActorKind, Proof, Role, Source
 from huisclos.access.peers import EchoOutcome, EchoResult, PeerAsked
 from huisclos.archive.layout import BATCHES, batch_place, new_id
-from huisclos.errors import Full, Locked, NotFound, NotGranted
+from huisclos.errors import BadIdentifier, BadSetting, Full, Locked, NotFound, NotGranted
 from huisclos.vault.admission import Doorkeeper
 from huisclos.vault.peers import PeerService
 from huisclos.vault.quarantine import QuarantineService
@@ -307,3 +307,13 @@ async def test_a_forged_list_of_batches_opens_nothing(dark: Dark) -> None:
     sender = Filling(dark, sender.source)
     assert not await sender.is_full()
     assert await sender.is_full()
+
+
+async def test_a_made_up_batch_admits_nobody_who_could_not_be_enrolled(dark: Dark) -> None:
+    """Whoever writes the disk can seal a batch that says anything of its sender."""
+    for title, address in ((TITLE, "8.8.8.8"), ("SEVENTEEN LETTERS", ADDRESS), ("A\\B", ADDRESS)):
+        source = Source(ActorKind.PEER, new_id(), title, address, quarantine=True)
+        await dark.world.keeper.batch(source)
+        with pytest.raises((BadSetting, BadIdentifier)):
+            await dark.service.admit(CONSOLE, source.id)
+    assert dark.peers.everyone() == ()
