@@ -158,27 +158,42 @@ async def test_a_refused_source_is_closed_unread() -> None:
 
 
 async def test_places_are_counted_before_anything_is_read() -> None:
-    """Silent connections fill the places; one over is told of congestion, the next is closed."""
+    """Associations fill the places; one over is told of congestion, the next is closed."""
     book = Book()
     bounds = Bounds(associations=3, associations_per_address=2, turned_away=1, refusal_seconds=0)
     async with listening(book, bounds=bounds) as (acceptor, port):
-        held = [await raw(port), await raw(port)]
-        await until(lambda: len(acceptor.associations) == 2)
-        with pytest.raises(AssociationRejected) as rejected:
-            async with calling(port):
-                pass
-        assert (rejected.value.result, rejected.value.source, rejected.value.reason) == (2, 3, 1)
-        await until(lambda: len(acceptor.associations) == 2)
-        held.append(await raw(port))
-        await until(lambda: len(acceptor.associations) == 3)
-        reader, last = await raw(port)
-        assert await reader.read() == b""
-        assert book.away == [TurnedAway.TOO_MANY]
-        for _, writer in (*held, (reader, last)):
-            writer.close()
+        async with calling(port), calling(port):
+            with pytest.raises(AssociationRejected) as rejected:
+                async with calling(port):
+                    pass
+            assert (rejected.value.result, rejected.value.source, rejected.value.reason) == (2, 3, 1)
+            await until(lambda: len(acceptor.associations) == 2)
+            _, told = await raw(port)
+            await until(lambda: len(acceptor.associations) == 3)
+            reader, last = await raw(port)
+            assert await reader.read() == b""
+            assert book.away == [TurnedAway.TOO_MANY]
+            told.close()
+            last.close()
         await until(lambda: not acceptor.associations)
         async with calling(port) as association:
             assert await association.echo() == 0
+
+
+async def test_silence_gives_its_place_to_who_asks() -> None:
+    """The oldest who asks for nothing goes when a place is wanted; who is served stays."""
+    book = Book()
+    bounds = Bounds(associations=3, associations_per_address=3, turned_away=1, refusal_seconds=0)
+    async with listening(book, bounds=bounds) as (acceptor, port), calling(port) as served:
+        silent = [await raw(port) for _ in range(2)]
+        await until(lambda: len(acceptor.associations) == 3)
+        async with calling(port) as association:
+            assert await association.echo() == 0
+            assert await silent[0][0].read() == b""
+            assert book.away == [TurnedAway.TOO_MANY]
+            assert await served.echo() == 0
+        for _, writer in silent:
+            writer.close()
 
 
 @pytest.mark.parametrize(
@@ -493,15 +508,15 @@ async def test_tls_shows_each_end_the_other(tmp_path: Path) -> None:
 
 
 async def test_a_tls_handshake_takes_a_place_and_ends_with_the_house(tmp_path: Path) -> None:
-    """Who dawdles in the handshake is counted, hung up on in time, and told of to the handler."""
+    """Who dawdles in the handshake makes room, is hung up on in time, and told of to the handler."""
     house = credentials(tmp_path, "house")
     tls = house.context(ssl.Purpose.CLIENT_AUTH, house)
     book = Book()
     bounds = Bounds(associations=1, turned_away=0, artim_seconds=0.3)
     async with listening(book, tls=tls, bounds=bounds) as (acceptor, port):
-        _, slow = await raw(port)
+        reader, slow = await raw(port)
         await until(lambda: len(acceptor.associations) == 1)
-        reader, over = await raw(port)
+        _, over = await raw(port)
         assert await reader.read() == b""
         await until(lambda: not acceptor.associations)
         assert book.away == [TurnedAway.TOO_MANY, TurnedAway.NO_TLS]
@@ -510,4 +525,4 @@ async def test_a_tls_handshake_takes_a_place_and_ends_with_the_house(tmp_path: P
         await acceptor.stop(0)
         for writer in (slow, over, last):
             writer.close()
-    assert [end.how for end in book.ends] == [HowEnded.LOST, HowEnded.STOPPED]
+    assert [end.how for end in book.ends] == [HowEnded.STOPPED, HowEnded.LOST, HowEnded.STOPPED]

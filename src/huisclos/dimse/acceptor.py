@@ -1,7 +1,9 @@
 """Listening for associations: who may connect, how many at once, and how they all end.
 
 Everything that can be decided before a byte is read is: the source, by the gatekeeper, and the
-number of connections, in all and from one address, also ahead of the TLS handshake.
+number of connections, in all and from one address, also ahead of the TLS handshake. Whoever has not
+asked for an association yet gives its place to the next one when there is no other, so that silence
+by the hundred shuts nobody out.
 """
 
 from __future__ import annotations
@@ -48,6 +50,8 @@ class Acceptor:
         self._places = _Places(self.bounds)
         self._listening: dict[asyncio.Task[None], socket.socket] = {}
         self._served: dict[asyncio.Task[None], Association] = {}
+        """In the order they came."""
+        self._held: dict[asyncio.Task[None], _Place] = {}
 
     @property
     def associations(self) -> tuple[Association, ...]:
@@ -93,6 +97,8 @@ class Acceptor:
                 await asyncio.sleep(_BREATH)
                 continue
             self._welcome(connection, str(name[0]), tls)
+            # Accepting does not wait while others knock: those who are in get their turn.
+            await asyncio.sleep(0)
 
     def _welcome(self, connection: socket.socket, address: str, tls: ssl.SSLContext | None) -> None:
         """Decide on a connection before anything is read from it."""
@@ -100,6 +106,8 @@ class Acceptor:
             connection.close()
             self._turned_away(address, TurnedAway.NOT_ALLOWED)
             return
+        if not self._places.ordinary(address):
+            self._make_room(address)
         place = self._places.take(address)
         if place is _Place.NONE:
             connection.close()
@@ -109,8 +117,34 @@ class Acceptor:
         handler = self._handlers(address, tls is not None)
         association = Association(address, handler, self.bounds, congested=congested)
         task = asyncio.get_running_loop().create_task(self._serve(association, connection, tls))
-        self._served[task] = association
-        task.add_done_callback(lambda done: self._forget(done, place))
+        self._served[task], self._held[task] = association, place
+        task.add_done_callback(self._forget)
+
+    def _make_room(self, address: str) -> None:
+        """End the oldest of the connections that ask for nothing: of `address` when that has too many.
+
+        Else of the address that has most of them, so that one who knocks by the hundred pays for it.
+        """
+        silent = [
+            (task, one.address)
+            for task, one in self._served.items()
+            # One that has not begun to be served could not be told that it is over.
+            if one.request is None and one.wire.connection and self._held.get(task) is _Place.ORDINARY
+        ]
+        if self._places.full(address):
+            crowded = address
+        else:
+            crowded = next(iter(Counter(of for _, of in silent).most_common(1)), ("", 0))[0]
+        oldest = next((task for task, of in silent if of == crowded), None)
+        if oldest is not None:
+            self._give_back(oldest)
+            oldest.cancel()
+            self._turned_away(crowded, TurnedAway.TOO_MANY)
+
+    def _give_back(self, task: asyncio.Task[None]) -> None:
+        place = self._held.pop(task, None)
+        if place is not None:
+            self._places.give_back(self._served[task].address, place)
 
     async def _serve(
         self, association: Association, connection: socket.socket, tls: ssl.SSLContext | None
@@ -139,9 +173,9 @@ class Acceptor:
             association.certificate = session.getpeercert(binary_form=True)
         await association.serve()
 
-    def _forget(self, done: asyncio.Task[None], place: _Place) -> None:
-        association = self._served.pop(done)
-        self._places.give_back(association.address, place)
+    def _forget(self, done: asyncio.Task[None]) -> None:
+        self._give_back(done)
+        del self._served[done]
         error = None if done.cancelled() else done.exception()
         if error is not None:
             # Its kind only: what it says may hold what came over the wire.
@@ -165,11 +199,16 @@ class _Places:
         self._by_address: Counter[str] = Counter()
         self._to_be_told = 0
 
+    def full(self, address: str) -> bool:
+        """Whether this address has all it may have."""
+        return self._by_address[address] >= self._bounds.associations_per_address
+
+    def ordinary(self, address: str) -> bool:
+        """Whether there is an ordinary place for one more from `address`."""
+        return self._by_address.total() < self._bounds.associations and not self.full(address)
+
     def take(self, address: str) -> _Place:
-        if (
-            self._by_address.total() < self._bounds.associations
-            and self._by_address[address] < self._bounds.associations_per_address
-        ):
+        if self.ordinary(address):
             self._by_address[address] += 1
             return _Place.ORDINARY
         if self._to_be_told < self._bounds.turned_away:
