@@ -115,18 +115,42 @@ async def test_slow_body(monkeypatch: pytest.MonkeyPatch) -> None:
         writer.close()
 
 
+_HALF = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf"
+
+
 async def test_connections_per_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One address cannot take every place, and gives its places back."""
+    """One address cannot have more requests under way than its places, and gets those back."""
     monkeypatch.setattr(serve, "MAX_PER_ADDRESS", 3)
     request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     async with serving() as port:
         held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+        for _, writer in held:
+            writer.write(_HALF)
         await asyncio.sleep(0.1)
         assert await ask(port, request) == b""
         for _, writer in held:
             writer.close()
         await asyncio.sleep(0.1)
         assert (await ask(port, request)).endswith(b"00000000")
+
+
+@pytest.mark.parametrize("bound", ["MAX_PER_ADDRESS", "MAX_CONNECTIONS"])
+async def test_who_asks_nothing_makes_room(monkeypatch: pytest.MonkeyPatch, bound: str) -> None:
+    """The oldest goes that is silent or slow over its headers; what is under way is not cut."""
+    monkeypatch.setattr(serve, bound, 3)
+    async with serving() as port:
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+        held[0][1].write(_HALF)
+        held[1][1].write(_HALF[:20])
+        await asyncio.sleep(0.1)
+        request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        for _ in range(4):
+            assert (await ask(port, request)).endswith(b"00000000")
+        assert await held[1][0].read() == b""
+        held[0][1].write(b"whole")
+        assert (await held[0][0].read(4096)).endswith(b"00000009")
+        for _, writer in held:
+            writer.close()
 
 
 async def test_tls_and_a_new_certificate(tmp_path: Path) -> None:

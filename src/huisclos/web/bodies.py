@@ -6,6 +6,7 @@ back at most one delimiter and one block of part headers, whatever the length of
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from enum import Enum
@@ -25,6 +26,8 @@ MAX_BOUNDARY: Final = 70
 MAX_FORM: Final = 64 * 1024
 """Bytes of a form of ours."""
 MAX_FIELDS: Final = 100
+SMALL_SECONDS: Final = 30.0
+"""For the whole of a small body: whoever trickles one, before any password, holds no place for hours."""
 
 _PADDING: Final = 64
 """Bytes of white space behind a delimiter at most (RFC 2046 leaves it open)."""
@@ -198,12 +201,16 @@ async def events(request: Request, boundary: str) -> AsyncIterator[Event]:
 
 
 async def read_all(request: Request, limit: int) -> bytes:
-    """The whole of a small body. Raises `TooLarge` beyond `limit` bytes."""
+    """The whole of a small body. Raises `TooLarge` beyond `limit` bytes, `Unreadable` when it is slow."""
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise TooLarge("this request is too long")
+    try:
+        async with asyncio.timeout(SMALL_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise TooLarge("this request is too long")
+    except TimeoutError:
+        raise Unreadable("this request came too slowly", hint="send it again") from None
     return bytes(body)
 
 

@@ -1,7 +1,9 @@
 """The accept loop: what is refused before a byte is read, and what a connection may take.
 
 uvicorn speaks HTTP over each connection; sockets, TLS, bounds and the end of the house are ours,
-since the listening sockets are inherited and a source is judged before the handshake (P11).
+since the listening sockets are inherited and a source is judged before the handshake (P11). Where every
+place is taken, the oldest connection without a request under way gives its own up: the hundreds that
+send their headers slowly, or not at all, shut nobody out.
 No access log: a line of it would say who looked at whom.
 """
 
@@ -14,6 +16,7 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any, Final
 
@@ -55,6 +58,13 @@ class _Connection(HttpToolsProtocol):
     _we_paused = False
     _cycles: tuple[RequestResponseCycle, ...] = ()
     _gone: Callable[[], None]
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is here whose answer is not complete."""
+        newest: RequestResponseCycle | None = self.cycle
+        under_way = (*self._cycles, newest) if newest else self._cycles
+        return any(not cycle.response_complete for cycle in under_way)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -136,6 +146,19 @@ class _Connection(HttpToolsProtocol):
             self.transport.abort()
 
 
+@dataclass(eq=False)
+class _Place:
+    """What one connection holds, from before its handshake."""
+
+    peer: socket.socket
+    address: str
+    connection: _Connection | None = None
+
+    @property
+    def busy(self) -> bool:
+        return self.connection is not None and self.connection.busy
+
+
 class Server:
     """Serves one application on listening sockets that are already bound.
 
@@ -169,6 +192,8 @@ class Server:
         self._config.load()
         self._state = ServerState()
         self._held: Counter[str] = Counter()
+        self._places: dict[_Place, None] = {}
+        """In the order they came."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self._idle = asyncio.Event()
 
@@ -220,33 +245,58 @@ class Server:
                 await asyncio.sleep(0.1)
                 continue
             address = str(name[0]) if isinstance(name, tuple) else ""
-            if not self._admits(address) or not self._has_room(address):
+            if not self._admits(address) or not (self._has_room(address) or self._make_room(address)):
                 peer.close()
                 continue
+            place = _Place(peer, address)
             self._held[address] += 1
+            self._places[place] = None
             self._idle.clear()
-            self._spawn(self._serve(peer, address))
+            self._spawn(self._serve(place))
+            # accepting does not wait while others knock: those who are in get their turn
+            await asyncio.sleep(0)
 
     def _has_room(self, address: str) -> bool:
         return self._held[address] < MAX_PER_ADDRESS and self._held.total() < MAX_CONNECTIONS
 
-    def _release(self, address: str) -> None:
-        self._held[address] -= 1
-        if not self._held[address]:
-            del self._held[address]
+    def _make_room(self, address: str) -> bool:
+        """Hang up on the oldest connection that nothing is done for; False when all are busy.
+
+        One of `address` when that has its share; else one of the address that has most of them.
+        """
+        idle = [place for place in self._places if not place.busy]
+        crowded = address
+        if self._held[address] < MAX_PER_ADDRESS:
+            crowded = next(iter(Counter(place.address for place in idle).most_common(1)), ("", 0))[0]
+        oldest = next((place for place in idle if place.address == crowded), None)
+        if oldest is None:
+            return False
+        self._release(oldest)
+        # whatever speaks over it, TLS that is not done yet too, ends by that
+        with contextlib.suppress(OSError):
+            oldest.peer.shutdown(socket.SHUT_RDWR)
+        return True
+
+    def _release(self, place: _Place) -> None:
+        if place not in self._places:
+            return
+        del self._places[place]
+        self._held[place.address] -= 1
+        if not self._held[place.address]:
+            del self._held[place.address]
         self._check_idle()
 
     def _check_idle(self) -> None:
         if not self._held:
             self._idle.set()
 
-    async def _serve(self, peer: socket.socket, address: str) -> None:
-        made: list[_Connection] = []
+    async def _serve(self, place: _Place) -> None:
+        peer = place.peer
 
         def connect() -> _Connection:
             connection = _Connection(self._config, self._state, {})
-            connection._gone = lambda: self._release(address)  # noqa: SLF001 - our own class
-            made.append(connection)
+            connection._gone = lambda: self._release(place)  # noqa: SLF001 - our own class
+            place.connection = connection
             return connection
 
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -263,6 +313,6 @@ class Server:
             _log.debug("no connection: %s", type(error).__name__)
         finally:
             # a connection that was made gives its place back itself
-            if not made or made[0].transport is None:
+            if place.connection is None or place.connection.transport is None:
                 peer.close()
-                self._release(address)
+                self._release(place)
