@@ -39,6 +39,8 @@ from huisclos.errors import (
 MEDIA: Final = "application/problem+json"
 TYPE: Final = "urn:huisclos:problem:"
 RETRY_SECONDS: Final = "30"
+METHODS: Final = ("GET", "HEAD", "POST")
+"""Methods there are here at all; what one address takes of them, its route says."""
 CHALLENGE: Final = ("WWW-Authenticate", 'Bearer realm="huisclos"')
 """What each 401 says it wants (RFC 9110 section 11.6.1); a browser shows the page all the same."""
 
@@ -85,6 +87,12 @@ class NotAcceptable(HuisclosError):
     kind = "not-acceptable"
 
 
+class UnsupportedMedia(HuisclosError):
+    """The body is of a kind, or packed in a way, that is not taken (RFC 9110 section 15.5.16)."""
+
+    kind = "unsupported-media"
+
+
 class Bug(HuisclosError):
     """Something of ours failed."""
 
@@ -114,7 +122,9 @@ def document(error: HuisclosError) -> Response:
     """The problem document."""
     status = status_of(error)
     body = Problem(TYPE + error.kind, error.message, status, error.hint)
-    headers = {}
+    headers: dict[str, str] = {}
+    if status == 405:  # noqa: PLR2004 - RFC 9110 section 15.5.6 asks for the header
+        headers["Allow"] = ", ".join(METHODS)
     if status == 401:  # noqa: PLR2004 - RFC 9110 section 11.6.1 asks for the header
         headers.update([CHALLENGE])
     if isinstance(error, (Locked, StoreError)) and status == 503:  # noqa: PLR2004
@@ -148,6 +158,7 @@ async def on_http(request: Request, error: Exception) -> Response:
     known = _HTTP.get(error.status_code, HuisclosError)
     answer = await respond(request, known(error.detail))
     answer.status_code = error.status_code
+    answer.headers.update(error.headers or {})
     return answer
 
 

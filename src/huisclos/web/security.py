@@ -17,12 +17,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from huisclos.errors import HuisclosError, NotAdmitted
 from huisclos.web.dicomweb.caller import PREFIX
-from huisclos.web.problems import CHALLENGE, MethodUnknown, document
+from huisclos.web.problems import CHALLENGE, METHODS, MethodUnknown, UnsupportedMedia, document
 from huisclos.web.site import Origins
 
 SAFE: Final = frozenset({"GET", "HEAD"})
-TAKEN: Final = SAFE | {"POST"}
-"""Methods there are here at all."""
 
 PAGES_CSP: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -104,8 +102,11 @@ class Guard:
         name, port = _split(hosts[0] if len(hosts) == 1 else "")
         if name not in self._origins.names or port not in (self._port, None):
             raise Misdirected("this house does not answer to that name", hint="use the address it printed")
-        if method not in TAKEN:
+        if method not in METHODS:
             raise MethodUnknown("nothing here answers to this method")
+        if any(one.strip().lower() not in ("", "identity") for one in _codings(headers)):
+            # what is unpacked is larger than what came, and nobody has said by how much
+            raise UnsupportedMedia("bodies are taken as they are", hint="send it without Content-Encoding")
         site = headers.get("sec-fetch-site")
         origin = headers.get("origin")
         bearer = headers.get("authorization", "").lower().startswith("bearer ")
@@ -114,12 +115,12 @@ class Guard:
             if site not in (None, "same-origin", "none") and not navigates:
                 raise NotSameOrigin("this was asked from another origin")
             return
-        if site is None and origin is None:
-            # no browser: nothing is shown unasked for, so this cannot be forged, and only lacks a token
+        if site is None and origin is None and f"{path}/".startswith(f"{PREFIX}/"):
+            # no browser: nothing is shown unasked for, so this cannot be forged, and only lacks a token. A
+            # page goes by its cookie, whatever token stands beside it: there this is no excuse
             if bearer:
                 return
-            if f"{path}/".startswith(f"{PREFIX}/"):
-                raise NotAdmitted("a token is needed here", hint="Authorization: Bearer TOKEN")
+            raise NotAdmitted("a token is needed here", hint="Authorization: Bearer TOKEN")
         # a browser leaves the port out of both when it is 443
         if site != "same-origin" or origin != f"https://{hosts[0].lower()}":
             raise NotSameOrigin("this was not sent from a page of this house", hint="open the page again")
@@ -141,6 +142,11 @@ class Guard:
         response.setdefault("Cache-Control", "no-store")
         if _remembers(name):
             response["Strict-Transport-Security"] = f"max-age={_YEAR}"
+
+
+def _codings(headers: Headers) -> list[str]:
+    """The content codings of a body (RFC 9110 section 8.4)."""
+    return ",".join(headers.getlist("content-encoding")).split(",")
 
 
 def _split(host: str) -> tuple[str, int | None]:

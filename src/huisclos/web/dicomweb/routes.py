@@ -15,8 +15,8 @@ from huisclos.web.dicomweb.instances import retrieve
 from huisclos.web.dicomweb.query import search
 from huisclos.web.dicomweb.rendered import rendered, thumbnail
 from huisclos.web.dicomweb.retrieve import metadata
-from huisclos.web.dicomweb.store import UnsupportedMedia, store
-from huisclos.web.problems import NotAcceptable
+from huisclos.web.dicomweb.store import store
+from huisclos.web.problems import NotAcceptable, UnsupportedMedia
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 

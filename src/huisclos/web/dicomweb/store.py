@@ -24,6 +24,7 @@ from huisclos.web.bodies import PartBegun, boundary_of, events, parse_media
 from huisclos.web.depositing import Deposited, deposit_body, deposit_parts
 from huisclos.web.dicomweb.caller import caller_of, site_of_service
 from huisclos.web.dicomweb.media import DICOM, JSON
+from huisclos.web.problems import UnsupportedMedia
 from huisclos.web.site import Site
 
 MAX_TOLD: Final = 100_000
@@ -78,12 +79,6 @@ async def store(request: Request) -> Response:
         # a client that sends one instance at a time is summed within the second, as a modality is
         await site.receiver.deposits.flush()
     return _answer(told, caller.base, wanted)
-
-
-class UnsupportedMedia(HuisclosError):
-    """The body is of a kind that is not stored (RFC 9110 section 15.5.16)."""
-
-    kind = "unsupported-media"
 
 
 async def _single(told: _Told, request: Request, site: Site, source: Source, wanted: str, base: str) -> None:
