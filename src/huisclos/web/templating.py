@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -42,6 +43,20 @@ def _asset(name: str) -> str:
     return f"/static/{name}?{digest}"
 
 
+_UNSEEN: Final = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
+"""Controls, and what turns the direction of the text around it (UAX 9)."""
+
+
+def _shown(value: object) -> object:
+    """What any expression of a template shows: text from a file must not rearrange the words of the page."""
+    if isinstance(value, str) and not value.isprintable():
+        # what a sentence was made with is markup by now, and stays that
+        return type(value)(_UNSEEN.sub("", value))
+    return value
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(HERE / "templates"),
@@ -50,6 +65,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
+        finalize=_shown,
     )
     environment.install_gettext_callables(_gettext, _ngettext, newstyle=True)  # type: ignore[attr-defined]
     environment.policies["ext.i18n.trimmed"] = True
