@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import json
 import pkgutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,7 @@ from huisclos.cli import output
 from huisclos.cli.main import app
 from huisclos.errors import HuisclosError
 from huisclos.settings import SETTINGS
+from huisclos.web import openapi
 
 FOLDER: Final = Path(__file__).resolve().parent / "reference"
 _MADE: Final = "Made from the program by `make docs`.\n"
@@ -102,11 +104,17 @@ def errors() -> str:
     )
 
 
+def interface() -> str:
+    """The HTTP interface for programs."""
+    return json.dumps(openapi.document(), indent=1) + "\n"
+
+
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "cli.md": cli,
     "exit-codes.md": exit_codes,
     "settings.md": settings,
     "errors.md": errors,
+    "openapi.json": interface,
 }
 
 

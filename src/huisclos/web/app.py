@@ -42,9 +42,9 @@ from huisclos.web.viewer import not_installed, viewer_of
 Problem = Callable[[Request, HuisclosError], Awaitable[Response]]
 
 
-def make_app(site: Site) -> ASGIApp:
-    """The pages and the DICOMweb service: the `http` origin."""
-    routes = [
+def house_routes() -> list[BaseRoute]:
+    """Every route of the pages and of the DICOMweb service."""
+    return [
         Mount(PREFIX, routes=dicomweb_routes()),
         _static(),
         *entry.routes(),
@@ -59,7 +59,11 @@ def make_app(site: Site) -> ASGIApp:
         *doors.routes(),
         *account.routes(),
     ]
-    app = _application(routes, site, Reading(site), problem_page)
+
+
+def make_app(site: Site) -> ASGIApp:
+    """The pages and the DICOMweb service: the `http` origin."""
+    app = _application(house_routes(), site, Reading(site), problem_page)
     return _guarded(app, site.origins, site.origins.http, PAGES_CSP)
 
 
