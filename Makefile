@@ -10,6 +10,8 @@ FUZZ_SECONDS ?= 60
 FUZZ_INPUTS ?= 1000000
 KILLS ?= 1000
 SOAK_MINUTES ?= 60
+EXAMPLES ?= 150
+SCHEMATHESIS := 4.32.5
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
@@ -17,7 +19,7 @@ export PIP_ROOT_USER_ACTION := ignore
 export PYTHONNOUSERSITE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help set-up run demo test lint format bench fuzz fuzz-long kills soak docs i18n pin clean
+.PHONY: help set-up run demo test lint format bench fuzz fuzz-long kills soak schemathesis docs i18n pin clean
 
 help:
 	@echo "make run     an archive of your own on this machine, and how to log in"
@@ -30,6 +32,7 @@ help:
 	@echo "make fuzz-long  a million inputs for each parser; FUZZ_INPUTS=1000000"
 	@echo "make kills   kill -9 each process, over and over, under load; KILLS=1000"
 	@echo "make soak    an hour of mixed work: memory, descriptors, latency; SOAK_MINUTES=60"
+	@echo "make schemathesis  generated requests at the HTTP interface; EXAMPLES=150 for each operation"
 	@echo "make docs    the command-line reference, from the program itself"
 	@echo "make i18n    gather the sentences to translate and compile the translations"
 	@echo "make pin     new versions and hashes in constraints.txt"
@@ -77,6 +80,14 @@ kills: set-up
 
 soak: set-up
 	$(BIN)/python -m tests.soak.hour --minutes $(SOAK_MINUTES) --json .run/soak.json
+
+# A tool of some thirty packages that nothing else needs: in an environment of its own.
+.run/schemathesis/bin/schemathesis:
+	$(PYTHON) -m venv .run/schemathesis
+	.run/schemathesis/bin/python -m pip install --quiet schemathesis==$(SCHEMATHESIS)
+
+schemathesis: set-up .run/schemathesis/bin/schemathesis
+	$(BIN)/python -m tests.soak.interface --tool .run/schemathesis/bin/schemathesis --examples $(EXAMPLES)
 
 docs: set-up
 	$(BIN)/python docs/generate.py
