@@ -554,3 +554,15 @@ async def test_what_was_on_its_way_when_a_rebuild_began_is_looked_for(world: Wor
     await catalog.rebuilt()
     assert placed.study_id in await catalog.unsettled()
     assert (await catalog.place(heading().study_uid)).study_id == placed.study_id
+
+
+async def test_a_face_that_ends_may_have_made_something_durable(world: World) -> None:
+    """It answers its sender before it tells the finder: where it may have stored is looked through."""
+    catalog = world.start()
+    placed = await catalog.place(heading().study_uid)
+    catalog.gone("auditor")
+    assert await catalog.unsettled() == ()
+    catalog.gone("reception")
+    assert await catalog.unsettled() == (placed.study_id,)
+    await catalog.caught_up(placed.study_id)
+    assert await catalog.unsettled() == ()

@@ -43,7 +43,7 @@ async def test_the_process_serves_each_role_what_it_may(tmp_path: Path) -> None:
             signer=world,
             record_key=key,
             grant_key=world.grant_key,
-            serve_to=tables.append,
+            serve_to=lambda table, _: tables.append(table),
             ready=ready.set,
             stop=stop,
         )

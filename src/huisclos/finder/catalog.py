@@ -63,6 +63,8 @@ _COMPARED_AT_ONCE: Final = 20
 _SETTLED_AT_ONCE: Final = 8
 """Manifests written in one round, so that rows are committed in between."""
 
+_STORE: Final = ("reception", "web")
+"""Roles of the faces that store."""
 _SHOW: Final = (Right.LIST, Right.READ, Right.EXPORT)
 
 
@@ -274,6 +276,14 @@ class FinderCatalog:
         return Located(state, record.instance_id)
 
     # the house's own work
+
+    def gone(self, role: str) -> None:
+        """A face has ended: what it had made durable, and not told of yet, is looked for in its folders.
+
+        A sender is answered before the finder is told, so that it waits for the disk alone.
+        """
+        if role in _STORE:
+            self._shelf.doubt_open()
 
     async def unsettled(self) -> tuple[str, ...]:
         """See `Upkeep`."""

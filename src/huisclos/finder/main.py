@@ -59,14 +59,14 @@ async def run_finder(  # noqa: PLR0913 - what wiring hands to the process
     signer: Signer,
     record_key: bytes,
     grant_key: bytes,
-    serve_to: Callable[[Callable[[str], Methods]], None],
+    serve_to: Callable[[Callable[[str], Methods], Callable[[str], None]], None],
     ready: Callable[[], None],
     stop: asyncio.Event,
 ) -> None:
     """Load, serve until `stop`, then leave nothing unwritten that can be written.
 
-    `serve_to` is handed the table of methods by role. Raises `Tampered` or `Unreadable` when the
-    index does not open: it is derived, and `reindex` makes it anew.
+    `serve_to` is handed the table of methods by role, and whom to tell the role of a face that ended.
+    Raises `Tampered` or `Unreadable` when the index does not open: `reindex` makes it anew.
     """
     catalog = FinderCatalog(
         index=index,
@@ -78,7 +78,7 @@ async def run_finder(  # noqa: PLR0913 - what wiring hands to the process
         grant_key=grant_key,
     )
     catalog.load()
-    serve_to(lambda role: methods_for(catalog, role))
+    serve_to(lambda role: methods_for(catalog, role), catalog.gone)
     keeping_up = asyncio.create_task(catalog.keep_up())
     stopping = asyncio.create_task(stop.wait())
     ready()

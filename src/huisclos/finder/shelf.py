@@ -144,7 +144,8 @@ class Shelf:
         self.rows = rows
         self.steady = steady
         self.unsettled: set[str] = set()
-        """Ids of studies that were OPEN at start, and whose folders nobody has looked through since."""
+        """Ids of studies whose folders nobody has looked through since they were OPEN at a start, of the
+        finder or of a face."""
         self.undescribed: set[str] = set()
         """Ids of studies with a series whose metadata is to be written."""
         self._keys = keys
@@ -332,6 +333,12 @@ class Shelf:
             async with asyncio.timeout(patience):
                 while study_id in self.unsettled:  # noqa: ASYNC110 - the end of it is one of many at once
                     await asyncio.sleep(_LOOK_AGAIN)
+
+    def doubt_open(self) -> None:
+        """The folders of all studies that something may be on its way to are to be looked through."""
+        self.unsettled.update(
+            study.study_id for study in self._studies.values() if study.state is Settling.OPEN
+        )
 
     def settle_old(self) -> None:
         """SETTLED from the next commit on: what nothing can be on its way to any more."""

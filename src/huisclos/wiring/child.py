@@ -49,6 +49,7 @@ class Child:
         self.on_locked: Callable[[], None] = lambda: None
         """Called when the archive was locked: drop what was opened."""
         self._table: Callable[[str], Methods] = lambda _: Methods()
+        self._gone: Callable[[str], None] = lambda _: None
         self._serving = asyncio.Event()
         self.on_cage: Callable[[socket.socket], None] = socket.socket.close
         """Handed the control socket of a cage, each time one is started."""
@@ -68,9 +69,12 @@ class Child:
             self._siblings[role] = Sibling(role, locked_when_away if role in UNLOCKED_ONLY else None)
         return self._siblings[role]
 
-    def serve_to(self, table: Callable[[str], Methods]) -> None:
-        """Answer from now on, by the role of who calls; calls that came before were kept waiting."""
-        self._table = table
+    def serve_to(self, table: Callable[[str], Methods], gone: Callable[[str], None] = lambda _: None) -> None:
+        """Answer from now on, by the role of who calls; calls that came before were kept waiting.
+
+        `gone` is told the role of a face whenever one has ended.
+        """
+        self._table, self._gone = table, gone
         self._serving.set()
 
     async def answering(self, role: str) -> Methods:
@@ -140,6 +144,7 @@ class Child:
         here.add(channel)
         await channel.closed()
         here.discard(channel)
+        self._gone(role)
 
 
 class _Postponed(Methods):
