@@ -48,11 +48,21 @@ def main() -> int:
                 assert told.status_code == 200, told.text
             hostile.echoes(house)
             watch = Watch(house)
-            fell = [_run(options, house, role) for role in ("physician", "")]
+            fell = [_run(options, house, "physician"), _run(options, house, "")]
+            _of_what_is_there(house)
+            fell.append(_run(options, house, "physician"))
             watch.nothing_grew()
         finally:
             house.stop()
     return int(any(fell))
+
+
+def _of_what_is_there(house: Living) -> None:
+    """From now on paths name a study of the house: else generated ones lead nowhere."""
+    patient = EVERYBODY[0]
+    there = {"study": patient.study_uid, "series": patient.series_uid, "instance": patient.instance_uid(1)}
+    lines = [f'"path.{name}" = "{uid}"' for name, uid in there.items()]
+    (house.folder / "schemathesis.toml").write_text("\n".join(["[parameters]", *lines, ""]))
 
 
 def _run(options: argparse.Namespace, house: Living, role: str) -> int:

@@ -112,3 +112,19 @@ async def test_a_form_may_end_at_the_gate(browser: Browser, world: World) -> Non
     assert world.house.is_locked
     end = locked.headers["location"].removesuffix("/")
     assert end in form_action.split()
+
+
+async def test_a_token_is_no_excuse_on_a_page(browser: Browser) -> None:
+    """A form without an origin goes by its cookie, whatever token stands beside it: it changes nothing."""
+    browser.be("Camille Exemple")
+    answer = await browser.post("/lock", headers={"Authorization": "Bearer nonsense"})
+    assert answer.status_code == 403
+    assert answer.json()["type"].endswith("not-same-origin")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "identity, gzip", "GZIP"])
+async def test_packed_bodies_are_refused(browser: Browser, coding: str) -> None:
+    """Nothing is unpacked, wherever it is sent."""
+    for path in ("/login", "/dicom-web/studies", "/upload"):
+        answer = await browser.post(path, headers={"Content-Encoding": coding}, content=b"x")
+        assert answer.status_code == 415

@@ -19,6 +19,7 @@ from huisclos.web.dicomweb.query import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET
 from huisclos.web.dicomweb.rendered import JPEG, PNG
 from huisclos.web.dicomweb.routes import routes
 from huisclos.web.problems import MEDIA, TYPE
+from huisclos.web.site import SESSION_COOKIE
 
 Json = dict[str, Any]
 
@@ -80,6 +81,8 @@ def document() -> Json:
     paths: dict[str, Json] = {}
     for path, method in served(routes()):
         paths.setdefault(path, {})[method] = _storing(path) if method == "post" else _reading(path)
+    for path, operation in _by_session().items():
+        paths[path] = {"post": operation}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -93,12 +96,45 @@ def document() -> Json:
         "paths": paths,
         "components": {
             "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer", "description": "huisclos token add"}
+                "token": {"type": "http", "scheme": "bearer", "description": "huisclos token add"},
+                "session": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE},
             },
             "schemas": {"problem": _problem(), "dataSet": _data_set()},
             "responses": {"problem": {"description": "Why not (RFC 9457)", "content": _told()}},
         },
     }
+
+
+def _by_session() -> dict[str, Json]:
+    """What the pages' own scripts and forms ask, from their own origin only: not for programs."""
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    outcome = {
+        "type": "object",
+        "required": ["outcome"],
+        "properties": {"outcome": {"type": "string"}, "reason": {"type": "string"}},
+    }
+    refused = {"application/json": {"schema": outcome}, **_told()}
+    upload: Json = {
+        "operationId": "upload",
+        "summary": "Store one file, as the page that adds images does",
+        "requestBody": {"required": True, "content": {OCTETS: binary}},
+        "responses": _responses({}),
+    }
+    for status in ("400", "413", "503", "507"):
+        upload["responses"][status] = {"description": "Why it was not kept", "content": refused}
+    upload["responses"]["200"] = {
+        "description": "What came of it",
+        "content": {"application/json": {"schema": outcome}},
+    }
+    export: Json = {
+        "operationId": "export",
+        "summary": "Take a study out, as DICOMDIR media in one ZIP file",
+        "parameters": [{"name": "study", "in": "path", "required": True, "schema": {"type": "string"}}],
+        "responses": _responses({})
+        | {"200": {"description": "The file", "content": {"application/zip": binary}}},
+    }
+    session: Json = {"security": [{"session": []}]}
+    return {"/upload": upload | session, "/studies/{study}/export": export | session}
 
 
 def served(found: list[BaseRoute]) -> Iterator[tuple[str, str]]:
