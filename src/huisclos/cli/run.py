@@ -75,8 +75,8 @@ def _archive(root: Path) -> tuple[Archive, str]:
     else:
         if not was_never_set_up(found):
             return found, ""
-        output.say("This archive was never set up: it is made anew, with a fresh link and a new certificate.")
         forget_archive(found)
+        output.say("This archive was never set up: it is made anew, with a fresh link and a new certificate.")
     link = secrets.token_urlsafe(_LINK_BYTES)
     return found_archive(root, Opener(link, "set-up link", HolderKind.SET_UP)), link
 
@@ -95,6 +95,7 @@ def _guide(bound: tuple[Bound, ...], root: Path, link: str) -> None:
             f"  {pages}set-up#{link}",
             f"The browser does not know the house yet, and warns. At {pages}trust it must show these words:",
             f"  {said_words(root)}",
+            f"After that, each start finds the archive locked; it is unlocked at {gate}",
         ]
     else:
         lines += ["The archive is locked: it receives, and shows nothing. Unlock it here:", f"  {gate}"]
