@@ -3,7 +3,8 @@
 nmap comes to one verdict a server, whether any title is taken, from the first byte of one answer; ours to
 six, each proved by an answer, over one association that is released. Servers that take 5 ms over each answer
 are like those there are; those that answer at once show what is left of the difference when all time is the
-programs' own and the kernel's.
+programs' own and the kernel's. The goal of ten times is one of servers a second, and is missed:
+docs/performance.md says what the floor is.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ SERVERS: Final = 2000
 RUNS: Final = 5
 CHECKS: Final = ("DCM-002", "DCM-003", "DCM-005", "DCM-006", "DCM-009", "DCM-015")
 GOAL: Final = 10.0
+LEAST: Final = 0.4
+"""times nmap's servers a second, at six verdicts each instead of one, also where others load the machine"""
 _FOUND: Final = "DICOM Service Provider discovered"
 # No name to look up, no host to wait for: the fastest of six sets of options tried, on both kinds of server.
 _NMAP: Final = ("-Pn", "-n", "-sT", "--script", "dicom-ping")
@@ -56,8 +59,9 @@ def _figures(folder: Path, milliseconds: int) -> list[dict[str, Any]]:
     )
     goal = GOAL if milliseconds else None
     return [
-        _figure(f"{name}, verdicts", "verdicts/s", goal, (ours, len(CHECKS)), (peer, 1)),
-        _figure(f"{name}, servers", "servers/s", None, (ours, 1), (peer, 1)),
+        _figure(f"{name}, servers", "servers/s", goal, (ours, 1), (peer, 1))
+        | ({"least": LEAST} if goal else {}),
+        _figure(f"{name}, verdicts", "verdicts/s", None, (ours, len(CHECKS)), (peer, 1)),
     ]
 
 

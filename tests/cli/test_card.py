@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from huisclos.cli.card import language_of_system, render_card
+from huisclos.cli import output
+from huisclos.cli.card import render_card
 from huisclos.seal import X25519Identity
 from huisclos.vault.recovery import shown
 from tests.cli.conftest import Program
@@ -66,6 +67,6 @@ def test_what_the_card_says_opens_the_archive(desk: Path, tmp_path: Path) -> Non
 
 def test_language_follows_the_system() -> None:
     """French where the system speaks French, English elsewhere."""
-    assert language_of_system({"LANG": "fr_FR.UTF-8"}) == "fr"
-    assert language_of_system({"LANG": "fr_FR.UTF-8", "LC_ALL": "C"}) == "en"
-    assert language_of_system({}) == "en"
+    assert output.language_of_system({"LANG": "fr_FR.UTF-8"}) == "fr"
+    assert output.language_of_system({"LANG": "fr_FR.UTF-8", "LC_ALL": "C"}) == "en"
+    assert output.language_of_system({}) == "en"

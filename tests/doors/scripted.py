@@ -24,7 +24,7 @@ class Scripted:
 
 
 @contextlib.contextmanager
-def scripted(script: Script, port: int = 0) -> Iterator[Scripted]:
+def scripted(script: Script, port: int = 0, address: str = "127.0.0.1") -> Iterator[Scripted]:
     """Until the end, each connection is handed to `script`, then closed; `port` 0 is any free one."""
     made, stop = Scripted(), threading.Event()
 
@@ -42,7 +42,7 @@ def scripted(script: Script, port: int = 0) -> Iterator[Scripted]:
                 made.at_once -= 1
             connection.close()
 
-    with socket.create_server(("127.0.0.1", port)) as server:
+    with socket.create_server((address, port)) as server:
         server.settimeout(0.05)
         made.port = server.getsockname()[1]
 

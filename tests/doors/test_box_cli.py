@@ -24,6 +24,7 @@ from cryptography.x509.oid import NameOID
 from huisclos.access.addresses import parse_address
 from huisclos.doors.box import ask as asking
 from huisclos.doors.box.ask import Asking, Kind, Where, examine
+from huisclos.doors.box.declared import questions
 from huisclos.doors.box.line import Login
 from huisclos.doors.observation import Miss
 from huisclos.findings.nouns import Reason
@@ -125,7 +126,8 @@ def test_a_freebox_lets_in_by_hand(tmp_path: Path) -> None:
 def test_questions_on_a_terminal(tmp_path: Path) -> None:
     """The owner is asked, the answers are kept in a file, and the report says who declared them."""
     file, report = tmp_path / "box.toml", tmp_path / "report.json"
-    said = b"A. Martin, owner\nsfr-box\n" + b"y\n" * 2 + b"\n" * 8 + b"y\n"
+    replies = {"forwards": b"y\n", "dmz": b"y\n", "remote-without-vpn": b"y\n"}
+    said = b"A. Martin, owner\nsfr-box\n" + b"".join(replies.get(one.id, b"\n") for one in questions())
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [huisclos(), "doors", "box", "--address", "127.0.0.1", "--kind", "upnp", "--questions",

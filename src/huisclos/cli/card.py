@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-from collections.abc import Mapping
 from datetime import date, datetime, time
 from importlib.resources import files
 
@@ -35,11 +33,3 @@ def render_card(key: RecoveryKey, place: str, today: date, language: str) -> byt
     )
     assert isinstance(made, bytes)  # noqa: S101 - one document gives one file
     return made
-
-
-def language_of_system(environment: Mapping[str, str] = os.environ) -> str:
-    """`fr` where the system speaks French, else `en`."""
-    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
-        if environment.get(name):
-            return "fr" if environment[name].lower().startswith("fr") else "en"
-    return "en"

@@ -90,13 +90,15 @@ def probe(
       huisclos doors probe 127.0.0.1:4242 --html report.html
     """
     from huisclos import clock
+    from huisclos.access.addresses import is_loopback
     from huisclos.doors.mandate import Beyond, check_beyond, check_right
     from huisclos.doors.runner import HOSTS_PER_SECOND, Manners
     from huisclos.doors.target import parse_target
 
     parsed = [parse_target(one) for one in targets]
     right = _read_mandate(mandate)
-    consents = check_right(parsed, own_networks(), consent.strip() or None, right, clock.now())
+    own = () if all(is_loopback(one.address) for one in parsed) else own_networks()
+    consents = check_right(parsed, own, consent.strip() or None, right, clock.now())
     if default_login:
         check_beyond(parsed, right, Beyond.DEFAULT_LOGIN, consent=bool(consents) and right is None)
     if two_at_once:

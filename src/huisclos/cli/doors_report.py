@@ -116,11 +116,10 @@ def begin(command: str, options: Options, consents: tuple[Consent, ...] = ()) ->
 
 def language_of(text: str) -> Language:
     """The language asked for, or the system's. Raises `BadSetting`."""
-    from huisclos.cli.card import language_of_system
     from huisclos.findings.nouns import Language
 
     try:
-        return Language(text or language_of_system())
+        return Language(text or output.language_of_system())
     except ValueError:
         raise BadSetting("--lang is fr or en") from None
 
@@ -131,8 +130,9 @@ def take(audit: Audit, seen: Iterable[Seen]) -> None:
 
     from huisclos.clock import now
 
-    for finding in audit.take(seen, now()):
-        if sys.stderr.isatty():
+    opened = audit.take(seen, now())
+    if sys.stderr.isatty():
+        for finding in opened:
             output.say(f"{finding.severity.value:8} {finding.check} {finding.target}")
 
 
@@ -150,21 +150,19 @@ def finish(audit: Audit, options: Options) -> int:
 
 def write(report: Report, options: Options) -> set[str]:
     """Every file that was asked for; their names."""
-    from huisclos.doors.reports.page import to_html, to_pdf
-    from huisclos.doors.reports.table import to_csv, to_sarif
     from huisclos.findings.report import encode
 
     made: dict[Path, Callable[[Report], bytes]] = {}
     if options.json is not None:
         made[options.json] = encode
     if options.html is not None:
-        made[options.html] = lambda one: to_html(one).encode()
+        made[options.html] = _html
     if options.pdf is not None:
-        made[options.pdf] = to_pdf
+        made[options.pdf] = _pdf
     if options.sarif is not None:
-        made[options.sarif] = to_sarif
+        made[options.sarif] = _sarif
     if options.csv is not None:
-        made[options.csv] = lambda one: to_csv(one).encode()
+        made[options.csv] = _csv
     for path, make in made.items():
         raw = make(report)
         if str(path) == "-":
@@ -172,6 +170,30 @@ def write(report: Report, options: Options) -> set[str]:
         else:
             _save(path, raw)
     return {str(path) for path in made}
+
+
+def _html(report: Report) -> bytes:
+    from huisclos.doors.reports.page import to_html
+
+    return to_html(report).encode()
+
+
+def _pdf(report: Report) -> bytes:
+    from huisclos.doors.reports.page import to_pdf
+
+    return to_pdf(report)
+
+
+def _sarif(report: Report) -> bytes:
+    from huisclos.doors.reports.table import to_sarif
+
+    return to_sarif(report)
+
+
+def _csv(report: Report) -> bytes:
+    from huisclos.doors.reports.table import to_csv
+
+    return to_csv(report).encode()
 
 
 def show(report: Report) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -112,3 +112,11 @@ def number(count: int, one: str, many: str = "") -> str:
 def plain(struct: msgspec.Struct, **other: Any) -> dict[str, Any]:
     """The fields of a struct as a dictionary, `other` in the place of some."""
     return {**msgspec.structs.asdict(struct), **other}
+
+
+def language_of_system(environment: Mapping[str, str] = os.environ) -> str:
+    """`fr` where the system speaks French, else `en`."""
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        if environment.get(name):
+            return "fr" if environment[name].lower().startswith("fr") else "en"
+    return "en"

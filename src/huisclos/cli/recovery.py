@@ -67,7 +67,7 @@ def card(
       huisclos recovery card /srv/images --pdf /media/usb/card.pdf --lang fr
     """
     from huisclos import clock
-    from huisclos.cli.card import language_of_system, render_card
+    from huisclos.cli.card import render_card
     from huisclos.cli.files import check_outside, write_new
     from huisclos.cli.house import unlocked
     from huisclos.wiring.places import find_archive
@@ -86,7 +86,7 @@ def card(
         else unlocked(archive, work, unlock_with)
     )
     today = clock.now().astimezone().date()
-    write_new(pdf, render_card(key, str(found.root), today, lang or language_of_system()))
+    write_new(pdf, render_card(key, str(found.root), today, lang or output.language_of_system()))
     output.data(str(pdf))
     output.say("Print it, put it in a safe, and delete the file: whoever has this page opens the archive.")
 

@@ -80,12 +80,15 @@ class Audit:
                         check=check, target=miss.target, outcome=miss.outcome, reason=miss.reason,
                         evidence=miss.facts,
                     )  # fmt: skip
-        return (self._finding(key, "") for key in dict.fromkeys(opened))
+        return (self._finding(key, "", self._tell(key)) for key in dict.fromkeys(opened))
 
     def report(self, baseline: bytes | None = None) -> Report:
         """The report, with what changed since `baseline`."""
-        keys = sorted(self._best, key=lambda key: (self._severity(key), key))
-        findings = tuple(self._finding(key, f"F{number}") for number, key in enumerate(keys, 1))
+        all_told = {key: self._tell(key) for key in self._best}
+        keys = sorted(all_told, key=lambda key: (all_told[key].severity.rank, key))
+        findings = tuple(
+            self._finding(key, f"F{number}", all_told[key]) for number, key in enumerate(keys, 1)
+        )
         opened_attempts = (
             Attempt(check=one.check, target=one.target, outcome=Outcome.OPEN, evidence=one.evidence)
             for one in findings
@@ -105,14 +108,13 @@ class Audit:
         )
         return report if baseline is None else compared(report, baseline)
 
-    def _severity(self, key: tuple[str, str]) -> int:
+    def _tell(self, key: tuple[str, str]) -> _Told:
         seen = self._best[key][0].observation
-        return _told(key[0], seen.what, seen.reach, seen.facts, self.language).severity.rank
+        return _told(key[0], seen.what, seen.reach, seen.facts, self.language)
 
-    def _finding(self, key: tuple[str, str], number: str) -> Finding:
+    def _finding(self, key: tuple[str, str], number: str, told: _Told) -> Finding:
         judgement, at = self._best[key]
         seen = judgement.observation
-        told = _told(key[0], seen.what, seen.reach, seen.facts, self.language)
         return Finding(
             id=number,
             check=key[0],

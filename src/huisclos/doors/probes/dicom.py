@@ -43,6 +43,8 @@ NOWHERE: Final = "HUISCLOS-NOWHERE"
 
 TLS_PORT: Final = 2762
 """registered for DICOM over TLS (PS3.15 annex B.12)"""
+TLS_QUESTIONS: Final = 5
+"""connections that versions and suites of TLS may take after the association: three and two"""
 STUDY_FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
 STUDY_MOVE: Final = "1.2.840.10008.5.1.4.1.2.2.2"
 STUDY_GET: Final = "1.2.840.10008.5.1.4.1.2.2.3"
@@ -97,7 +99,12 @@ async def probe_dicom(host: Host, line: Line = PLAIN) -> list[Seen]:
     if called is None or host.gentle:
         return asking.seen
     for check, way in _APART:
-        if host.wants(check) and (check != CHECK or host.delete_at is not None):
+        if not host.wants(check) or (check == CHECK and host.delete_at is None):
+            continue
+        if check == identity.CHECK and line.tls is not None and host.left <= TLS_QUESTIONS:
+            # What the least of these doors would cost, a graver one has to be asked with.
+            asking.missed((check,), Reason.BUDGET)
+        else:
             asking.seen.append(await way(host, CALLING, called, line.tls))
     return asking.seen
 
