@@ -114,6 +114,20 @@ def test_a_worklist_server(tmp_path: Path, free_port: Callable[[], int]) -> None
     assert CRITICAL <= closed_doors(report)
 
 
+def test_a_worklist_server_that_is_not_called_by_its_name(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    """The same server refuses a title without a worklist: nothing is open, and what is not known is said."""
+    port = free_port()
+    (tmp_path / "wl" / "WORKLIST").mkdir(parents=True)
+    (tmp_path / "wl" / "WORKLIST" / "lockfile").touch()
+    with started([program("wlmscpfs"), "-dfp", str(tmp_path / "wl"), str(port)], port, tmp_path):
+        report = probe(f"127.0.0.1:{port}")
+    assert {} == open_doors(report)
+    assert "DCM-002" in closed_doors(report)
+    assert Reason.NEEDS_TITLE is untested(report)["DCM-008"]
+
+
 def test_nothing_is_found_at_huisclos(short_dir: Path, free_port: Callable[[], int]) -> None:
     """Our own house, as it stands, has no open door."""
     archive, kept = make_archive(short_dir)

@@ -54,6 +54,22 @@ def _storescp(folder: Path, port: int, *options: str) -> Any:
     return started(command, port, folder)
 
 
+@pytest.mark.parametrize("demands", [True, False])
+def test_a_second_receiver_over_tls(tmp_path: Path, free_port: Callable[[], int], *, demands: bool) -> None:
+    """DCMTK's dcmrecv, which refuses nobody by title, is closed by its authority's certificates alone."""
+    port = free_port()
+    cert, key = certificate(tmp_path, "server")
+    authority, _ = certificate(tmp_path, "authority")
+    wanted = ("--require-peer-cert", "+cf", str(authority)) if demands else ("--ignore-peer-cert",)
+    with started([program("dcmrecv"), "+tls", str(key), str(cert), *wanted, str(port)], port, tmp_path):
+        report = probe(f"127.0.0.1:{port}")
+    if demands:
+        assert {"DCM-016", "DCM-017"} <= closed_doors(report)
+        assert "DCM-003" not in open_doors(report)
+    else:
+        assert {"DCM-003", "DCM-016"} <= set(open_doors(report))
+
+
 def test_a_server_that_asks_for_no_certificate(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """TLS without client certificates is sealed on the way, and open to all; no port tells its protocol."""
     port = free_port()

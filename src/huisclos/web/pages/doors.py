@@ -7,8 +7,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from huisclos.access.nouns import Right
-from huisclos.doors.assemble import shown_fact
 from huisclos.doors.catalogue import Check, catalogue
+from huisclos.doors.facts import said
 from huisclos.doors.house import OUTSIDE, DoorState, HouseDoor
 from huisclos.doors.reports.words import word
 from huisclos.findings.nouns import Language, severity_at
@@ -116,8 +116,8 @@ def _proof(one: HouseDoor, words: Words, language: Language) -> str:
         ) % {"num": words.number(int(count))}
         last = _("the last one %(ago)s") % {"ago": words.ago(one.seen_at)}
         return f"{how}; {times}, {last}."
-    said = ", ".join(shown_fact(fact) for fact in one.evidence if fact.key not in ("place", "class"))
-    return f"{how} ({said})." if said else f"{how}."
+    shown = ", ".join(said(one.evidence, language))
+    return f"{how} ({shown})." if shown else f"{how}."
 
 
 def routes() -> list[BaseRoute]:
