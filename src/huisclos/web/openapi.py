@@ -81,8 +81,7 @@ def document() -> Json:
     paths: dict[str, Json] = {}
     for path, method in served(routes()):
         paths.setdefault(path, {})[method] = _storing(path) if method == "post" else _reading(path)
-    for path, operation in _by_session().items():
-        paths[path] = {"post": operation}
+    paths |= _by_session()
     return {
         "openapi": "3.1.0",
         "info": {
@@ -133,8 +132,20 @@ def _by_session() -> dict[str, Json]:
         "responses": _responses({})
         | {"200": {"description": "The file", "content": {"application/zip": binary}}},
     }
+    page: Json = {
+        "operationId": "uploadPage",
+        "summary": "The page that adds images",
+        "responses": {
+            "200": {"description": "The page", "content": {"text/html": {"schema": {"type": "string"}}}},
+            "303": {"description": "To the page where one logs in"},
+        }
+        | {str(status): {"$ref": "#/components/responses/problem"} for status in _ALWAYS},
+    }
     session: Json = {"security": [{"session": []}]}
-    return {"/upload": upload | session, "/studies/{study}/export": export | session}
+    return {
+        "/upload": {"get": page | session, "post": upload | session},
+        "/studies/{study}/export": {"post": export | session},
+    }
 
 
 def served(found: list[BaseRoute]) -> Iterator[tuple[str, str]]:
