@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from pathlib import Path
@@ -73,3 +74,16 @@ def test_the_recovery_key_stays_outside(program: Program, desk: Path) -> None:
     ran = program("init", desk / "new", *options)
     assert ran.returncode == 8
     assert not (desk / "new").exists()
+
+
+def test_init_refuses_a_path_its_databases_cannot_have(program: Program, tmp_path: Path) -> None:
+    """A path over SQLite's bound is refused at once, not at each start; one below it is served."""
+    options = ("--passphrase-file", _secret(tmp_path / "passphrase"))
+    short = tmp_path.joinpath(*["e" * 100] * 4)
+    room = 480 - len(os.fsencode(short)) - 1
+    ran = program("init", short / ("e" * (room + 1)), *options)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert not short.exists()
+    longest = short / ("e" * room)
+    assert program("init", longest, *options).returncode == 0
+    assert program("status", longest).returncode == 0

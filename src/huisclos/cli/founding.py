@@ -16,7 +16,7 @@ from huisclos.seal import X25519Identity
 from huisclos.settings import ArchiveSettings, write_settings
 from huisclos.stores.local import LocalStore
 from huisclos.vault.create import Opener, create_archive
-from huisclos.wiring.places import SETTINGS_FILE, Archive, find_archive
+from huisclos.wiring.places import SETTINGS_FILE, Archive, check_path, find_archive
 
 
 def check_free(root: Path) -> None:
@@ -41,6 +41,7 @@ def found_archive(
 
     Raises `Conflict` if something is there, `LooseSecret`, `BadSetting`, `Full`, `Unreachable`.
     """
+    check_path(root.resolve())
     check_free(root)
     if objects is not None:
         objects = objects.resolve()

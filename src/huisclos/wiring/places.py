@@ -17,6 +17,8 @@ from huisclos.stores.local import LocalStore
 SETTINGS_FILE: Final = "huisclos.toml"
 _LOCK: Final = "huisclos.lock"
 _SOCKET: Final = "control.sock"
+_LONGEST_PATH: Final = 480
+"""Bytes of an archive's path at most: SQLite opens no database whose path, with an ending, has over 512."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Archive:
 def find_archive(root: Path) -> Archive:
     """The archive in this folder. Raises `ArchiveNotFound`, `BadSetting`, `HouseOpen`."""
     root = root.resolve()
+    check_path(root)
     try:
         text = (root / SETTINGS_FILE).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
@@ -74,6 +77,15 @@ def find_archive(root: Path) -> Archive:
             f"{root} can be entered by other accounts of this machine", hint=f"run: chmod 700 {root}"
         )
     return Archive(root, load_settings(text))
+
+
+def check_path(root: Path) -> None:
+    """Raises `BadSetting` for an archive's folder whose resolved path is too long for its databases."""
+    if len(os.fsencode(root)) > _LONGEST_PATH:
+        raise BadSetting(
+            f"the archive's path is longer than {_LONGEST_PATH} bytes",
+            hint="name a folder nearer to the root",
+        )
 
 
 def runtime_folder() -> Path:
