@@ -1,4 +1,4 @@
-"""Write docs/reference/doors.en.md and doors.fr.md from the catalogue of checks.
+"""Write docs/reference/doors.en.md and doors.fr.md from the catalogue, and the report's JSON Schema.
 
 Run from the project's root: `python packaging/doors.py`; with `--check`, write nothing and exit 1 when a
 document is not what the catalogue says.
@@ -6,15 +6,19 @@ document is not what the catalogue says.
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from huisclos.doors.catalogue import Check, catalogue
 from huisclos.doors.reports.words import word
 from huisclos.doors.rules import ALL, RULES
 from huisclos.findings.frameworks import cited
 from huisclos.findings.nouns import Language, Verdict
+from huisclos.findings.report import SCHEMA, Report
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "reference"
 HEADS: Final = {
@@ -55,9 +59,10 @@ WORDS: Final = {
 def main() -> int:
     """Write the documents, or compare them."""
     stale = False
-    for language in Language:
-        path = FOLDER / f"doors.{language.value}.md"
-        made = document(language)
+    files = {f"doors.{language.value}.md": document(language) for language in Language}
+    files["doors-report.schema.json"] = schema()
+    for name, made in files.items():
+        path = FOLDER / name
         if "--check" in sys.argv[1:]:
             stale |= not path.exists() or path.read_text(encoding="utf-8") != made
         else:
@@ -73,6 +78,20 @@ def document(language: Language) -> str:
     out = [head.format(count=len(checks), rules=RULES)]
     out += [_entry(check, language, words) for check in checks]
     return "\n".join(out)
+
+
+def schema() -> str:
+    """The report's JSON Schema, from the types that write it: fields may be added under the same number."""
+    made = msgspec.json.schema(Report)
+    report = made["$defs"]["Report"]
+    report["properties"]["schema"] = {"const": SCHEMA}
+    report["required"] = list(report["properties"])
+    about = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:{SCHEMA.replace('/', ':')}",
+        "title": "A report of huisclos doors",
+    }
+    return json.dumps(about | made, indent=1, ensure_ascii=False) + "\n"
 
 
 def _entry(check: Check, language: Language, words: dict[str, str]) -> str:

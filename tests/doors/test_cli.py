@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -113,14 +114,41 @@ def test_rescue_takes_in_what_lies_in_clear(short_dir: Path, clear: Path, tmp_pa
     doors("rest", str(clear), "--json", str(report), "--workers", "1")
     (number,) = [one["id"] for one in _report(report)["findings"] if one["check"] == "RST-001"]
     unlock = ("--unlock-with", f"file:{kept / 'passphrase'}")
-    code, said, heard = doors("rescue", f"{report}#{number}", "--into", str(archive), *unlock)
+    (clear / "notes.txt").write_text("not an image")
+    rescue = ("rescue", f"{report}#{number}", "--into", str(archive), *unlock)
+    listed = tmp_path / "to-wipe"
+    code, said, heard = doors(*rescue, "--wipe-list", str(listed))
     assert 1 == code, "they are still in clear as well"
     assert "stored        2" in said
-    assert "2 images still in clear" in heard
-    for path in clear.iterdir():
+    assert "verified      every object" in said
+    assert "in clear      2 images" in said
+    assert f"sha256:{hashlib.sha256(report.read_bytes()).hexdigest()}#{number}" in said
+    names = [Path(os.fsdecode(one)) for one in listed.read_bytes().split(b"\0") if one]
+    assert sorted(clear.glob("*.dcm")) == sorted(names), "what was not taken in is never listed"
+    assert 0o600 == listed.stat().st_mode & 0o777
+    assert "shred" in heard
+    for path in names:
         path.unlink()
-    assert 0 == doors("rescue", f"{report}#{number}", "--into", str(archive), *unlock)[0]
+    code, said, _ = doors(*rescue)
+    assert 0 == code
+    assert "in clear      0 images" in said
+    assert (clear / "notes.txt").exists()
     assert 2 == doors("rescue", f"{report}#F99", "--into", str(archive), *unlock)[0]
+
+
+def test_a_rescue_into_a_locked_archive_wipes_nothing(short_dir: Path, clear: Path, tmp_path: Path) -> None:
+    """What was taken in waits sealed; nothing is called verified, and no list is written."""
+    archive, _ = make_archive(short_dir)
+    report, listed = tmp_path / "report.json", tmp_path / "to-wipe"
+    doors("rest", str(clear), "--json", str(report), "--workers", "1")
+    (number,) = [one["id"] for one in _report(report)["findings"] if one["check"] == "RST-001"]
+    code, said, heard = doors(
+        "rescue", f"{report}#{number}", "--into", str(archive), "--wipe-list", str(listed)
+    )
+    assert 1 == code
+    assert "verified      not yet" in said
+    assert "Wipe nothing" in heard
+    assert not listed.exists()
 
 
 def test_every_face_of_a_report(tmp_path: Path, clear: Path) -> None:
@@ -185,4 +213,5 @@ def test_a_round_of_practices(tmp_path: Path, clear: Path) -> None:
     assert 0 == code
     assert 2 == len(said.splitlines())
     assert 0 == doors("round", *reports, "--html", str(tmp_path / "round.html"))[0]
-    assert "A, B" in (tmp_path / "round.html").read_text()
+    page = (tmp_path / "round.html").read_text()
+    assert all(f"☐&nbsp;{name}</span>" in page for name in ("A", "B"))

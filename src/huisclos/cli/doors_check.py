@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -65,20 +65,25 @@ def _at_once() -> Iterator[Seen]:
     from huisclos.doors.config.files import Places, read_configs
     from huisclos.doors.disk import probe_disk, probe_swap
     from huisclos.doors.machine import places
-    from huisclos.doors.observation import Miss
     from huisclos.doors.system import probe_firewall, probe_programs, probe_support
-    from huisclos.findings.nouns import Reason
 
     configs, _ = places(Path.home())
-    for seen in read_configs(configs, Places(), os.environ):
-        # A usual place that holds nothing of ours was not asked for by anybody.
-        if not (isinstance(seen, Miss) and seen.reason is Reason.NOT_IDENTIFIED):
-            yield seen
+    yield from _asked_for(read_configs(configs, Places(), os.environ))
     yield probe_disk(Path.home())
     yield from probe_swap()
     yield probe_support()
     yield probe_firewall()
     yield from probe_programs()
+
+
+def _asked_for(found: Iterable[Seen]) -> Iterator[Seen]:
+    """A usual place that holds nothing of ours was not asked for by anybody."""
+    from huisclos.doors.observation import Miss
+    from huisclos.findings.nouns import Reason
+
+    for seen in found:
+        if not (isinstance(seen, Miss) and seen.reason is Reason.NOT_IDENTIFIED):
+            yield seen
 
 
 def _listeners(audit: Audit, own: frozenset[int], until: float) -> None:
@@ -118,7 +123,7 @@ def _files(audit: Audit, more: tuple[Path, ...], begun: float) -> None:
     from huisclos.doors.machine import logs, places
     from huisclos.doors.rest.audit import Walk
 
-    take(audit, read_logs(logs(), until=begun + LOGS_SECONDS))
+    take(audit, _asked_for(read_logs(logs(), until=begun + LOGS_SECONDS)))
     walk = Walk(until=begun + TREES_SECONDS)
     _, trees = places(Path.home())
     for root in (*more, *trees):

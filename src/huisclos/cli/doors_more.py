@@ -12,8 +12,10 @@ from huisclos.cli.doors_report import HtmlFile, Lang, language_of, own_codes
 from huisclos.cli.options import UnlockWith
 from huisclos.errors import BadSetting
 
-_AT_REST: Final = ("RST-001", "RST-002", "RST-003", "RST-004", "RST-013", "RST-014")
-"""findings on images that an import takes in"""
+_WHOLE: Final = frozenset({"clear", "headerless", "media"})
+"""kinds of files that are one image and nothing else"""
+_HELD: Final = frozenset({"zip", "tar", "gz", "xz", "bz2", "iso", "7z", "sqlite"})
+"""kinds that hold images among other things"""
 
 
 @own_codes
@@ -30,21 +32,20 @@ def round_(
     Example:
       huisclos doors round practice1.json practice2.json --html round.html
     """
-    from huisclos.doors.reports.round import to_round
+    from huisclos.doors.reports.round import practices, to_round
+    from huisclos.doors.reports.view import headline
     from huisclos.findings.report import decode
 
+    language = language_of(lang)
     read = [decode(_bytes(path)) for path in reports]
-    page = to_round(read, language_of(lang))
     if html is None:
-        for path, report in zip(reports, read, strict=True):
-            doors = [one for one in report.findings if one.muted is None]
-            worst = doors[0].severity.value if doors else "-"
-            output.data(f"{report.site or path.name}  {len(doors)}  {worst}  {len(report.untested)} untested")
-    else:
-        try:
-            html.write_text(page, encoding="utf-8")
-        except OSError as error:
-            raise BadSetting(f"the page cannot be written: {error.strerror}") from None
+        for name, report in practices(read, language):
+            output.data(f"{name}: {headline(report)}")
+        return 0
+    try:
+        html.write_text(to_round(read, language), encoding="utf-8")
+    except OSError as error:
+        raise BadSetting(f"the page cannot be written: {error.strerror}") from None
     return 0
 
 
@@ -52,42 +53,109 @@ def round_(
 def rescue(
     finding: Annotated[str, typer.Argument(metavar="REPORT#ID", help="A finding on images in clear.")],
     into: Annotated[Path, typer.Option(metavar="ARCHIVE", help="The archive that takes them in.")],
+    wipe_list: Annotated[
+        Path | None,
+        typer.Option(
+            "--wipe-list", metavar="FILE", help="Where to write which clear files can be wiped now."
+        ),
+    ] = None,
     unlock_with: UnlockWith = None,
 ) -> int:
-    """Take the images of a finding into a sealed archive, print the receipt, and look again.
+    """Take the images of a finding into a sealed archive, verify, print the receipt, and look again.
 
-    Nothing is removed: it says how to wipe the clear copies once the archive has been verified.
+    Nothing is removed. With --wipe-list, the clear files that lie sealed in the archive now are listed, for
+    this account alone, and the command that wipes them is shown; files that were not taken in are never in
+    that list. Ends with exit code 1 while images are still in clear.
 
     \b
     Example:
-      huisclos doors rescue report.json#F1 --into /srv/images
+      huisclos doors rescue report.json#F1 --into /srv/images --wipe-list to-wipe
     """
-    from huisclos.cli.transfer import import_
+    from huisclos.cli.transfer import print_receipt, refusals, take_in
     from huisclos.doors.rest.audit import Walk, audit
-    from huisclos.findings.report import decode, digest
+    from huisclos.findings.report import named
 
     name, _, number = finding.rpartition("#")
-    raw = _bytes(Path(name))
-    found = next((one for one in decode(raw).findings if one.id == number), None)
-    if found is None or found.check not in _AT_REST:
+    found = named(_bytes(Path(name)), number)
+    root = Path(found.finding.target)
+    if found.finding.check not in _rescued():
         raise BadSetting(
             "this is not a finding on images in clear", hint="name it as REPORT#ID, such as report.json#F1"
         )
-    root = Path(found.target)
     if not root.exists():
         raise BadSetting("what this finding is about is not there any more")
-    output.say(f"report {digest(raw)}, {number}: {found.is_}")
-    code = import_(into, [root], unlock_with=unlock_with)
-    if code:
-        return code
-    tally = audit(root, Walk())
+    output.say(f"{found.finding.check} {root}: {found.finding.is_}")
+    receipt = take_in(into, [root], unlock_with)
+    refused = refusals(receipt)
+    output.data(f"finding       {found.reference}")
+    print_receipt(receipt, len(refused))
+    for one in refused:
+        output.say(f"refused: {one.name}: {one.refusal}")
+    sound = _verified(into, unlock_with)
+    tally = audit(root, Walk(keep_paths=True))
     left = sum(heap.images for heap in tally.heaps.values())
-    output.say(f"{output.number(left, 'image')} still in clear below {root}.")
-    output.say(f"  verify first:   huisclos verify {into}")
-    output.say(f"  then wipe:      find {root} -type f -exec shred -u {{}} +")
-    output.say("  on flash memory and copy-on-write disks that leaves traces: encrypt or destroy the disk")
-    output.say(f"  and look again: huisclos doors rest {root}")
-    return 1 if left else 0
+    output.data(f"in clear      {output.number(left, 'image')} below {root}")
+    if left and sound:
+        kept_out = {one.name for one in receipt.refused}
+        _tell_wiping(root, tally.paths, kept_out, wipe_list)
+    return 1 if left or refused or not sound else 0
+
+
+def _rescued() -> tuple[str, ...]:
+    from huisclos.doors.reports.view import RESCUED
+
+    return RESCUED
+
+
+def _verified(archive: Path, unlock_with: str | None) -> bool:
+    """Read the archive to its last byte; a locked one cannot be, and then nothing is to be wiped yet."""
+    from huisclos.cli.upkeep import verify
+    from huisclos.errors import HuisclosError, Locked
+
+    try:
+        code = verify(archive, unlock_with=unlock_with)
+    except Locked:
+        output.data("verified      not yet: the archive is locked")
+        output.say(f"Wipe nothing yet. Unlock it, then: huisclos verify {archive}")
+        return False
+    except HuisclosError as error:
+        output.data("verified      no")
+        output.tell(error)
+        return False
+    output.data(f"verified      {'every object' if code == 0 else 'no: see above, and wipe nothing'}")
+    return code == 0
+
+
+def _tell_wiping(
+    root: Path, paths: list[tuple[str, str]], kept_out: set[str], wipe_list: Path | None
+) -> None:
+    """Which clear files can go, and how. A file that holds more than one image is left to a person."""
+    from os import fsencode
+    from shlex import quote
+
+    from huisclos.cli.files import write_new
+
+    files = sorted({path for kind, path in paths if kind in _WHOLE and path not in kept_out})
+    others = len({path for kind, path in paths if kind in _HELD})
+    if wipe_list is None:
+        output.say("  to wipe:        the same command again, with --wipe-list FILE, lists what can go")
+    else:
+        write_new(wipe_list, b"".join(fsencode(path) + b"\0" for path in files))
+        output.say(
+            f"{output.number(len(files), 'clear file')} listed in {wipe_list}, sealed in the archive by now."
+        )
+        output.say(
+            f"  to wipe them:   xargs -0 shred -u -- < {quote(str(wipe_list))} && rm {quote(str(wipe_list))}"
+        )
+        output.say(
+            "  on flash memory and copy-on-write disks that leaves traces: encrypt or destroy the disk"
+        )
+    if others:
+        output.say(
+            f"{output.number(others, 'archive or database', 'archives or databases')} hold images as well:"
+        )
+        output.say("  look into them, then delete them by hand")
+    output.say(f"  and look again: huisclos doors rest {quote(str(root))}")
 
 
 def _bytes(path: Path) -> bytes:

@@ -198,41 +198,44 @@ def _csv(report: Report) -> bytes:
 
 def show(report: Report) -> None:
     """The report on stdout: a sentence a door, worst first."""
+    from huisclos.doors.facts import place
+    from huisclos.doors.reports.view import changes, headline, untested
     from huisclos.doors.reports.words import word
-    from huisclos.findings.nouns import Outcome
+    from huisclos.findings.nouns import Severity
 
     def say(name: str) -> str:
         return word(name, report.language)
 
-    doors = [one for one in report.findings if one.muted is None]
-    if doors:
-        output.data("\n".join(_shown_door(one, say) for one in doors))
-    else:
-        output.data(say("none"))
-    untested = [one for one in report.attempts if one.outcome is Outcome.FAILED]
-    if untested:
-        output.data(f"\n{say('untested')}: {say('untested-why')}")
-    for one_attempt in untested:
-        reason = say(one_attempt.reason.value) if one_attempt.reason is not None else ""
-        name = say("everything") if one_attempt.check == "*" else one_attempt.check
-        output.data(f"  {name}  {one_attempt.target}: {reason}")
+    output.data(headline(report))
+    changed = changes(report) or {"opened": [], "closed": []}
+    for name, rows in (("opened-since", changed["opened"]), ("closed-since", changed["closed"])):
+        for row in rows:
+            output.data(f"{say(name)}: {row['title']} {row['place']} ({row['check']})")
+    for one in report.findings:
+        if one.muted is None and one.severity is not Severity.INFO:
+            output.data(_shown_door(one, report.language))
+    for group in untested(report):
+        checks = ", ".join(asked["check"] for asked in group["asked"] if asked["check"])
+        output.data(f"\n{say('untested')}: {group['place']}\n     {group['reason']} {checks}".rstrip())
     for one in report.findings:
         if one.muted is not None:
             output.data(
-                f"{say('muted')}: {one.check} {one.target}: {one.muted.reason} "
+                f"\n{say('muted')}: {one.check} {place(one.target, report.language)}: {one.muted.reason} "
                 f"({one.muted.author}, {say('until')} {one.muted.until})"
             )
-    for name, changes in (("opened-since", report.opened), ("closed-since", report.closed)):
-        if changes:
-            output.data(f"{say(name)}: " + ", ".join(f"{one.check} {one.target}" for one in changes))
 
 
-def _shown_door(one: Finding, say: Callable[[str], str]) -> str:
+def _shown_door(one: Finding, language: Language) -> str:
+    from huisclos.doors.facts import place
+    from huisclos.doors.reports.typeset import ended, moment
+    from huisclos.doors.reports.words import word
+
+    what = one.title if one.is_.startswith(one.title) else f"{one.title}: {one.is_}"
     return (
-        f"{one.id:4} {say(one.severity.value)}  {one.check}  {one.target}\n"
-        f"     {one.title if one.is_.startswith(one.title) else f'{one.title}: {one.is_}'}.\n"
-        f"     {say('proof')}: {say(one.verdict.value)}, {one.seen_at}\n"
-        f"     {say('fix')}: {one.fix}."
+        f"\n{one.id:4} {word(one.severity.value, language)}  {one.check}  {place(one.target, language)}\n"
+        f"     {ended(what)}\n"
+        f"     {word(f'at-{one.verdict.value}', language, moment(one.seen_at, language))}\n"
+        f"     {word('fix', language)}: {ended(one.fix)}"
     )
 
 

@@ -38,6 +38,19 @@ def import_(
     Example:
       huisclos import /srv/images /media/cdrom
     """
+    receipt = take_in(archive, paths, unlock_with)
+    refused = refusals(receipt)
+    if json:
+        output.document(receipt)
+    else:
+        print_receipt(receipt, len(refused))
+    for one in refused:
+        output.say(f"refused: {one.name}: {one.refusal}")
+    return Unreadable.exit_code if refused else 0
+
+
+def take_in(archive: Path, paths: list[Path], unlock_with: str | None) -> ImportReceipt:
+    """Everything at `paths`, with progress; unlocked if a passphrase is named, else as the house stands."""
     from huisclos.access.nouns import ActorKind, Source
     from huisclos.archive.importing import import_paths
     from huisclos.archive.receive import Receiver
@@ -58,15 +71,12 @@ def import_(
             receiver = Receiver(house.store, house.catalog, house.keeper)
             return await import_paths(paths, receiver, source, report=report)
 
-    receipt = unlocked_if_named(archive, work, unlock_with)
-    refused = [one for one in receipt.refused if one.refusal not in NOT_OURS]
-    if json:
-        output.document(receipt)
-    else:
-        _print_receipt(receipt, len(refused))
-    for one in refused:
-        output.say(f"refused: {one.name}: {one.refusal}")
-    return Unreadable.exit_code if refused else 0
+    return unlocked_if_named(archive, work, unlock_with)
+
+
+def refusals(receipt: ImportReceipt) -> list[Imported]:
+    """What was refused and is a failure."""
+    return [one for one in receipt.refused if one.refusal not in NOT_OURS]
 
 
 def export(
@@ -118,7 +128,8 @@ def export(
     return 0
 
 
-def _print_receipt(receipt: ImportReceipt, refused: int) -> None:
+def print_receipt(receipt: ImportReceipt, refused: int) -> None:
+    """The receipt on stdout."""
     output.data(f"files         {receipt.files}")
     output.data(f"stored        {receipt.stored}, {output.size(receipt.octets)}")
     output.data(f"here already  {receipt.duplicates}")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
-
-from babel.numbers import format_decimal
 
 from huisclos.findings.evidence import Fact, Key
 from huisclos.findings.nouns import Language
 
-LOCALES: Final = {Language.FR: "fr_FR", Language.EN: "en_GB"}
+_THOUSANDS: Final = {Language.FR: "\u202f", Language.EN: ","}
+_POINTS: Final = {Language.FR: ",", Language.EN: "."}
 _UNITS: Final = (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3))
 _SUCCESS: Final = 0x0000
+_TOOLKIT: Final = re.compile(r"OFFIS_DCMTK_(\d)(\d)(\d)")
+_HERE: Final = re.compile(r"(127\.0\.0\.1|\[::1\]):(\d+)")
 
 _NAMES: Final = {
     "agfa": "Agfa", "bbox": "Bbox", "carestream": "Carestream", "clearcanvas": "ClearCanvas",
@@ -37,12 +39,14 @@ _PLACES: Final[dict[str, tuple[str, str]]] = {
     "swap": ("this machine's swap", "le fichier d'échange (swap) de cette machine"),
     "*": ("everywhere", "partout"),
     "package": ("the package {0}", "le paquet {0}"),
+    "port": ("this machine, port {0}", "cette machine, port {0}"),
 }
 _WORDS: Final[dict[str, tuple[str, str]]] = {
     "plain": ("in clear", "en clair"),
     "tls": ("over TLS", "sur TLS"),
     "success": ("it answered “success”, status 0x0000", "il a répondu « succès », statut 0x0000"),
     "status": ("DICOM status {0}", "statut DICOM {0}"),
+    "front": ("its front page answered {0}", "sa page d'accueil a répondu {0}"),
     "http": ("it answered {0} over HTTP", "il a répondu {0} en HTTP"),
     "reject": ("refused with {0}/{1}/{2}", "refusé par {0}/{1}/{2}"),
     "match": ("{0} match", "{0} réponse"),
@@ -89,7 +93,8 @@ def said(found: Sequence[Fact], language: Language) -> list[str]:
 
 def codes(found: Sequence[Fact]) -> str:
     """Evidence as the JSON has it, the same in each language: `port=4242 status=0x0000`."""
-    return " ".join(f"{one.key}={_code(one)}" for one in found)
+    web = any(one.key is Key.HTTP_STATUS for one in found)
+    return " ".join(f"{one.key}={_code(one, web=web)}" for one in found)
 
 
 def place(target: str, language: Language) -> str:
@@ -97,6 +102,8 @@ def place(target: str, language: Language) -> str:
     kind, _, name = target.partition(" ")
     if target in _PLACES:
         return _PLACES[target][language is Language.FR]
+    if here := _HERE.fullmatch(target):
+        return _PLACES["port"][language is Language.FR].format(here[2])
     if kind == "package" and name:
         return _PLACES[kind][language is Language.FR].format(name)
     return target
@@ -104,7 +111,7 @@ def place(target: str, language: Language) -> str:
 
 def number(value: int, language: Language) -> str:
     """With the reader's separators."""
-    return str(format_decimal(value, locale=LOCALES[language]))
+    return f"{value:,}".replace(",", _THOUSANDS[language])
 
 
 def counted(value: int, one: str, many: str, language: Language) -> str:
@@ -113,8 +120,8 @@ def counted(value: int, one: str, many: str, language: Language) -> str:
     return _WORDS[one if single else many][language is Language.FR].format(number(value, language))
 
 
-def _code(one: Fact) -> str:
-    if one.key is Key.STATUS and isinstance(one.value, int):
+def _code(one: Fact, *, web: bool) -> str:
+    if one.key is Key.STATUS and isinstance(one.value, int) and not web:
         return f"{one.value:#06x}"
     if isinstance(one.value, bool):
         return "yes" if one.value else "no"
@@ -164,7 +171,7 @@ _Say = Callable[..., str]
 
 def _who(values: _Values) -> Iterator[str]:
     products = [_NAMES.get(str(one), str(one)) for one in values.get(Key.PRODUCT, ())]
-    versions = [str(one) for one in values.get(Key.VERSION, ())]
+    versions = [_TOOLKIT.sub(r"\1.\2.\3", str(one)) for one in values.get(Key.VERSION, ())]
     if products and versions:
         yield f"{products[0]} {versions[0]}"
     else:
@@ -177,8 +184,12 @@ def _how(values: _Values, say: _Say) -> Iterator[str]:
         if one in ("plain", "tls"):
             yield say(str(one))
     yield from (str(one).replace("TLSv", "TLS ") for one in values.get(Key.TLS_VERSION, ()))
+    web = Key.HTTP_STATUS in values
     for status in values.get(Key.STATUS, ()):
-        yield say("success") if status == _SUCCESS else say("status", f"{status:#06x}")
+        if web:
+            yield say("front", status)
+        else:
+            yield say("success") if status == _SUCCESS else say("status", f"{status:#06x}")
     yield from (say("http", one) for one in values.get(Key.HTTP_STATUS, ()) if one)
     if Key.REJECT_RESULT in values:
         keys = (Key.REJECT_RESULT, Key.REJECT_SOURCE, Key.REJECT_REASON)
@@ -213,5 +224,5 @@ def _how_many(values: _Values, language: Language, say: _Say) -> Iterator[str]:
 def _size(octets: int, language: Language) -> str:
     for unit, factor in _UNITS:
         if octets >= factor:
-            return f"{format_decimal(octets / factor, format='0.#', locale=LOCALES[language])} {unit}"
+            return f"{octets / factor:.1f} {unit}".replace(".", _POINTS[language])
     return f"{octets} "

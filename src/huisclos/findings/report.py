@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from huisclos.errors import Unreadable
+from huisclos.errors import NotFound, Unreadable
 from huisclos.findings.nouns import Attempt, ExitCode, Finding, Language, Outcome, Severity
 
 SCHEMA: Final = "huisclos-doors/1"
@@ -82,6 +82,27 @@ def decode(raw: bytes) -> Report:
 def digest(raw: bytes) -> str:
     """SHA-256 of a report's bytes, hex: what an incident refers to."""
     return hashlib.sha256(raw).hexdigest()
+
+
+class Named(msgspec.Struct, frozen=True):
+    """One finding by its name: its report's digest, and its number there. It can open an incident."""
+
+    report: str
+    """SHA-256 of the report, hex"""
+    finding: Finding
+
+    @property
+    def reference(self) -> str:
+        """`sha256:HEX#F1`: the same whatever the report's file is called."""
+        return f"sha256:{self.report}#{self.finding.id}"
+
+
+def named(raw: bytes, number: str) -> Named:
+    """What `REPORT#ID` leads to: the finding `number` of these bytes. Raises `Unreadable`, `NotFound`."""
+    found = next((one for one in decode(raw).findings if one.id == number), None)
+    if found is None:
+        raise NotFound("this report has no such finding", hint="name it as REPORT#ID, such as report.json#F1")
+    return Named(digest(raw), found)
 
 
 def exit_code(report: Report, fail_on: Severity) -> ExitCode:

@@ -68,7 +68,8 @@ def advice(check: Check, product: str, language: Language) -> str:
         words = guides()[guide.like].fix.get(check.id)
     if words is None:
         return check.fix.in_(language)
-    return f"{guide.name}, {guide.page}: {words.in_(language)}"
+    colon = " :" if language is Language.FR else ":"
+    return f"{guide.name}, {guide.page}{colon} {words.in_(language)}"
 
 
 def old_firmware(product: str, version: str) -> bool | None:

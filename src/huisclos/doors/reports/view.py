@@ -1,109 +1,291 @@
-"""What every face of a report shows, in the report's own words."""
+"""What every face of a report shows, in the report's own words, set in type."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
-from huisclos.doors.assemble import shown_fact
 from huisclos.doors.catalogue import catalogue
+from huisclos.doors.facts import codes, place, said
+from huisclos.doors.reports.typeset import day, ended, moment, typeset_all
 from huisclos.doors.reports.words import word
-from huisclos.findings.nouns import Attempt, Finding, Outcome
-from huisclos.findings.report import Report
+from huisclos.findings.evidence import Fact, Key
+from huisclos.findings.frameworks import shown
+from huisclos.findings.nouns import (
+    SEVERITIES,
+    Attempt,
+    Finding,
+    Language,
+    Outcome,
+    Reach,
+    Reason,
+    Severity,
+    Verdict,
+)
+from huisclos.findings.report import Change, Report, digest, encode
+
+RESCUED: Final = ("RST-001", "RST-002", "RST-003", "RST-004", "RST-013", "RST-014")
+"""findings on images that an archive can take in"""
+OUTSIDE: Final = "BOX-016"
+_REACHED: Final = ("DCM", "WEB", "BOX")
+"""families of doors that somebody walks up to over a network"""
+_ALL: Final = "*"
+_LAW: Final = {"GDPR": 0, "CNIL, guide de la sécurité des données personnelles": 1}
+"""what the law says comes first, then the authority's guide, then the standards"""
+
+Say = Callable[..., str]
 
 
 def view(report: Report) -> dict[str, Any]:
-    """The report as plain texts for a template."""
-    say = _say(report)
-    open_ = [one for one in report.findings if one.muted is None]
-    untested = [{"word": say("untested"), "severity": "info", "count": len(report.untested)}]
-    return {
-        "language": report.language.value,
-        "title": word("title", report.language),
-        "site": report.site or "",
-        "made": _moment(report.made_at),
-        "generator": report.generator,
-        "rules": report.rules,
-        "counts": [
-            {"word": say(name), "severity": name, "count": count}
-            for name, count in sorted(
-                Counter(one.severity.value for one in open_).items(), key=lambda item: _rank(item[0])
-            )
-        ]
-        + (untested if report.untested else []),
-        "rights": [_right(report, number) for number in range(len(report.consents))] or [say("own")],
-        "findings": [_finding(one, say) for one in open_],
-        "muted": [_muted(one, say) for one in report.findings if one.muted is not None],
-        "untested": [_attempt(one, say, report) for one in report.attempts if one.outcome is Outcome.FAILED],
-        "closed": [_attempt(one, say, report) for one in report.attempts if one.outcome is Outcome.CLOSED],
-        "opened_since": [f"{one.check} {one.target}" for one in report.opened],
-        "closed_since": [f"{one.check} {one.target}" for one in report.closed],
+    """The report as texts for a template."""
+    language, say = report.language, _say(report.language)
+    doors = open_doors(report)
+    notes = [one for one in report.findings if one.severity is Severity.INFO and one.muted is None]
+    muted = [one for one in report.findings if one.muted is not None]
+    made = {
+        "title": word("heading", language, report.site) if report.site else word("title", language),
+        "made": moment(report.made_at, language, zone=True),
+        "rights": _listed([_right(report, number) for number in range(len(report.consents))], language)
+        or say("own"),
+        "headline": headline(report),
+        "tiles": tiles(report),
+        "changes": changes(report),
+        "doors": _grouped(doors, report, say),
+        "notes": _grouped(notes, report, say),
+        "untested": untested(report),
+        "muted": [_muted(one, say, language) for one in muted],
+        "annex": _annexed((*doors, *notes, *muted), report, say),
+        "closed": _closed(report),
+        "made_by": say("made-by", report.generator, report.rules),
         "words": {name: say(name) for name in _CHROME},
     }
+    names = {"language": language.value, "reference": digest(encode(report)), "record": report.record or ""}
+    return {**typeset_all(made, language), **names}
 
 
-_CHROME = (
-    "none", "open", "untested", "untested-why", "muted", "closed", "opened-since", "closed-since",
-    "fix", "proof", "should", "texts", "annex", "check", "target", "severity", "verdict", "reach",
-    "evidence", "reason", "seen", "made", "right", "kept", "not-advice", "doors-open",
+_CHROME: Final = (
+    "open", "notes", "untested", "untested-why", "unknown", "muted", "muted-why", "closed", "opened-since",
+    "closed-since", "unchanged", "fix", "should", "texts", "annex", "target", "verdict", "evidence",
+    "right", "made", "kept", "more", "not-advice", "refer", "record-kept", "rescue", "tested-by", "codes",
 )  # fmt: skip
 
 
-def _say(report: Report) -> Callable[[str], str]:
-    return lambda name: word(name, report.language)
+def open_doors(report: Report) -> list[Finding]:
+    """The findings that count: neither muted nor for information."""
+    return [one for one in report.findings if one.muted is None and one.severity is not Severity.INFO]
 
 
-def _rank(severity: str) -> int:
-    return ("critical", "high", "medium", "low", "info").index(severity)
+def headline(report: Report) -> str:
+    """One or two sentences: how many doors are open, and how much nobody knows."""
+    say, doors, untested_ = _say(report.language), open_doors(report), len(report.untested)
+    closed = any(one.outcome is Outcome.CLOSED for one in report.attempts)
+    if not doors and untested_ and not closed and not report.findings:
+        return say("nothing")
+    critical = sum(one.severity is Severity.CRITICAL for one in doors)
+    said_ = [_opened(len(doors), critical, say)]
+    if untested_:
+        said_.append(say("one-untested") if untested_ == 1 else say("many-untested", untested_))
+    return " ".join(said_)
 
 
-def _moment(text: str) -> str:
-    return text.replace("T", " ").replace("+00:00", " UTC")
+def _opened(doors: int, critical: int, say: Say) -> str:
+    if doors <= 1:
+        return say("none" if not doors else "is-critical" if critical else "one-open")
+    if critical:
+        return say("one-critical", doors) if critical == 1 else say("many-critical", doors, critical)
+    return say("many-open", doors)
+
+
+def tiles(report: Report) -> list[dict[str, Any]]:
+    """The figures at the top; what could not be tested stands beside what is open."""
+    say, counted = _say(report.language), Counter(one.severity for one in open_doors(report))
+    closed = sum(one.outcome is Outcome.CLOSED for one in report.attempts)
+    muted = sum(one.muted is not None for one in report.findings)
+    rows = [(one.value, counted[one], "open") for one in SEVERITIES if counted[one]]
+    rows += [("untested", len(report.untested), "untested")] if report.untested else []
+    rows += [("muted", muted, "muted")] if muted else []
+    rows += [("closed", closed, "closed")] if closed else []
+    return [
+        {
+            "tone": name,
+            "anchor": anchor,
+            "count": str(count),
+            "word": say(f"{'tile' if count == 1 else 'tiles'}-{name}"),
+        }
+        for name, count, anchor in rows
+    ]
+
+
+def changes(report: Report) -> dict[str, Any] | None:
+    """What opened and what closed since the baseline; None without one."""
+    if report.baseline is None:
+        return None
+    return {
+        "opened": [_changed(one, report.language) for one in report.opened],
+        "closed": [_changed(one, report.language) for one in report.closed],
+    }
+
+
+def _changed(one: Change, language: Language) -> dict[str, str]:
+    check = catalogue().get(one.check)
+    title = check.title.in_(language) if check is not None else one.check
+    return {"check": one.check, "title": ended(title), "place": place(one.target, language)}
+
+
+def _say(language: Language) -> Say:
+    return lambda name, *inner: word(name, language, *inner)
 
 
 def _right(report: Report, number: int) -> str:
-    one = report.consents[number]
-    until = f", {word('until', report.language)} {_moment(one.until)}" if one.until else ""
-    return f"{word(one.kind, report.language)} {one.by} ({_moment(one.at)}{until})"
+    one, language = report.consents[number], report.language
+    until = f", {word('until', language)} {moment(one.until, language)}" if one.until else ""
+    return f"{word(one.kind, language)} {one.by} ({moment(one.at, language)}{until})"
 
 
-def _finding(one: Finding, say: Callable[[str], str]) -> dict[str, Any]:
-    since = f", {say('since')} {_moment(one.since)}" if one.since and one.since != one.seen_at else ""
+def _grouped(found: Iterable[Finding], report: Report, say: Say) -> list[dict[str, Any]]:
+    """Doors that are closed in the same way, once, with each of their places."""
+    groups: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for one in found:
+        group = groups.setdefault(
+            (one.check, one.severity.value, one.fix),
+            {
+                "check": one.check,
+                "tone": one.severity.value,
+                "severity": say(one.severity.value),
+                "title": ended(one.title),
+                "fix": ended(one.fix),
+                "places": [],
+            },
+        )
+        group["places"].append(_placed(one, report, say))
+    return list(groups.values())
+
+
+def _placed(one: Finding, report: Report, say: Say) -> dict[str, str]:
+    language = report.language
+    proof = say(f"at-{one.verdict.value}", moment(one.seen_at, language))
+    facts = ", ".join(said(_telling(one), language))
+    detail = "" if one.is_.startswith(one.title) else one.is_
+    if facts and not detail:
+        proof = f"{proof}{':' if language is Language.EN else ' :'} {facts}"
+    since = _older(one)
+    known = f" ({say('known-since', moment(since, language))})" if since else ""
+    by_network = one.check.startswith(_REACHED) or one.reach is Reach.INTERNET
+    return {
+        "id": one.id,
+        "place": _capital(place(one.target, language), one.target),
+        "detail": ended(detail[:1].upper() + detail[1:]) if detail else "",
+        "proof": ended(proof + known),
+        "reach": say(f"from-{one.reach.value}") if by_network else "",
+    }
+
+
+def _capital(where: str, target: str) -> str:
+    """At the beginning of a line; a host or a path stays as it is."""
+    return where if where == target else where[:1].upper() + where[1:]
+
+
+def _telling(one: Finding) -> list[Fact]:
+    """The facts that prove this door: what is known of a version proves nothing but its faults."""
+    known = (Key.CVE, Key.RULE)
+    return [fact for fact in one.evidence if one.verdict is Verdict.INFERRED or fact.key not in known]
+
+
+def _older(one: Finding) -> str:
+    """Since when it is known, if that is another day."""
+    return one.since if one.since is not None and one.since[:10] != one.seen_at[:10] else ""
+
+
+def untested(report: Report) -> list[dict[str, Any]]:
+    """What nobody knows, by place and reason."""
+    groups: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in report.untested:
+        reason = _reason(one, report.language)
+        where = "" if one.target == _ALL else place(one.target, report.language)
+        where = _capital(where, one.target)
+        group = groups.setdefault(
+            (where, reason), {"place": where, "reason": ended(reason[:1].upper() + reason[1:]), "asked": []}
+        )
+        group["asked"].append({"check": "" if one.check == _ALL else one.check, "text": _asked(one, report)})
+    return list(groups.values())
+
+
+def _reason(one: Attempt, language: Language) -> str:
+    if one.check == OUTSIDE and one.reason is Reason.NOT_ASKED:
+        return word("view-from-outside", language)
+    return word(one.reason.value, language) if one.reason is not None else ""
+
+
+def _asked(one: Attempt, report: Report) -> str:
+    check = catalogue().get(one.check)
+    return ended(check.should.in_(report.language) if check else word("everything", report.language))
+
+
+def _muted(one: Finding, say: Say, language: Language) -> dict[str, str]:
+    assert one.muted is not None  # noqa: S101 - asked for above
+    mute = one.muted
     return {
         "id": one.id,
         "check": one.check,
-        "target": one.target,
-        "severity": one.severity.value,
-        "severity_word": say(one.severity.value),
-        "verdict": say(one.verdict.value),
-        "reach": say(one.reach.value),
-        "title": one.title if one.is_.startswith(one.title) else f"{one.title}: {one.is_}",
-        "should": one.should_be,
-        "fix": one.fix,
-        "seen": _moment(one.seen_at) + since,
-        "evidence": ", ".join(shown_fact(fact) for fact in one.evidence),
-        "texts": [
-            f"{cited.framework} {cited.edition}: {cited.item}"
-            + (f", {cited.name}" if cited.name and cited.name != cited.item else "")
-            for cited in one.frameworks
-        ],
+        "tone": one.severity.value,
+        "severity": say(one.severity.value),
+        "title": ended(one.title),
+        "place": place(one.target, language),
+        "reason": ended(mute.reason),
+        "decided": ended(say("decided", mute.author, day(mute.until, language))),
     }
 
 
-def _muted(one: Finding, say: Callable[[str], str]) -> dict[str, Any]:
-    assert one.muted is not None  # noqa: S101 - asked for above
-    mute = one.muted
-    return _finding(one, say) | {"mute": f"{mute.reason} ({mute.author}, {say('until')} {mute.until})"}
+def _annexed(found: Iterable[Finding], report: Report, say: Say) -> list[dict[str, Any]]:
+    """For the technician: each check once, what it cites, and the evidence of each place."""
+    groups: dict[str, dict[str, Any]] = {}
+    for one in found:
+        group = groups.setdefault(one.check, _checked(one, report.language))
+        rescue = f"huisclos doors rescue REPORT.json#{one.id} --into ARCHIVE" if one.check in RESCUED else ""
+        group["places"].append(
+            {
+                "id": one.id,
+                "place": place(one.target, report.language),
+                "verdict": ended(say(f"at-{one.verdict.value}", moment(one.seen_at, report.language))),
+                "codes": codes(one.evidence),
+                "rescue": rescue,
+            }
+        )
+    return list(groups.values())
 
 
-def _attempt(one: Attempt, say: Callable[[str], str], report: Report) -> dict[str, Any]:
+def _checked(one: Finding, language: Language) -> dict[str, Any]:
     check = catalogue().get(one.check)
+    cited: dict[str, list[str]] = {}
+    for text in sorted(one.frameworks, key=lambda text: _LAW.get(text.framework, len(_LAW))):
+        name = "" if text.name in ("", text.item) else f" ({text.name})"
+        item = text.name if text.item == "whole" else f"{text.item}{name}"
+        cited.setdefault(shown(text.framework, language), []).append(item)
     return {
         "check": one.check,
-        "target": one.target,
-        "title": check.should.in_(report.language) if check is not None else say("everything"),
-        "question": check.test.in_(report.language) if check is not None else say("everything"),
-        "reason": say(one.reason.value) if one.reason is not None else "",
-        "evidence": ", ".join(shown_fact(fact) for fact in one.evidence),
+        "title": ended(one.title),
+        "should": ended(one.should_be),
+        "tested": ended(check.test.in_(language)) if check is not None else "",
+        "texts": [{"framework": name, "items": _listed(items, language)} for name, items in cited.items()],
+        "places": [],
     }
+
+
+def _listed(items: list[str], language: Language) -> str:
+    return (" ; " if language is Language.FR else "; ").join(items)
+
+
+def _closed(report: Report) -> list[dict[str, Any]]:
+    """What was answered and is closed, by place."""
+    groups: dict[str, list[dict[str, str]]] = {}
+    for one in report.attempts:
+        check = catalogue().get(one.check)
+        if one.outcome is Outcome.CLOSED and check is not None:
+            where = place(one.target, report.language)
+            groups.setdefault(where, []).append(
+                {"check": one.check, "text": check.should.in_(report.language)}
+            )
+    return [
+        {"place": where[:1].upper() + where[1:], "checks": made} for where, made in sorted(groups.items())
+    ]

@@ -8,18 +8,101 @@ from huisclos.findings.nouns import Language
 
 _TABLE: Final[dict[str, tuple[str, str]]] = {
     "title": ("Doors", "Portes"),
-    "none": (
-        "No open door was found among those that could be tested.",
-        "Aucune porte ouverte parmi celles qui ont pu être testées.",
+    "heading": ("The doors of {0}", "Les portes : {0}"),
+    "none": ("No open door was found.", "Aucune porte ouverte n'a été trouvée."),
+    "nothing": (
+        "Nothing could be tested: this report says neither open nor closed.",
+        "Rien n'a pu être testé : ce rapport ne dit ni ouvert, ni fermé.",
     ),
+    "one-open": ("One door is open.", "Une porte est ouverte."),
+    "many-open": ("{0} doors are open.", "{0} portes sont ouvertes."),
+    "one-critical": (
+        "{0} doors are open, one of them critical.",
+        "{0} portes sont ouvertes, dont une critique.",
+    ),
+    "many-critical": (
+        "{0} doors are open, {1} of them critical.",
+        "{0} portes sont ouvertes, dont {1} critiques.",
+    ),
+    "is-critical": ("One door is open, and it is critical.", "Une porte est ouverte, et elle est critique."),
+    "one-untested": ("One question has no answer.", "Une question reste sans réponse."),
+    "many-untested": ("{0} questions have no answer.", "{0} questions restent sans réponse."),
     "open": ("Open doors, worst first", "Portes ouvertes, les pires d'abord"),
+    "notes": ("Good to know", "Bon à savoir"),
     "untested": ("Could not test", "N'a pas pu être testé"),
     "untested-why": (
         "These may be open or closed: nobody knows.",
         "Elles sont peut-être ouvertes, peut-être fermées : on ne le sait pas.",
     ),
+    "unknown": ("Nobody knows whether this is so:", "On ne sait pas si c'est le cas :"),
     "muted": ("Muted doors", "Portes mises en sourdine"),
+    "muted-why": (
+        "They are open, and somebody decided to live with them until a day.",
+        "Elles sont ouvertes, et quelqu'un a décidé de vivre avec jusqu'à une date.",
+    ),
     "closed": ("Closed doors", "Portes fermées"),
+    "unchanged": (
+        "Nothing opened or closed since the last report.",
+        "Rien ne s'est ouvert ni fermé depuis le dernier rapport.",
+    ),
+    "more": ("and {0} more, further on", "et {0} de plus, plus loin"),
+    "tile-critical": ("critical", "critique"),
+    "tiles-critical": ("critical", "critiques"),
+    "tile-high": ("high", "grave"),
+    "tiles-high": ("high", "graves"),
+    "tile-medium": ("medium", "moyenne"),
+    "tiles-medium": ("medium", "moyennes"),
+    "tile-low": ("low", "faible"),
+    "tiles-low": ("low", "faibles"),
+    "tile-untested": ("could not be tested", "n'a pas pu être testée"),
+    "tiles-untested": ("could not be tested", "n'ont pas pu être testées"),
+    "tile-muted": ("muted", "en sourdine"),
+    "tiles-muted": ("muted", "en sourdine"),
+    "tile-closed": ("closed", "fermée"),
+    "tiles-closed": ("closed", "fermées"),
+    "at-proved": ("Proved on {0}", "Prouvé le {0}"),
+    "at-offered": ("Announced by the system itself on {0}", "Annoncé par le système lui-même le {0}"),
+    "at-config": ("Read in the settings on {0}", "Lu dans les réglages le {0}"),
+    "at-inferred": ("Inferred on {0}, without trying it", "Déduit le {0}, sans l'essayer"),
+    "known-since": ("open since {0} at least", "ouverte depuis le {0} au moins"),
+    "from-internet": ("within reach of anyone on the Internet", "à la portée de n'importe qui sur Internet"),
+    "from-lan": (
+        "within reach of anyone on the local network",
+        "à la portée de n'importe qui sur le réseau local",
+    ),
+    "from-loopback": ("within reach of this machine only", "à la portée de cette machine seulement"),
+    "decided": ("decided by {0}, until {1}", "décidé par {0}, jusqu'au {1}"),
+    "refer": (
+        (
+            "To name a door of this report, such as in an incident: the JSON report, # and its number, "
+            "with the report's SHA-256:"
+        ),
+        (
+            "Pour nommer une porte de ce rapport, par exemple dans un incident : le rapport JSON, # et son "
+            "numéro, avec le SHA-256 du rapport :"
+        ),
+    ),
+    "record-kept": (
+        "Each packet is in a record whose last line has this SHA-256:",
+        "Chaque paquet figure dans un registre dont la dernière ligne a ce SHA-256 :",
+    ),
+    "rescue": (
+        "To take these images into a sealed archive",
+        "Pour mettre ces images à l'abri dans une archive scellée",
+    ),
+    "tested-by": ("How it was tested", "Comment c'est testé"),
+    "codes": ("As in the JSON", "Comme dans le JSON"),
+    "made-by": ("Made by {0}, rules {1}.", "Fait par {0}, règles {1}."),
+    "view-from-outside": (
+        (
+            "from in here nobody sees what the Internet sees: ask the view from outside, "
+            "`huisclos doors outside ask`"
+        ),
+        (
+            "d'ici, personne ne voit ce que voit Internet : demandez la vue de l'extérieur, "
+            "`huisclos doors outside ask`"
+        ),
+    ),
     "opened-since": ("Opened since the last report", "Ouvertes depuis le dernier rapport"),
     "closed-since": ("Closed since the last report", "Fermées depuis le dernier rapport"),
     "fix": ("What to do", "Que faire"),
@@ -66,12 +149,18 @@ _TABLE: Final[dict[str, tuple[str, str]]] = {
     "internet": ("the Internet", "Internet"),
     "lan": ("the local network", "le réseau local"),
     "loopback": ("this machine", "cette machine"),
-    "unreachable": ("nothing answers there", "rien ne répond là"),
-    "timed-out": ("no answer in time", "pas de réponse à temps"),
+    "unreachable": (
+        "nothing answers there: is it on? Ask again when it is",
+        "rien ne répond là : est-ce allumé ? Redemandez quand ça l'est",
+    ),
+    "timed-out": (
+        "no answer in time: ask again when it is less busy",
+        "pas de réponse à temps : redemandez à une heure plus calme",
+    ),
     "protocol": ("it broke the protocol", "il a rompu le protocole"),
     "too-large": ("too large to look at", "trop gros pour être examiné"),
     "unreadable": ("cannot be read", "illisible"),
-    "not-identified": ("nothing known speaks there", "rien de connu ne parle là"),
+    "not-identified": ("nothing that we know is there", "rien de ce que nous connaissons ne s'y trouve"),
     "needs-title": (
         "it wants its AE title: give it with --called",
         "il exige son titre AE : donnez-le avec --called",
@@ -101,11 +190,24 @@ _TABLE: Final[dict[str, tuple[str, str]]] = {
     "practice": ("Practice", "Cabinet"),
     "practices": ("Practices, worst first", "Cabinets, les pires d'abord"),
     "to-fix": ("To do at the next visit", "À faire à la prochaine visite"),
+    "round": ("The round", "La tournée"),
+    "visit": ("Last looked at", "Dernier passage"),
+    "changed": ("Since the last visit", "Depuis le dernier passage"),
+    "one-opened-since": ("{0} opened", "{0} ouverte"),
+    "many-opened-since": ("{0} opened", "{0} ouvertes"),
+    "one-closed-since": ("{0} closed", "{0} fermée"),
+    "many-closed-since": ("{0} closed", "{0} fermées"),
+    "first-visit": ("first visit", "premier passage"),
+    "no-change": ("nothing changed", "rien n'a changé"),
+    "one-practice": ("One practice.", "Un cabinet."),
+    "many-practices": ("{0} practices.", "{0} cabinets."),
+    "needed-by": ("Needed by", "Pour"),
     "doors-open": ("open doors", "portes ouvertes"),
-    "everything": ("everything", "tout"),
+    "everything": ("Everything that would be asked there", "Tout ce qui y serait demandé"),
 }
 
 
-def word(name: str, language: Language) -> str:
-    """The sentence `name` in `language`."""
-    return _TABLE[name][language is Language.FR]
+def word(name: str, language: Language, *inner: object) -> str:
+    """The sentence `name` in `language`, with what goes into it."""
+    text = _TABLE[name][language is Language.FR]
+    return text.format(*inner) if inner else text

@@ -23,11 +23,19 @@ class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fr: str = ""
 
 
+class Shown(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A framework's name and edition, as a reader of each language has it."""
+
+    en: str
+    fr: str
+
+
 class Framework(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A framework, its edition, and what each area touches in it."""
 
     framework: str
     edition: str
+    shown: Shown
     source: str
     families: tuple[str, ...] = ()
     """families of checks that it is for; all when empty"""
@@ -55,3 +63,11 @@ def cited(check: str, areas: Iterable[str], language: Language) -> tuple[Cited, 
                 one = Cited(framework.framework, framework.edition, item.item, name or item.fr or item.en)
                 found.setdefault((framework.framework, item.item), one)
     return tuple(found.values())
+
+
+def shown(framework: str, language: Language) -> str:
+    """The name and edition of a framework that a finding cites; the name itself for one that is gone."""
+    found = next((one.shown for one in frameworks() if one.framework == framework), None)
+    if found is None:
+        return framework
+    return found.fr if language is Language.FR else found.en
