@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import struct
+import subprocess
+from pathlib import Path
 
 import pydicom
 import pytest
@@ -14,12 +16,14 @@ from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
-from huisclos.archive.compare import MAX_SHOWN, Pixels, compare, cut_short
+from huisclos.archive.compare import MAX_SHOWN, Pixels, alike, compare, cut_short, judge
 from huisclos.archive.intake import FileIntake
 from huisclos.archive.nouns import Cut
 from huisclos.dicom.uids import TransferSyntax, transfer_syntax
+from huisclos.dicom.walk import UNDEFINED, Element, walk
 from tests import corpus
 from tests.archive.samples import EXPLICIT, data_set, element
+from tests.tools import program
 
 WHOLE_AND_CUT = [("MR_small.dcm", "MR_truncated.dcm"), ("rtplan.dcm", "rtplan_truncated.dcm")]
 
@@ -101,6 +105,51 @@ def test_a_sequence_closed_anew_is_known(undefined: bool) -> None:
         write_dataset(buffer, beams)
         written[kept] = held(data_set()[:-14] + buffer.getvalue())
     assert cut_short(written[3], written[2]) is Cut.SECOND
+
+
+@pytest.mark.parametrize("options", [("-e",), ("+e",), ("+g",), ("-e", "+g", "+p", "2048", "256")])
+@pytest.mark.parametrize(
+    "name", ["CT_small.dcm", "rtplan.dcm", "waveform_ecg.dcm", "JPEG2000.dcm", "liver.dcm"]
+)
+def test_what_dcmtk_wrote_anew_says_the_same(name: str, options: tuple[str, ...], tmp_path: Path) -> None:
+    """Lengths of sequences, group lengths and padding as it likes them, in the same transfer syntax."""
+    source = named(name)
+    anew = tmp_path / "anew.dcm"
+    kept = {EXPLICIT: "+te", "1.2.840.10008.1.2": "+ti"}.get(source.syntax.uid, "+t=")
+    ran = subprocess.run(
+        [program("dcmconv"), kept, *options, str(corpus.named(name)), str(anew)],
+        check=False,
+        capture_output=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+    written = of_file(anew.read_bytes())
+    assert judge(source, written) is Cut.SAME
+    assert judge(written, source) is Cut.SAME
+
+
+@pytest.mark.parametrize("name", ["CT_small.dcm", "rtplan.dcm", "JPEG2000.dcm"])
+def test_any_other_byte_of_a_value_is_another_content(name: str) -> None:
+    """However small, in whatever value."""
+    source = named(name)
+    values = [one for one in walk(source.content, source.syntax) if _has_bytes(one)]
+    assert alike(source, source)
+    for one in values[:: max(1, len(values) // 40)]:
+        other = bytearray(source.content)
+        other[one.offset + one.length // 2] ^= 1
+        assert not alike(source, Held(bytes(other), source.syntax)), f"{one.tag:08x}"
+
+
+def _has_bytes(one: Element) -> bool:
+    return one.vr not in ("SQ", "") and 0 < one.length < UNDEFINED and one.tag != 0xFFFCFFFC
+
+
+def test_an_item_more_or_less_is_another_content() -> None:
+    """What is nested elsewhere, or left out, is no way of writing."""
+    inner = element(0x00080100, "SH", b"A ")
+    item = bytes.fromhex("feff00e0") + len(inner).to_bytes(4, "little") + inner
+    sides = [held(data_set() + element(0x7FE10010, "SQ", item * count)) for count in (0, 1, 2)]
+    assert not any(alike(one, two) for one in sides for two in sides if one is not two)
+    assert not alike(held(data_set()), held(data_set(), "1.2.840.10008.1.2"))
 
 
 def test_a_longer_text_is_no_cut() -> None:

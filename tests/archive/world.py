@@ -64,7 +64,7 @@ class Vault:
         self.decisions: list[Choice | None] = []
         self.settlements: list[Deposit] = []
         self.emptied: list[str] = []
-        self.cut: list[str] = []
+        self.cut: list[tuple[str, Cut]] = []
         self.approved: set[str] = set()
         self.locked = False
         self.room = 2**40
@@ -145,9 +145,9 @@ class Vault:
         """See the port."""
         self.settlements += deposits
 
-    async def cut_short(self, study_id: str) -> None:
+    async def compared(self, study_id: str, cut: Cut) -> None:
         """See the port."""
-        self.cut.append(study_id)
+        self.cut.append((study_id, cut))
 
     async def batch_empty(self, batch_id: str) -> None:
         """See the port."""

@@ -108,7 +108,7 @@ async def test_only_an_owner_decides_for_good(world: World) -> None:
     assert (await catalog.decide(grant, card.id, Choice.LEAVE)).decided is Choice.LEAVE
 
 
-@pytest.mark.parametrize("cut", [Cut.FIRST, Cut.SECOND])
+@pytest.mark.parametrize("cut", [Cut.FIRST, Cut.SECOND, Cut.SAME])
 async def test_the_whole_one_answers_where_one_was_cut_short(world: World, cut: Cut) -> None:
     """The house decides it, says so on the card, and lets a person undo it for good."""
     catalog, grant = world.start(), world.grant(Right.DECIDE)

@@ -12,7 +12,7 @@ from huisclos.archive.nouns import Cut, Located, Outcome, Quarantined, QuietSeri
 from huisclos.errors import Unreachable
 from huisclos.scribe.main import Scribe, run_scribe
 from huisclos.stores.local import LocalStore
-from tests.archive.samples import EXPLICIT, data_set, names, uid
+from tests.archive.samples import EXPLICIT, data_set, element, names, uid
 from tests.archive.world import STRANGER, World
 
 
@@ -141,9 +141,22 @@ async def test_a_cut_instance_gives_way(house: World, whole_first: bool) -> None
     house.finder.rivals = [Rivals("doubt", *located)]
     one = scribe(house)
     assert await one.compare() == 1
-    assert house.finder.comparisons == [("doubt", Cut.SECOND if whole_first else Cut.FIRST)]
-    assert house.vault.cut == [state.study_id]
+    cut = Cut.SECOND if whole_first else Cut.FIRST
+    assert house.finder.comparisons == [("doubt", cut)]
+    assert house.vault.cut == [(state.study_id, cut)]
     assert await one.compare() == 0
+
+
+async def test_the_same_written_anew_is_no_doubt(house: World) -> None:
+    """As when a toolkit leaves out the padding that a file ends with: the first goes on answering."""
+    contents = [data_set() + element(0xFFFCFFFC, "OB", bytes(120)), data_set()]
+    received = [await house.send(content, names(), EXPLICIT) for content in contents]
+    assert received[1].outcome is Outcome.HELD
+    state = house.finder.settle(house.finder.by_uid[uid(1)])
+    house.finder.rivals = [Rivals("doubt", *(Located(state, one.stored.instance_id) for one in received))]
+    assert await scribe(house).compare() == 1
+    assert house.finder.comparisons == [("doubt", Cut.SAME)]
+    assert house.vault.cut == [(state.study_id, Cut.SAME)]
 
 
 async def test_rivals_that_do_not_open_are_left_to_people(house: World) -> None:

@@ -1,7 +1,8 @@
-"""Two instances under one SOP Instance UID: whether one is only the beginning of the other, and what differs.
+"""Two instances under one SOP Instance UID: whether the house can do without one of them, and what differs.
 
 PS3.5 section 9 allows one UID one content. What comes twice and differs is a correction, an error of
-the machine, or a transfer that broke off; a person who decides must see which. All functions block.
+the machine, or a transfer that broke off; a person who decides must see which. But the same content may
+be written in several ways, and toolkits choose their own when they send a file. All functions block.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Any, Final
+from itertools import zip_longest
+from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
@@ -83,6 +85,28 @@ class Comparison(Struct, frozen=True):
     """False when one of them does not read: then no attribute is told."""
 
 
+def judge(first: DataSetAt, second: DataSetAt) -> Cut:
+    """Which of the two the house can do without: one that is cut short, or either if they say the same."""
+    return Cut.SAME if alike(first, second) else cut_short(first, second)
+
+
+def alike(first: DataSetAt, second: DataSetAt) -> bool:
+    """Whether both hold the same elements with the same values, in one transfer syntax.
+
+    They may differ in what PS3.5 leaves to who writes: sequences and items with or without a length
+    (section 7.5), group lengths (section 7.2, retired), padding behind the last element (PS3.10 section 7.2).
+    """
+    if first.syntax != second.syntax or first.syntax.deflated:
+        return False
+    try:
+        return all(
+            one is not None and two is not None and _alike(first, second, one, two)
+            for one, two in zip_longest(_said(first), _said(second))
+        )
+    except (NotDicom, TooLarge):
+        return False
+
+
 def cut_short(first: DataSetAt, second: DataSetAt) -> Cut:
     """Which of the two holds nothing but the beginning of the other.
 
@@ -103,7 +127,7 @@ def cut_short(first: DataSetAt, second: DataSetAt) -> Cut:
 
 def compare(first: DataSetAt, second: DataSetAt) -> Comparison:
     """What a person needs to decide between the two."""
-    cut = cut_short(first, second)
+    cut = judge(first, second)
     pixels = _compare_pixels(first, second)
     try:
         one, two = _model(first), _model(second)
@@ -113,6 +137,40 @@ def compare(first: DataSetAt, second: DataSetAt) -> Comparison:
     named = [one for one in found if one.keyword]
     shown = tuple(named[:MAX_SHOWN])
     return Comparison(cut, shown, len(found) - len(shown), len(found) - len(named), pixels)
+
+
+# the same, written anew
+
+
+class _Said(NamedTuple):
+    """What an element says, however it is written; no range for what holds elements or items."""
+
+    tag: int
+    vr: str
+    depth: int
+    value: tuple[int, int] | None
+    """Offset and length."""
+
+
+def _said(data: DataSetAt) -> Iterator[_Said]:
+    fragments = -1
+    """Depth of the encapsulated pixel data around, whose items have values of their own; -1 outside."""
+    for element in walk_at(data, data.syntax):
+        if element.depth <= fragments:
+            fragments = -1
+        if element.tag in PIXEL_TAGS and element.length == UNDEFINED:
+            fragments = element.depth
+        if element.tag == _PADDING or (not element.tag & 0xFFFF and element.tag != ITEM):
+            continue
+        holds = element.vr == "SQ" or element.length == UNDEFINED or (element.tag == ITEM and fragments < 0)
+        value = None if holds else (element.offset, element.length)
+        yield _Said(element.tag, element.vr, element.depth, value)
+
+
+def _alike(first: DataSetAt, second: DataSetAt, one: _Said, two: _Said) -> bool:
+    if one[:3] != two[:3] or (one.value is None) is not (two.value is None):
+        return False
+    return one.value is None or two.value is None or _same(first, second, one.value, two.value)
 
 
 # one the beginning of the other

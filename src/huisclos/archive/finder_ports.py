@@ -97,7 +97,7 @@ class Upkeep(Protocol):
         """Open doubts about other content under one UID that were never `compared`; a few at a time."""
 
     async def compared(self, doubt_id: str, cut: Cut) -> bool:
-        """What comparing them came to; when one was cut short, the whole one answers from now on.
+        """What comparing them came to: a whole one answers instead of one cut short, of two alike the first.
 
         Whether the house decided the doubt by this: not if a person has meanwhile, or it is gone.
         """

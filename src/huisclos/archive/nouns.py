@@ -283,11 +283,14 @@ class Side(Struct, frozen=True):
 
 
 class Cut(StrEnum):
-    """Which of two instances with one SOP Instance UID is only the beginning of the other."""
+    """Which of two instances with one SOP Instance UID the house can do without."""
 
     NEITHER = ""
     FIRST = "first"
+    """It is only the beginning of the other."""
     SECOND = "second"
+    SAME = "same"
+    """Both say the same: one toolkit wrote anew what the other had."""
 
 
 class Doubt(Struct, frozen=True):

@@ -17,6 +17,7 @@ from huisclos.archive.finder_ports import Upkeep
 from huisclos.archive.nouns import (
     ArchiveCounts,
     Choice,
+    Cut,
     Deposit,
     Doubt,
     Outcome,
@@ -283,8 +284,8 @@ class HouseKeys(Protocol):
     async def settled(self, deposits: tuple[Deposit, ...]) -> None:
         """Journal, in sum, what went from a batch to its study."""
 
-    async def cut_short(self, study_id: str) -> None:
-        """Journal that the house let a whole instance take the place of one that came cut short."""
+    async def compared(self, study_id: str, cut: Cut) -> None:
+        """Journal which of two rivals the house lets answer: the whole one, or of two alike the first."""
 
     async def batch_empty(self, batch_id: str) -> None:
         """Nothing lies in this batch now; the vault removes its key once nothing can be on its way to it."""

@@ -11,7 +11,7 @@ import os
 from functools import partial
 from typing import Final
 
-from huisclos.archive.compare import cut_short
+from huisclos.archive.compare import judge
 from huisclos.archive.layout import metadata_place
 from huisclos.archive.metadata import seal_metadata
 from huisclos.archive.nouns import Cut, Located, Quarantined, QuietSeries, Rivals
@@ -111,7 +111,7 @@ class Scribe:
         return first
 
     async def compare(self) -> int:
-        """Look whether one of two rivals came cut short; how often the house could decide by that.
+        """Look whether the house can do without one of two rivals; how often it decided by that.
 
         Raises `Locked`, `StoreError`.
         """
@@ -122,7 +122,7 @@ class Scribe:
             except (SealError, NotFound):
                 cut = Cut.NEITHER  # what is wrong with them is for `verify` to say, and people decide
             if await self._catalog.compared(rivals.doubt_id, cut):
-                await self._keys.cut_short(rivals.first.state.study_id)
+                await self._keys.compared(rivals.first.state.study_id, cut)
                 settled += 1
         return settled
 
@@ -164,7 +164,7 @@ def _cut(
     for identity, located in (first, second):
         study = OpenStudy(store, identity, located.state, verify_key)
         sides.append(study.data_set(study.listed(located.instance_id)))
-    return cut_short(*sides)
+    return judge(*sides)
 
 
 def _describe(store: ObjectStore, identity: str, series: QuietSeries, verify_key: bytes) -> None:

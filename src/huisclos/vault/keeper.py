@@ -20,7 +20,7 @@ from huisclos.access.accounts import PeerBody
 from huisclos.access.addresses import parse_address
 from huisclos.access.nouns import Actor, Grant, Proof, Right, Source
 from huisclos.archive.layout import batch_key_place, key_place
-from huisclos.archive.nouns import Choice, Deposit, Placement
+from huisclos.archive.nouns import Choice, Cut, Deposit, Placement
 from huisclos.archive.ports import BatchKey, BatchSecret, StudyKey
 from huisclos.errors import NotFound, NotGranted, StoreError, StudyNotFound
 from huisclos.journal.entries import Act, Entry
@@ -211,9 +211,10 @@ class Vaultkeeper:
         """See `HouseKeys`."""
         await self._core.journal(*(self._stored(Act.SETTLED, deposit) for deposit in deposits))
 
-    async def cut_short(self, study_id: str) -> None:
+    async def compared(self, study_id: str, cut: Cut) -> None:
         """See `HouseKeys`."""
-        await self._core.journal(self._core.entry(Act.DECIDED, HOUSE, study_id=study_id, what="cut-short"))
+        what = "written-anew" if cut is Cut.SAME else "cut-short"
+        await self._core.journal(self._core.entry(Act.DECIDED, HOUSE, study_id=study_id, what=what))
 
     async def batch_empty(self, batch_id: str) -> None:
         """See `HouseKeys`."""

@@ -75,7 +75,7 @@ def card(doubt: Doubt, words: Words) -> Card:
     told = {**choice_words(words), **_of_this_kind(doubt.kind, words)}
     return Card(
         doubt=doubt,
-        title=_("An image came cut short") if doubt.cut else titles(words)[doubt.kind],
+        title=_title(doubt, words),
         explained=_explained(doubt, words),
         about=doubt.left.source if sender else _about(doubt.left, words) or doubt.left.source,
         sides=(_("What is kept"),) if alone else (_("Here first"), _("Came later")),
@@ -142,8 +142,20 @@ def _explained(doubt: Doubt, words: Words) -> str:
     return explanations(words)[doubt.kind]
 
 
+def _title(doubt: Doubt, words: Words) -> str:
+    _ = words.gettext
+    if doubt.cut is Cut.SAME:
+        return _("An image came twice, written in two ways")
+    return _("An image came cut short") if doubt.cut else titles(words)[doubt.kind]
+
+
 def _cut(cut: Cut, words: Words) -> str:
     _ = words.gettext
+    if cut is Cut.SAME:
+        return _(
+            "Both say the same, in other bytes, as when a program writes a file anew to send it. "
+            "The one that was here first goes on answering."
+        )
     if cut is Cut.FIRST:
         return _(
             "The one that was here first stops before its end: it holds the beginning of the one that came "
@@ -284,7 +296,7 @@ def _value(keyword: str, text: str, words: Words) -> str:
 def told_pixels(pixels: Pixels, words: Words, cut: Cut = Cut.NEITHER) -> str:
     """Whether the pictures themselves are the same."""
     _ = words.gettext
-    if cut:
+    if cut in (Cut.FIRST, Cut.SECOND):
         return _("One holds only the beginning of the other: nothing that it says is missing there.")
     return {
         Pixels.SAME: _("The picture itself is the same: only what is written about it differs."),

@@ -120,6 +120,8 @@ def _decided(line: JournalLine, words: Words) -> str:
         return _("refused %(subject)s and destroyed the %(images)s that it had sent")
     if line.what == "cut-short":
         return _("let the whole image answer in %(study)s, where one had come cut short")
+    if line.what == "written-anew":
+        return _("left out of sight an image of %(study)s that says what another one says")
     return "" if line.study_id else _("refused what was asked for: %(subject)s")
 
 
