@@ -129,11 +129,13 @@ def take(audit: Audit, seen: Iterable[Seen]) -> None:
     import sys
 
     from huisclos.clock import now
+    from huisclos.doors.reports.words import word
 
     opened = audit.take(seen, now())
     if sys.stderr.isatty():
         for finding in opened:
-            output.say(f"{finding.severity.value:8} {finding.check} {finding.target}")
+            severity = word(finding.severity.value, audit.language)
+            output.say(f"{severity:8} {finding.check} {finding.target}: {finding.title}")
 
 
 def finish(audit: Audit, options: Options) -> int:

@@ -22,7 +22,7 @@ from huisclos.findings.report import Change, Report, encode
 
 _WORDS: Final = (
     "round", "practices", "to-fix", "untested", "opened-since", "closed-since", "kept", "fix", "needed-by",
-    "changed", "visit", "muted", "tiles-untested",
+    "changed", "visit", "muted",
 )  # fmt: skip
 _SHOWN: Final = (Severity.CRITICAL, Severity.HIGH, Severity.MEDIUM, Severity.LOW)
 
@@ -124,8 +124,8 @@ def _practice(name: str, report: Report, number: int) -> dict[str, Any]:
         "anchor": f"p{number}",
         "made": moment(report.made_at, report.language),
         "headline": headline(report),
-        "counts": [counts.get(severity, 0) for severity in _SHOWN],
-        "untested_count": len(report.untested),
+        "counts": [_count(severity.value, counts.get(severity, 0), report.language) for severity in _SHOWN]
+        + [_count("untested", len(report.untested), report.language)],
         "tiles": tiles(report),
         "changes": changes(report),
         "change": _change(report),
@@ -143,6 +143,11 @@ def _practice(name: str, report: Report, number: int) -> dict[str, Any]:
         "untested": untested(report),
         "muted": sum(one.muted is not None for one in report.findings),
     }
+
+
+def _count(name: str, count: int, language: Language) -> dict[str, Any]:
+    tile = word(f"{'tile' if count == 1 else 'tiles'}-{name}", language)
+    return {"tone": name, "count": count, "word": tile}
 
 
 def _change(report: Report) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from huisclos.doors.catalogue import catalogue
@@ -139,8 +140,15 @@ def _say(language: Language) -> Say:
 
 def _right(report: Report, number: int) -> str:
     one, language = report.consents[number], report.language
-    until = f", {word('until', language)} {moment(one.until, language)}" if one.until else ""
+    until = f", {word('until', language)} {_last(one.until, language)}" if one.until else ""
     return f"{word(one.kind, language)} {one.by} ({moment(one.at, language)}{until})"
+
+
+def _last(until: str, language: Language) -> str:
+    """The end of a right; one that ends with a day is said by that day."""
+    last = datetime.fromisoformat(until) - timedelta(seconds=1)
+    whole = (last.hour, last.minute, last.second) == (23, 59, 59)
+    return day(last.date().isoformat(), language) if whole else moment(until, language)
 
 
 def _grouped(found: Iterable[Finding], report: Report, say: Say) -> list[dict[str, Any]]:
