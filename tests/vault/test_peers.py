@@ -78,3 +78,16 @@ async def test_asking_again_for_an_approved_peer_does_not_put_it_apart(world: Wo
     assert ("changed", "peer-removed", "CT01") in [
         (entry.act.value, entry.what, entry.subject) for entry in world.said()
     ]
+
+
+async def test_asking_twice_in_the_dark_is_asking_once(world: World) -> None:
+    """One request waits for one peer; enrolled by its owner, none does."""
+    peers, _ = services(world)
+    world.lock()
+    first = await peers.add(CONSOLE, PeerAsked("CT01", ADDRESS))
+    assert (await peers.add(CONSOLE, PeerAsked("CT01", ADDRESS))).id == first.id
+    other = await peers.add(CONSOLE, PeerAsked("MR01", ADDRESS))
+    assert len(world.core.accounts.pending()) == 2
+    world.unlock()
+    await peers.add(CONSOLE, PeerAsked("CT01", ADDRESS))
+    assert [other.id] == [waiting.id for waiting in world.core.accounts.pending()]

@@ -106,6 +106,12 @@ def stores_only(peer: PeerBody) -> bool:
     return peer.may <= PLAIN_FOR_GOOD
 
 
+def same_peer(one: PeerBody, other: PeerBody) -> bool:
+    """Whether two rows are about one peer, whatever it may do."""
+    mine, theirs = ((peer.title, peer.address, peer.certificate) for peer in (one, other))
+    return mine == theirs
+
+
 def subject_of(asked: Asked) -> str:
     """Whom a request is about."""
     return asked.peer.title if asked.peer is not None else asked.name

@@ -19,6 +19,7 @@ from huisclos.certificates import describe, fingerprint, to_der
 from huisclos.errors import BadIdentifier, BadSetting, Conflict, NotGranted
 from huisclos.journal.entries import Act
 from huisclos.vault.admission import TITLE, Doorkeeper
+from huisclos.vault.asking import same_peer
 from huisclos.vault.core import Core
 from huisclos.vault.people import PeopleService
 from huisclos.vault.ports import Echoer
@@ -127,7 +128,7 @@ class PeerService:
 
     async def _enrol(self, actor: Actor, body: PeerBody, address: str) -> Peer:
         for peer in self._approved().values():
-            if (peer.title, peer.address, peer.certificate) == (body.title, body.address, body.certificate):
+            if same_peer(peer, body):
                 raise Conflict("this peer is enrolled already", hint="remove it first to change it")
         peer_id = self._core.ledger.put(self._core.secret, body)
         if body.certificate:
@@ -143,6 +144,7 @@ class PeerService:
                 counts={"set": self._core.ledger.version},
             )
         )
+        self._people.enrolled(body)
         return self._shown(peer_id, body, approved=True)
 
     def _approved(self) -> dict[str, PeerBody]:

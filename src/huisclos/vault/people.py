@@ -29,7 +29,7 @@ from huisclos.access.sessions import PasswordFault
 from huisclos.errors import BadSetting
 from huisclos.journal.entries import Act
 from huisclos.seal import generate_passphrase
-from huisclos.vault.asking import WORDS, Asking, shown, subject_of
+from huisclos.vault.asking import WORDS, Asking, same_peer, shown, subject_of
 from huisclos.vault.budget import Budgets
 from huisclos.vault.changes import Changes
 from huisclos.vault.core import Core
@@ -184,7 +184,10 @@ class PeopleService:
         return self.asking.peers()
 
     async def ask_peer(self, proof: Proof, body: PeerBody) -> str:
-        """Keep a peer as a request; its id, under which it will be enrolled."""
+        """Keep a peer as a request; its id, under which it will be enrolled. Asked again, it is the same."""
+        for request_id, waiting in self.waiting_peers():
+            if same_peer(waiting, body) and waiting.may == body.may:
+                return request_id
         return await self.ask(proof, Asked(Wanted.ADD_PEER, self._core.now(), by(proof), peer=body))
 
     async def ask(self, proof: Proof, asked: Asked) -> str:
@@ -192,6 +195,12 @@ class PeopleService:
         # asking opens nothing, so that the console may in the dark what otherwise only narrows
         await self._sessions.actor(proof, narrowing=True)
         return await self.asking.ask(asked, proof.address)
+
+    def enrolled(self, body: PeerBody) -> None:
+        """A peer was enrolled by its owner: requests for the same one wait no more. Idempotent."""
+        for request_id, waiting in self.waiting_peers():
+            if same_peer(waiting, body):
+                self.asking.drop(request_id)
 
     async def withdraw(self, pending_id: str) -> None:
         """A request is taken back: narrows, works locked. Idempotent."""
