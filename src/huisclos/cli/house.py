@@ -23,9 +23,7 @@ def names_secret(unlock_with: str | None) -> bool:
     return unlock_with != "none" if unlock_with is not None else bool(os.environ.get(VARIABLE))
 
 
-def unlocked(
-    root: Path, work: Work[Result], unlock_with: str | None, *, rebuilding: bool = False
-) -> Result:
+def unlocked(root: Path, work: Work[Result], unlock_with: str | None, *, rebuilding: bool = False) -> Result:
     """What `work` gives in the unlocked house; on a terminal, its passphrase is asked for if need be."""
     if unlock_with is None and not names_secret(None) and sys.stdin.isatty():
         unlock_with = "tty"
