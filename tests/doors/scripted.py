@@ -12,14 +12,18 @@ from dataclasses import dataclass, field
 Script = Callable[[socket.socket], None]
 
 
+_ESTABLISHED = 1
+
+
 @dataclass
 class Scripted:
     """The server's port, and what came."""
 
     port: int = 0
     connections: int = 0
-    at_once: int = 0
     most_at_once: int = 0
+    """Connections that stood at the same moment, by the system's own account."""
+    live: set[socket.socket] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -31,15 +35,15 @@ def scripted(script: Script, port: int = 0, address: str = "127.0.0.1") -> Itera
     def serve(connection: socket.socket) -> None:
         with made.lock:
             made.connections += 1
-            made.at_once += 1
-            made.most_at_once = max(made.most_at_once, made.at_once)
+            made.live.add(connection)
+            made.most_at_once = max(made.most_at_once, sum(map(_stands, made.live)))
         try:
             connection.settimeout(10.0)
             with contextlib.suppress(OSError):
                 script(connection)
         finally:
             with made.lock:
-                made.at_once -= 1
+                made.live.remove(connection)
             connection.close()
 
     with socket.create_server((address, port)) as server:
@@ -62,6 +66,11 @@ def scripted(script: Script, port: int = 0, address: str = "127.0.0.1") -> Itera
         finally:
             stop.set()
             accepting.join()
+
+
+def _stands(connection: socket.socket) -> bool:
+    """Whether neither end has hung up: a script notices that later than the system does (tcp(7))."""
+    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _ESTABLISHED
 
 
 def item(kind: int, body: bytes) -> bytes:
