@@ -23,7 +23,7 @@ UNITS: Final = {
 }
 """Bytes of one unit that big endian syntaxes turn round; other VRs have none."""
 
-_CREATORS: Final = range(0x10, 0x100)
+CREATORS: Final = range(0x10, 0x100)
 """Elements of an odd group that reserve a private block (PS3.5 section 7.8.1)."""
 
 # Where the dictionary leaves a choice, implicit little endian fixes it (PS3.5 section A.1), but
@@ -48,7 +48,7 @@ def vr_of(tag: int) -> str:
     if element == 0:
         return "UL"
     if group & 1:
-        return "LO" if element in _CREATORS else "UN"
+        return "LO" if element in CREATORS else "UN"
     mask = mask_match(tag)
     found = RepeatersDictionary[mask][0] if mask else "UN"
     return _CHOICES.get(found, found)
@@ -60,6 +60,9 @@ def tag_of(keyword: str) -> int | None:
 
 
 def keyword_of(tag: int) -> str:
-    """The keyword of a tag of PS3.6, or "" for one that has none."""
+    """The keyword of a tag of PS3.6, of a repeating group too, or "" for one that has none."""
     entry = DicomDictionary.get(tag)
-    return entry[4] if entry else ""
+    if entry:
+        return entry[4]
+    mask = mask_match(tag) if not tag >> 16 & 1 else None
+    return RepeatersDictionary[mask][4] if mask else ""
