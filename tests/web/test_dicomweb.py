@@ -7,6 +7,7 @@ import email.parser
 import email.policy
 import io
 import json
+import re
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from huisclos.access.nouns import Right
 from huisclos.archive.nouns import StoredObject
+from huisclos.dicom.xml import to_xml
 from huisclos.errors import BadQuery, HuisclosError
 from huisclos.web.dicomweb.frames import frame_numbers
 from huisclos.web.dicomweb.media import _wish
@@ -25,6 +27,8 @@ from tests.web.browser import ORIGIN
 from tests.web.world import World
 
 SERVICE = ORIGIN + "/dicom-web"
+XML = {"Accept": 'multipart/related; type="application/dicom+xml"'}
+OCTETS = {"Accept": 'multipart/related; type="application/octet-stream"'}
 
 
 def bearer(world: World, *may: Right) -> dict[str, str]:
@@ -163,8 +167,8 @@ async def test_what_cannot_be_given(program: httpx.AsyncClient, world: World) ->
     other = {"Accept": "application/dicom; transfer-syntax=1.2.840.10008.1.2.4.50"}
     assert (await program.get(url(stored), headers=headers | other)).status_code == 406
     assert (await program.get(url(stored), headers=headers | {"Accept": "text/html"})).status_code == 406
-    xml = {"Accept": 'multipart/related; type="application/dicom+xml"'}
-    assert (await program.get(url(stored) + "/metadata", headers=headers | xml)).status_code == 406
+    for path in ("/metadata", "/bulkdata", "/pixeldata"):
+        assert (await program.get(url(stored) + path, headers=headers | other)).status_code == 406
     assert (await program.get(url(stored, "series") + "9", headers=headers)).status_code == 404
     assert (await program.get("/dicom-web/studies/1.2.3", headers=headers)).status_code == 404
     assert (await program.get("/dicom-web/nothing", headers=headers)).status_code == 404
@@ -193,6 +197,83 @@ async def test_metadata(program: httpx.AsyncClient, world: World) -> None:
     assert beyond.status_code == 416
     in_parts = {"Accept": 'multipart/related; type="application/octet-stream"'}
     assert parts(await program.get(pixels, headers=headers | in_parts))[0][1] == expected
+
+
+def located(response: httpx.Response) -> list[tuple[str, str, bytes]]:
+    """As `parts`, with where each part lies."""
+    boundary = response.headers["content-type"].rpartition("boundary=")[2].encode()
+    pieces = response.content.split(b"\r\n--" + boundary)[1:-1]
+    places = [re.findall(r"Content-Location: (\S+)", one.decode("latin-1"))[0] for one in pieces]
+    return [(place, *part) for place, part in zip(places, parts(response), strict=True)]
+
+
+async def test_metadata_in_xml(program: httpx.AsyncClient, world: World) -> None:
+    """The Native DICOM Model of each instance, a part each, says what the JSON says."""
+    stored = await put(world, "CT_small.dcm")
+    headers = bearer(world)
+    model: dict[str, Any] = {}
+    for level in ("instance", "series", "study"):
+        (model,) = (await program.get(url(stored, level) + "/metadata", headers=headers)).json()
+        answer = await program.get(url(stored, level) + "/metadata", headers=headers | XML)
+        assert answer.headers["content-type"].startswith('multipart/related; type="application/dicom+xml"')
+        ((place, media, body),) = located(answer)
+        assert (place, media) == (f"{ORIGIN}{url(stored)}/metadata", "application/dicom+xml")
+        assert body == to_xml(model)
+    assert sum(instances for _, instances, _ in world.keys.read) == 6
+    by_weight = {"Accept": 'multipart/related; type="application/dicom+xml"; q=0.5, application/dicom+json'}
+    assert (await program.get(url(stored) + "/metadata", headers=headers | by_weight)).json() == [model]
+    rows = (await program.get("/dicom-web/studies", headers=headers)).json()
+    found = await program.get("/dicom-web/studies", headers=headers | XML)
+    assert [body for _, _, body in located(found)] == [to_xml(row) for row in rows]
+    assert found.headers["x-total-count"] == "1"
+    none = await program.get("/dicom-web/studies?PatientID=nobody", headers=headers | XML)
+    assert (none.status_code, none.content, none.headers["x-total-count"]) == (204, b"", "0")
+
+
+async def test_all_bulk_data(program: httpx.AsyncClient, world: World) -> None:
+    """Every value that the metadata gives by address, each as its own address gives it."""
+    stored = await put(world, "waveform_ecg.dcm")
+    headers = bearer(world)
+    text = (await program.get(url(stored) + "/metadata", headers=headers)).text
+    addresses = re.findall(r'"BulkDataURI":"([^"]+)"', text)
+    assert addresses
+    found: list[tuple[str, str, bytes]] = []
+    for level in ("instance", "series", "study"):
+        answer = await program.get(url(stored, level) + "/bulkdata", headers=headers | OCTETS)
+        found = located(answer)
+        assert [place for place, _, _ in found] == addresses
+        for place, media, body in found:
+            assert media == "application/octet-stream"
+            assert body == (await program.get(place, headers=headers | {"Accept": media})).content
+    before = sum(octets for _, _, octets in world.keys.read)
+    await program.get(url(stored, "study") + "/bulkdata", headers=headers)
+    assert sum(octets for _, _, octets in world.keys.read) - before == sum(len(one) for *_, one in found)
+    assert (await program.get(url(stored, "study") + "/pixeldata", headers=headers)).status_code == 404
+
+
+async def test_all_pixel_data(program: httpx.AsyncClient, world: World) -> None:
+    """Frames of every instance, as stored or decoded as frames are; what cannot be given is told."""
+    coded, many = await put(world, "JPEG2000.dcm"), await put(world, "color3d_jpeg_baseline.dcm")
+    headers = bearer(world)
+    any_way = {"Accept": "multipart/related; type=application/octet-stream; transfer-syntax=*"}
+    for level in ("instance", "series", "study"):
+        found = located(await program.get(url(many, level) + "/pixeldata", headers=headers | any_way))
+        assert found[2][0] == f"{ORIGIN}{url(many)}/frames/3"
+        assert {body[:2] for _, _, body in found} == {b"\xff\xd8"}
+        assert len(found) == pydicom.dcmread(corpus.named("color3d_jpeg_baseline.dcm")).NumberOfFrames
+    (one,) = located(await program.get(url(coded, "study") + "/pixeldata", headers=headers | OCTETS))
+    assert one[1:] == ("application/octet-stream;transfer-syntax=1.2.840.10008.1.2.1", b"samples\0")
+    other = {"Accept": "multipart/related; type=image/jpeg; transfer-syntax=1.2.840.10008.1.2.4.70"}
+    assert (await program.get(url(coded) + "/pixeldata", headers=headers | other)).status_code == 406
+    native = pydicom.dcmread(corpus.named("CT_small.dcm"))
+    native.StudyInstanceUID, native.PatientID = coded.heading.study_uid, coded.heading.patient_id
+    native.save_as(written := io.BytesIO())
+    await world.put(written.getvalue())
+    as_stored = {"Accept": "multipart/related; type=image/jp2; transfer-syntax=1.2.840.10008.1.2.4.91"}
+    some = await program.get(url(coded, "study") + "/pixeldata", headers=headers | as_stored)
+    assert (some.status_code, len(located(some))) == (206, 1)
+    assert "1 of 2 instances" in some.headers["warning"]
+    assert len(located(await program.get(url(coded, "study") + "/pixeldata", headers=headers | any_way))) == 2
 
 
 async def test_frames(program: httpx.AsyncClient, world: World) -> None:

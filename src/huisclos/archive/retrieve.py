@@ -170,9 +170,13 @@ class OpenStudy:
         From the sealed metadata of each series if it is fresh, else from the objects. `bulk_base`
         is the study's URL, without a slash at its end.
         """
+        return _array(self.metadata_runs(bulk_base, series_uid))
+
+    def metadata_runs(self, bulk_base: str, series_uid: str = "") -> Iterator[bytes]:
+        """As `metadata`, but for the array itself: runs of whole JSON objects separated by commas."""
         wanted = [self.series(series_uid)] if series_uid else list(self.manifest.series)
         self._check_time()
-        return self._array(wanted, bulk_base)
+        return (run for series in wanted for run in self._described(series, bulk_base))
 
     def instance_metadata(self, entry: ManifestEntry, bulk_base: str) -> bytes:
         """The DICOM JSON of one instance, UTF-8."""
@@ -186,15 +190,6 @@ class OpenStudy:
             return open_metadata(sealed.payload, self.identity, self.manifest, series)
         except (NotFound, SealError, Unreadable):
             return None  # derived: what is missing, stale or altered is made again from the objects
-
-    def _array(self, wanted: list[ManifestSeries], bulk_base: str) -> Iterator[bytes]:
-        yield b"["
-        first = True
-        for series in wanted:
-            for piece in self._described(series, bulk_base):
-                yield piece if first else b"," + piece
-                first = False
-        yield b"]"
 
     def _described(self, series: ManifestSeries, bulk_base: str) -> Iterator[bytes]:
         """Runs of JSON objects separated by commas."""
@@ -219,6 +214,11 @@ class OpenStudy:
         self._opened.clear()
         self._frames.clear()
 
+    def check(self) -> None:
+        """Whether reading may go on, for whoever holds values in memory. Raises `Locked`, `NotGranted`."""
+        self._check_alive()
+        self._check_time()
+
     def _check_alive(self) -> None:
         if self._ended:
             raise Locked("the archive was locked meanwhile", hint="unlock it, then open the study again")
@@ -226,6 +226,15 @@ class OpenStudy:
     def _check_time(self) -> None:
         if self._timestamp() > self._until:
             raise NotGranted("the grant is over", hint="open the study again")
+
+
+def _array(runs: Iterator[bytes]) -> Iterator[bytes]:
+    yield b"["
+    first = True
+    for run in runs:
+        yield run if first else b"," + run
+        first = False
+    yield b"]"
 
 
 def open_entry(

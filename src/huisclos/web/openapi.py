@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from huisclos import __version__
 from huisclos.web.dicomweb.caller import PREFIX
-from huisclos.web.dicomweb.media import DICOM, JSON, OCTETS
+from huisclos.web.dicomweb.media import DICOM, JSON, OCTETS, XML
 from huisclos.web.dicomweb.query import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET
 from huisclos.web.dicomweb.rendered import JPEG, PNG
 from huisclos.web.dicomweb.routes import routes
@@ -27,19 +27,24 @@ _ALWAYS: Final = (400, 401, 403, 404, 405, 406, 413, 415, 421, 429, 500, 503)
 """What any of them may answer besides its own; docs/conformance-statement.md says when."""
 _PARTS: Final = "multipart/related"
 
-_SEARCHED: Final = {"200": (JSON, "application/json")}
+_DESCRIBED: Final = {"200": (JSON, "application/json", f'{_PARTS}; type="{XML}"')}
+_SEARCHED: Final = {**_DESCRIBED, "204": ()}
 _FILES: Final = {"200": (_PARTS, DICOM), "206": (_PARTS, DICOM)}
 _PICTURE: Final = {"200": (JPEG, PNG)}
 _VALUE: Final = {"200": (_PARTS, OCTETS), "206": (_PARTS, OCTETS), "416": ()}
+_VALUES: Final = {"200": (_PARTS,)}
+_PIXELS: Final = {"200": (_PARTS,), "206": (_PARTS,)}
 _FRAMES: Final = {"200": (_PARTS, OCTETS, "image/*", "video/*")}
 _STORED: Final = {"200": (JSON,), "202": (JSON,), "409": (JSON,), "400": (JSON,)}
 
 _KINDS: Final[tuple[tuple[str, str, str, Mapping[str, tuple[str, ...]]], ...]] = (
-    (r".*/metadata", "retrieveMetadata", "The DICOM JSON of what is there", _SEARCHED),
+    (r".*/metadata", "retrieveMetadata", "The DICOM JSON, or XML, of what is there", _DESCRIBED),
     (r".*/rendered", "render", "A picture, made in the cage", _PICTURE),
     (r".*/thumbnail", "thumbnail", "A small picture, made in the cage", _PICTURE),
     (r".*/frames/{frames}", "retrieveFrames", "Frames of an instance", _FRAMES),
     (r".*/bulkdata/{path}", "retrieveBulkData", "One value of an instance", _VALUE),
+    (r".*/bulkdata", "retrieveAllBulkData", "All values that metadata gives by address", _VALUES),
+    (r".*/pixeldata", "retrievePixelData", "All frames of what is there", _PIXELS),
     (r".*/(studies|series|instances)", "search", "What matches", _SEARCHED),
     (r".*/{(study|series|instance)}", "retrieve", "Instances as DICOM files", _FILES),
 )
@@ -208,7 +213,8 @@ def _responses(own: Mapping[str, tuple[str, ...]]) -> Json:
 
 
 _DONE: Final = {
-    "200": "All of it", "202": "Some of it, or with warnings", "206": "A part of it",
+    "200": "All of it", "202": "Some of it, or with warnings",
+    "204": "Nothing matches, asked for as XML", "206": "A part of it",
     "400": "Nothing to store, or a request that cannot be read", "409": "None of it", "416": "Beyond its end",
 }  # fmt: skip
 

@@ -1,32 +1,31 @@
-"""WADO-RS: frames and bulk data (PS3.18 sections 10.4.1.1.5 and 10.4.1.1.6)."""
+"""WADO-RS: frames, and all the pixel data of an instance, a series or a study (PS3.18 section 10.4.1.1.6)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from huisclos.archive.nouns import ManifestEntry
-from huisclos.archive.retrieve import BulkValue
+from huisclos.archive.retrieve import Frames
 from huisclos.dicom.uids import EXPLICIT_LE, IMPLICIT_LE, TransferSyntax, transfer_syntax
-from huisclos.errors import BadQuery, UnknownTransferSyntax
+from huisclos.errors import BadQuery, InstanceNotFound, UnknownTransferSyntax, Unreadable
 from huisclos.web.dicomweb.caller import site_of_service
-from huisclos.web.dicomweb.media import ANY_SYNTAX, OCTETS, takes, wishes
-from huisclos.web.dicomweb.parts import Part, multipart
+from huisclos.web.dicomweb.media import ANY_SYNTAX, OCTETS, Wish, takes, wishes
+from huisclos.web.dicomweb.parts import Part, WrittenPart, begun, multipart
 from huisclos.web.dicomweb.retrieve import Asked, find, told
 from huisclos.web.problems import NotAcceptable
-from huisclos.web.reading import Tally, in_thread, pieces
+from huisclos.web.reading import in_thread
 from huisclos.web.site import Site
 
 MAX_FRAMES: Final = 1_000
 """Frames in one request."""
 _NATIVE: Final = frozenset({EXPLICIT_LE, IMPLICIT_LE})
 _NUMBER: Final = re.compile(r"\d{1,9}", re.ASCII)
-_RANGE: Final = re.compile(r"bytes=(\d{0,15})-(\d{0,15})", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ async def frames(request: Request) -> Response:
     numbers = frame_numbers(request.path_params["frames"])
     asked = await find(request)
     entry = asked.entries[0]
-    how = _how(request, transfer_syntax(entry.transfer_syntax), len(numbers))
+    how = _how(wishes(request), transfer_syntax(entry.transfer_syntax), len(numbers))
     site = site_of_service(request)
     first = await _read(site, asked, entry, numbers[0], how)
     await asked.tally.add(0, 1)
@@ -56,7 +55,7 @@ async def frames(request: Request) -> Response:
         for place, number in enumerate(numbers):
             content = first if not place else await _read(site, asked, entry, number, how)
             await asked.tally.add(len(content))
-            yield _FramePart(how.media, f"{asked.url(entry)}/frames/{number + 1}", content)
+            yield WrittenPart(how.media, f"{asked.url(entry)}/frames/{number + 1}", content)
 
     response = multipart(parts(), how.media.partition(";")[0])
     response.body_iterator = told(response.body_iterator, asked.tally)
@@ -74,10 +73,10 @@ def frame_numbers(text: str) -> list[int]:
     return numbers
 
 
-def _how(request: Request, syntax: TransferSyntax, count: int) -> _How:
+def _how(wanting: Sequence[Wish], syntax: TransferSyntax, count: int) -> _How:
     """Whether frames go as they are or decoded, by the best wish that can be met (section 8.7.3)."""
     wanted = False
-    for wish in wishes(request):
+    for wish in wanting:
         if not wish.multipart and wish.media != "*/*" and count > 1:
             continue
         parts = wish.multipart or wish.media == "*/*"
@@ -115,79 +114,73 @@ async def _read(site: Site, asked: Asked, entry: ManifestEntry, number: int, how
     return await site.renderer.decode_frame(cut, frame=number)
 
 
-@dataclass(frozen=True)
-class _FramePart:
-    media: str
-    location: str
-    content: bytes
+async def pixels(request: Request) -> Response:
+    """All frames of all that is meant, in parts, one frame at a time; what has no pixels has no part.
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """The frame."""
-        yield self.content
-
-
-async def bulk(request: Request) -> Response:
-    """The value of one attribute, whole or one range of it (RFC 9110 section 14)."""
+    206 if some instances cannot be given the way that is asked for, as `instances.retrieve` does.
+    """
     asked = await find(request)
-    entry = asked.entries[0]
-    study, path = asked.opened.study, request.path_params["path"]
-    value = await in_thread(lambda: study.bulk(entry, path))
-    wish = next((wish for wish in wishes(request) if takes(wish, OCTETS)), None)
-    if wish is None:
-        raise NotAcceptable("bulk data are octets", hint=OCTETS)
-    await asked.tally.add(0, 1)
-    if wish.multipart:
-        part = _BulkPart(OCTETS, str(request.url.path), _counted(value, asked.tally))
-
-        async def one() -> AsyncIterator[Part]:
-            yield part
-
-        response = multipart(one(), OCTETS)
-        response.body_iterator = told(response.body_iterator, asked.tally)
-        return response
-    return await _ranged(request, asked, value)
-
-
-@dataclass(frozen=True)
-class _BulkPart:
-    media: str
-    location: str
-    value: AsyncIterator[bytes]
-
-    def pieces(self) -> AsyncIterator[bytes]:
-        """The value, as it is read."""
-        return self.value
+    ways, refused = _ways(wishes(request), asked.entries)
+    if not ways:
+        raise refused or NotAcceptable(
+            "frames are given in parts", hint=f'multipart/related; type="{OCTETS}"'
+        )
+    parts = await begun(_every_frame(site_of_service(request), asked, ways))
+    if parts is None:
+        raise InstanceNotFound("nothing of this has pixel data")
+    media = {how.media.partition(";")[0] for _, how in ways}
+    response = multipart(parts, media.pop() if len(media) == 1 else OCTETS)
+    if len(ways) < len(asked.entries):
+        response.status_code = 206
+        left = f"{len(asked.entries) - len(ways)} of {len(asked.entries)} instances are not held that way"
+        response.headers["Warning"] = f'299 - "{left}"'
+    response.body_iterator = told(response.body_iterator, asked.tally)
+    return response
 
 
-async def _counted(value: BulkValue, tally: Tally) -> AsyncIterator[bytes]:
-    async for piece in pieces(value.pieces()):
-        await tally.add(len(piece))
-        yield piece
+def _ways(
+    wanting: Sequence[Wish], entries: Sequence[ManifestEntry]
+) -> tuple[list[tuple[ManifestEntry, _How]], UnknownTransferSyntax | NotAcceptable | None]:
+    """How the frames of each instance are given, in parts; and why some are not."""
+    in_parts = [wish for wish in wanting if wish.multipart or wish.media == "*/*"]
+    ways: list[tuple[ManifestEntry, _How]] = []
+    refused: UnknownTransferSyntax | NotAcceptable | None = None
+    for entry in entries:
+        try:
+            ways.append((entry, _how(in_parts, transfer_syntax(entry.transfer_syntax), 1)))
+        except (UnknownTransferSyntax, NotAcceptable) as error:
+            refused = refused or error
+    return ways, refused
 
 
-async def _ranged(request: Request, asked: Asked, value: BulkValue) -> Response:
-    headers = {"Content-Type": OCTETS, "Accept-Ranges": "bytes"}
-    wanted = _RANGE.fullmatch(request.headers.get("range", ""))
-    if wanted is None or not any(wanted.groups()):
-        headers["Content-Length"] = str(value.length)
-        return StreamingResponse(told(_counted(value, asked.tally), asked.tally), headers=headers)
-    first, last = _bounds(wanted.group(1), wanted.group(2), value.length)
-    if first > last:
-        return Response(status_code=416, headers={"Content-Range": f"bytes */{value.length}"})
-    content = await in_thread(lambda: value.read_at(first, last - first + 1))
-    await asked.tally.add(len(content))
-    await asked.tally.end()
-    headers["Content-Range"] = f"bytes {first}-{first + len(content) - 1}/{value.length}"
-    return Response(content, 206, headers)
+async def _every_frame(
+    site: Site, asked: Asked, ways: Sequence[tuple[ManifestEntry, _How]]
+) -> AsyncIterator[Part]:
+    study = asked.opened.study
+    for entry, how in ways:
+        try:
+            found = await in_thread(lambda one=entry: study.frames(one))  # type: ignore[misc]
+        except InstanceNotFound:
+            continue  # a report, a presentation state
+        await asked.tally.add(0, 1)
+        for number in range(len(found)):
+            study.check()
+            given, content = await _given(site, asked, entry, found, number, how)
+            await asked.tally.add(len(content))
+            yield WrittenPart(given.media, f"{asked.url(entry)}/frames/{number + 1}", content)
 
 
-def _bounds(first: str, last: str, length: int) -> tuple[int, int]:
-    if not first:
-        return max(0, length - int(last)), length - 1
-    # one answer is held in memory: a longer range is cut, which a client sees in Content-Range
-    end = min(int(last) if last else length - 1, length - 1, int(first) + MAX_RANGE - 1)
-    return int(first), end
+async def _given(
+    site: Site, asked: Asked, entry: ManifestEntry, found: Frames, number: int, how: _How
+) -> tuple[_How, bytes]:
+    """One frame among others; as stored if it does not decode: no image goes missing in silence."""
+    if how.decoded:
+        try:
+            return how, await _read(site, asked, entry, number, how)
+        except Unreadable:
+            how = _as_stored(transfer_syntax(entry.transfer_syntax))
+    return how, await in_thread(lambda: found.read(number))
 
 
-MAX_RANGE: Final = 64 * 1024 * 1024
-"""Bytes of one range."""
+def _as_stored(syntax: TransferSyntax) -> _How:
+    return _How(f"{syntax.frame_media};transfer-syntax={syntax.uid}", multipart=True, decoded=False)

@@ -14,6 +14,7 @@ from huisclos.web.problems import NotAcceptable
 
 DICOM: Final = "application/dicom"
 JSON: Final = "application/dicom+json"
+XML: Final = "application/dicom+xml"
 OCTETS: Final = "application/octet-stream"
 ANY_SYNTAX: Final = "*"
 MAX_RANGES: Final = 64
@@ -84,13 +85,16 @@ def pick(request: Request, offered: Sequence[str]) -> str:
     raise NotAcceptable("none of the media types asked for can be given", hint=", ".join(offered))
 
 
-def json_media(request: Request) -> str:
-    """`application/dicom+json`, or `application/json` for whoever asks for that. Raises `NotAcceptable`."""
+def data_set_media(request: Request) -> str:
+    """How data sets are told: `JSON`, `application/json`, or `XML`, which is always in parts.
+
+    Raises `NotAcceptable`.
+    """
     for wish in wishes(request):
-        # a client that only says `multipart/related` here means its XML, which we do not write
-        if wish.multipart:
-            continue
+        if wish.multipart and takes(wish, XML):
+            return XML
         for media in (JSON, "application/json"):
-            if takes(wish, media):
+            if not wish.multipart and takes(wish, media):
                 return media
-    raise NotAcceptable("metadata and query results are given as JSON", hint=JSON)
+    hint = f'{JSON}, multipart/related; type="{XML}"'
+    raise NotAcceptable("metadata and query results are given as JSON or XML", hint=hint)

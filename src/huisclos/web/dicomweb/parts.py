@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Protocol
 
 from starlette.responses import StreamingResponse
@@ -24,6 +25,19 @@ class Part(Protocol):
         """Its bytes."""
 
 
+@dataclass(frozen=True)
+class WrittenPart:
+    """A part that is ready whole."""
+
+    media: str
+    location: str
+    content: bytes
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """All of it."""
+        yield self.content
+
+
 def multipart(parts: AsyncIterator[Part], media: str) -> StreamingResponse:
     """A response of `parts`, whose root type is `media`."""
     boundary = secrets.token_hex(16)
@@ -39,3 +53,20 @@ async def _body(parts: AsyncIterator[Part], boundary: str) -> AsyncIterator[byte
         async for piece in part.pieces():
             yield piece
     yield f"\r\n--{boundary}--\r\n".encode()
+
+
+async def begun(parts: AsyncIterator[Part]) -> AsyncIterator[Part] | None:
+    """`parts`, of which the first is ready: what is wrong with it is an error and not a broken body.
+
+    None if there are none.
+    """
+    first = await anext(parts, None)
+    if first is None:
+        return None
+
+    async def all_of_them() -> AsyncIterator[Part]:
+        yield first
+        async for part in parts:
+            yield part
+
+    return all_of_them()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from huisclos.archive.nouns import ManifestEntry
+from huisclos.dicom.values import Json
+from huisclos.dicom.xml import to_xml
 from huisclos.errors import InstanceNotFound
 from huisclos.web.dicomweb.caller import Caller, caller_of, reading_of
-from huisclos.web.dicomweb.media import json_media
+from huisclos.web.dicomweb.media import XML, data_set_media
+from huisclos.web.dicomweb.parts import Part, WrittenPart, begun, multipart
 from huisclos.web.reading import Opened, Tally, in_thread, pieces
 
 BOM = b"\xef\xbb\xbf"
@@ -82,9 +86,11 @@ async def told(body: object, tally: Tally) -> AsyncIterator[bytes]:
 
 
 async def metadata(request: Request) -> Response:
-    """The DICOM JSON of a study, a series or an instance, as it is read."""
-    media = json_media(request)
+    """The DICOM JSON of a study, a series or an instance, as it is read; or its XML, an instance a part."""
+    media = data_set_media(request)
     asked = await find(request)
+    if media == XML:
+        return await _in_xml(asked, request.path_params)
     study, base = asked.opened.study, asked.study_url()
     if "instance" in request.path_params:
         text = await in_thread(lambda: study.instance_metadata(asked.entries[0], base))
@@ -103,3 +109,40 @@ async def metadata(request: Request) -> Response:
             yield asked.caller.told(piece)
 
     return StreamingResponse(told(body(), asked.tally), media_type=media)
+
+
+async def _in_xml(asked: Asked, path: Mapping[str, str]) -> Response:
+    async def written() -> AsyncIterator[Part]:
+        async for entry, model in models(asked, path):
+            text = await in_thread(lambda one=model: to_xml(one))  # type: ignore[misc]
+            await asked.tally.add(len(text), 1)
+            yield WrittenPart(XML, f"{asked.url(entry)}/metadata", text)
+
+    parts = await begun(written())
+    if parts is None:
+        raise InstanceNotFound("nothing of this can be retrieved")
+    response = multipart(parts, XML)
+    response.body_iterator = told(response.body_iterator, asked.tally)
+    return response
+
+
+async def models(asked: Asked, path: Mapping[str, str]) -> AsyncIterator[tuple[ManifestEntry, Json]]:
+    """The DICOM JSON of each instance that is meant, in the order of the metadata, as it is read."""
+    by_uid = {asked.caller.named(entry.sop_instance_uid): entry for entry in asked.entries}
+    runs = _runs(asked, path)
+    while (run := await in_thread(lambda: next(runs, None))) is not None:
+        for model in run:
+            yield by_uid[model[_INSTANCE_UID]["Value"][0]], model
+
+
+_INSTANCE_UID = "00080018"
+
+
+def _runs(asked: Asked, path: Mapping[str, str]) -> Iterator[list[Json]]:
+    study, base = asked.opened.study, asked.study_url()
+    if "instance" in path:
+        found = iter([study.instance_metadata(asked.entries[0], base)])
+    else:
+        found = study.metadata_runs(base, path.get("series", ""))
+    for run in found:
+        yield msgspec.json.decode(b"[" + asked.caller.told(run) + b"]")

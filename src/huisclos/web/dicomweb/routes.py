@@ -9,8 +9,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from huisclos.errors import Unreadable
+from huisclos.web.dicomweb.bulk import bulk, every_bulk
 from huisclos.web.dicomweb.caller import caller_of, site_of_service
-from huisclos.web.dicomweb.frames import bulk, frames
+from huisclos.web.dicomweb.frames import frames, pixels
 from huisclos.web.dicomweb.instances import retrieve
 from huisclos.web.dicomweb.query import search
 from huisclos.web.dicomweb.rendered import rendered, thumbnail
@@ -60,6 +61,8 @@ def reading_routes() -> list[BaseRoute]:
     for level in (_STUDY, _SERIES, _INSTANCE):
         retrievals[level] = retrieve
         retrievals[level + "/metadata"] = metadata
+        retrievals[level + "/bulkdata"] = every_bulk
+        retrievals[level + "/pixeldata"] = pixels
         retrievals[level + "/rendered"] = rendered
         retrievals[level + "/thumbnail"] = thumbnail
     frame = _INSTANCE + "/frames/{frames}"
