@@ -566,3 +566,12 @@ async def test_a_face_that_ends_may_have_made_something_durable(world: World) ->
     assert await catalog.unsettled() == (placed.study_id,)
     await catalog.caught_up(placed.study_id)
     assert await catalog.unsettled() == ()
+
+
+async def test_a_house_that_stops_writes_its_manifests(world: World) -> None:
+    """Its faces end before the finder does: that puts studies in doubt, and keeps no manifest back."""
+    catalog = world.start()
+    _, made = await put(catalog, heading())
+    catalog.gone("web")
+    await catalog.flush()
+    assert world.store.read(manifest_place(made.study_id))

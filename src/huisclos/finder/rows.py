@@ -68,7 +68,7 @@ class RowKeeper:
     def _opened_study(self, row: IndexedStudy) -> KeptStudy:
         if row.epoch != EPOCH:
             raise Unreadable("the index is of another format", hint="rebuild it: huisclos reindex ARCHIVE")
-        sealed = decode_sealed(self._key.open_record(row.record, _study_context(row)))
+        sealed = decode_sealed(self._key.open_record(row.record, study_context(row)))
         return KeptStudy(row.study_id, row.version, row.manifest_digest, row.state, sealed)
 
     def _sealed_study(self, study_uid: str, kept: KeptStudy) -> IndexedStudy:
@@ -81,7 +81,7 @@ class RowKeeper:
             EPOCH,
             b"",
         )
-        record = self._key.seal_record(encode(kept.sealed), _study_context(row))
+        record = self._key.seal_record(encode(kept.sealed), study_context(row))
         return msgspec.structs.replace(row, record=record)
 
     # instances
@@ -171,7 +171,7 @@ class RowKeeper:
         self._index.clear(mark)
 
 
-def _study_context(row: IndexedStudy) -> bytes:
+def study_context(row: IndexedStudy) -> bytes:
     """Binds a record to the clear columns beside it: none can be changed alone."""
     head = f"huisclos study\0{row.study_id}\0{row.version}\0{row.state}\0".encode()
     return head + row.uid_token + row.manifest_digest

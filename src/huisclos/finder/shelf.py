@@ -146,6 +146,8 @@ class Shelf:
         self.unsettled: set[str] = set()
         """Ids of studies whose folders nobody has looked through since they were OPEN at a start, of the
         finder or of a face."""
+        self._known_else: set[str] = set()
+        """Those of them that were open when a face ended, and not since the finder's own start."""
         self.undescribed: set[str] = set()
         """Ids of studies with a series whose metadata is to be written."""
         self._keys = keys
@@ -336,9 +338,9 @@ class Shelf:
 
     def doubt_open(self) -> None:
         """The folders of all studies that something may be on its way to are to be looked through."""
-        self.unsettled.update(
-            study.study_id for study in self._studies.values() if study.state is Settling.OPEN
-        )
+        doubted = {study.study_id for study in self._studies.values() if study.state is Settling.OPEN}
+        self._known_else = (self._known_else & self.unsettled) | (doubted - self.unsettled)
+        self.unsettled |= doubted
 
     def settle_old(self) -> None:
         """SETTLED from the next commit on: what nothing can be on its way to any more."""
@@ -364,13 +366,16 @@ class Shelf:
     def stale(self, quiet_for: float = 0.0) -> list[Study]:
         """Studies whose manifest is to be written and that have not changed for some seconds.
 
-        Not those whose folders are still to be looked through: more will change.
+        Not those whose folders are still to be looked through since the start: more will change. One that
+        only a face's end put in doubt has had its rows from the start: what they say is written.
         """
         now = self.steady()
         return [
             one
             for one in self._studies.values()
-            if one.stale and now - one.changed_at >= quiet_for and one.study_id not in self.unsettled
+            if one.stale
+            and now - one.changed_at >= quiet_for
+            and (one.study_id not in self.unsettled or one.study_id in self._known_else)
         ]
 
     def at_hand(self) -> list[Study]:
@@ -387,5 +392,6 @@ class Shelf:
         self._studies.clear()
         self._dirty.clear()
         self.unsettled.clear()
+        self._known_else.clear()
         self.undescribed.clear()
         self.rows.clear(mark)
