@@ -143,7 +143,9 @@ def test_every_public_instance_has_metadata_and_an_answer_for_its_pixels(client:
         outcomes[f"{picture.status_code} {'pixels' if pixels else 'none'}"] += 1
     assert outcomes["200 pixels"] > 100
     assert outcomes["400 pixels"] < 5, "spoiled on purpose"
-    assert set(outcomes) <= {"200 pixels", "400 pixels", "404 none"}
+    # one that came cut short may answer until the house has compared it with the whole one
+    assert outcomes["400 none"] <= 1
+    assert set(outcomes) <= {"200 pixels", "400 pixels", "404 none", "400 none"}
 
 
 # the clients
