@@ -106,18 +106,25 @@ def test_a_folder_restored_without_its_settings_is_not_taken_for_no_archive(worn
     assert "huisclos init" not in said
 
 
-@pytest.mark.parametrize("name", ["index", "decisions"])
-def test_what_can_be_made_again_is(worn: Living, name: str) -> None:
-    """Without its index an archive is not served as an empty one; one command makes the index anew."""
-    (worn.archive / f"{name}.sqlite").unlink()
+def test_an_index_that_is_missing_is_made_anew(worn: Living) -> None:
+    """An archive is never served as an empty one: the house fills the index by itself, and all is found."""
+    (worn.archive / "index.sqlite").unlink()
+    worn.serve()
+    until(lambda: worn.status()["contents"]["instances"] == WILHELMA.instances, 30, "it is made anew")
+    until(lambda: "rebuilding" not in {one["kind"] for one in worn.status()["findings"]}, 30, "it is whole")
+    with worn.client("physician") as client:
+        assert len(wado.study(client, WILHELMA.study_uid)) == WILHELMA.instances
+
+
+def test_lost_decisions_are_not_passed_over(worn: Living) -> None:
+    """What people decided is nowhere else: said, with the one command that goes on without."""
+    (worn.archive / "decisions.sqlite").unlink()
     said = _refused(worn, *_serve(worn))
-    assert f"{name}.sqlite" in said
+    assert "decisions.sqlite" in said
     assert f"huisclos reindex {worn.archive}" in said
     worn.run("reindex", str(worn.archive), "--unlock-with", worn.recovery)
     worn.serve()
     assert worn.status()["contents"]["instances"] == WILHELMA.instances
-    with worn.client("physician") as client:
-        assert len(wado.study(client, WILHELMA.study_uid)) == WILHELMA.instances
 
 
 def test_a_missing_certificate_is_made_anew(worn: Living) -> None:

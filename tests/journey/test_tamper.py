@@ -254,10 +254,9 @@ def test_an_older_manifest_is_not_served(spoiled: Living, base: Known) -> None:
 
 
 def test_an_index_that_is_gone_is_made_anew(spoiled: Living) -> None:
-    """The index is derived: `verify` says that it knows nothing, `reindex` finds all of it again."""
+    """The index is derived: `reindex` finds all of it again."""
     for path in spoiled.archive.glob("index.sqlite*"):
         path.unlink()
-    assert {one["kind"] for one in _verify(spoiled)} == {"unindexed"}
     again = spoiled.json("reindex", str(spoiled.archive), "--unlock-with", spoiled.recovery)
     assert (again["studies"], again["objects"], again["unattested"]) == (2, 6, 0)
     assert _verify(spoiled, code=0) == []

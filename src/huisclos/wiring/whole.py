@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from huisclos.database import SqlIndex
 from huisclos.errors import Incomplete
+from huisclos.finder.rebuilding import MARK
 from huisclos.vault import places
 from huisclos.wiring.places import Archive
 
@@ -21,11 +23,13 @@ NEEDED: Final = {
     _PEN: "the journal's pen",
 }
 """Below ARCHIVE, and what each is."""
-_DERIVED: Final = {"index": "the index", "decisions": "what was decided"}
 
 
 def check_whole(archive: Archive, *, rebuilding: bool = False) -> None:
-    """Raise `Incomplete` when a part is missing; `rebuilding` goes on without what `reindex` makes anew."""
+    """Raise `Incomplete` when a part is missing, and have a missing index made anew.
+
+    `rebuilding` goes on without decisions: `reindex` is told to.
+    """
     missing = [f"{place} ({use})" for place, use in NEEDED.items() if not (archive.root / place).is_file()]
     if not any((archive.root / places.HOLDERS).glob("*.age")):
         missing.append(f"{places.HOLDERS}/ (what passphrase and recovery key open)")
@@ -34,15 +38,24 @@ def check_whole(archive: Archive, *, rebuilding: bool = False) -> None:
             f"parts of this archive are missing: {', '.join(missing)}",
             hint="restore them from the newest backup of keys/ and journal/; nothing was changed",
         )
-    if rebuilding or not any((archive.root / "keyring").glob("*/*.age")):
+    if not any((archive.root / "keyring").glob("*/*.age")):
         return
-    gone = [name for name in _DERIVED if not archive.database(name).is_file()]
-    if gone:
-        files = " and ".join(f"{name}.sqlite ({_DERIVED[name]})" for name in gone)
+    if not archive.database("decisions").is_file() and not rebuilding:
         raise Incomplete(
-            f"{files} is missing",
-            hint=f"restore it from the newest backup, or make it anew: huisclos reindex {archive.root}",
+            "decisions.sqlite (what was decided) is missing",
+            hint=f"restore it from the newest backup, or go on without: huisclos reindex {archive.root}",
         )
+    if not archive.database("index").is_file():
+        _have_it_rebuilt(archive)
+
+
+def _have_it_rebuilt(archive: Archive) -> None:
+    """Leave a new index that says of itself that it is not whole: the house fills it once it is unlocked."""
+    index = SqlIndex(archive.database("index"))
+    try:
+        index.clear(MARK)
+    finally:
+        index.close()
 
 
 def check_listening(archive: Archive) -> None:
