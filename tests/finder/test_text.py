@@ -84,7 +84,7 @@ WORDS = st.text(st.sampled_from("abé-12 山"), max_size=12)
 
 @given(st.lists(WORDS, max_size=20), st.lists(st.tuples(st.integers(0, 19), WORDS), max_size=10), WORDS)
 def test_haystack_finds_what_is_there(texts: list[str], changes: list[tuple[int, str]], needle: str) -> None:
-    """Infix and prefix search are those of the lines as they are now."""
+    """Infix search, and those at a word's or the text's beginning, are those of the lines as they are now."""
     lines = ["\x01" + " ".join(text.split()) for text in texts]
     haystack = Haystack()
     haystack.load(lines[:5])
@@ -98,6 +98,8 @@ def test_haystack_finds_what_is_there(texts: list[str], changes: list[tuple[int,
     assert sorted(haystack.holding(needle).tolist()) == [r for r, line in enumerate(lines) if needle in line]
     expected = [row for row, line in enumerate(lines) if begins_in(needle, line)]
     assert sorted(haystack.beginning(needle).tolist()) == expected
+    leading = [row for row, line in enumerate(lines) if line[1:].startswith(needle)]
+    assert sorted(haystack.leading(needle).tolist()) == leading
     assert all(haystack.text(row) == line for row, line in enumerate(lines))
     assert found_in(needle, "\x01" + needle)
 

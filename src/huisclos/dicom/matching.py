@@ -146,6 +146,8 @@ def wildcard(value: str, *, ignore_case: bool = False) -> Matcher:
     if not middle:
         return lambda stored: _fits(fold_case(stored), first, 0) and len(fold_case(stored)) == len(first)
     last = middle.pop()
+    if not (middle or last or "?" in first):
+        return lambda stored: fold_case(stored).startswith(first)
 
     def matches(stored: str) -> bool:
         text = fold_case(stored)

@@ -176,9 +176,12 @@ def _name_judge(field: Field, value: str, *, fuzzy: bool) -> Judge:
 
     def judge(record: Any) -> bool:
         for stored in field.values(record):
-            groups = [group.rstrip("^ ") for group in stored.split("=")]
-            if wanted(stored.rstrip("^ ")) or any(wanted(group) for group in groups if group):
+            if wanted(stored.rstrip("^ ")):
                 return True
+            if "=" in stored:
+                groups = (group.rstrip("^ ") for group in stored.split("="))
+                if any(wanted(group) for group in groups if group):
+                    return True
             if alike is not None and alike(name_words(stored)):
                 return True
         return False
@@ -238,7 +241,9 @@ def _text_narrowing(field: Field, value: str, *, fuzzy: bool) -> Narrowing | Non
     longest = max(runs, key=len)
 
     def narrow(memory: MemoryIndex) -> Mask:
-        return memory.beginning(first) if first else memory.holding(longest)
+        if not first:
+            return memory.holding(longest)
+        return memory.named(first) if field.name == "patient_name" else memory.beginning(first)
 
     return narrow
 

@@ -16,6 +16,8 @@ from huisclos.finder.columns import Column, Rows
 
 _LINE: Final = 0x0A
 _SPACE: Final = 0x20
+_MARK: Final = b"\x01"
+"""A text begins with the mark of its first field."""
 _KEY: Final = 8
 _LATE: Final = 1024
 """Lines whose words are not sorted in yet, at most; they are looked through one by one."""
@@ -103,6 +105,16 @@ class Haystack:
             lines = np.array([line for line in lines.tolist() if self._begins(wanted, line)], "u4")
         late = [line for line in range(self._sorted, self._starts.size) if self._begins(wanted, line)]
         return self._living(np.concatenate((lines, np.array(late, "u4"))))
+
+    def leading(self, needle: str) -> Rows:
+        """Those rows of `beginning` whose text has `needle` right behind its first mark."""
+        rows = self.beginning(needle)
+        wanted = np.frombuffer(needle.encode(), "u1")
+        starts = self._starts.values[self._line_of.values[rows]].astype("u8") + len(b"\n" + _MARK)
+        # never beyond the buffer: the needle stands somewhere behind the mark
+        cells = np.frombuffer(self._buffer, "u1")[starts[:, None] + np.arange(len(wanted), dtype="u8")]
+        found: Rows = rows[(cells == wanted).all(axis=1)]
+        return found
 
     def size(self) -> int:
         """Bytes held, about."""

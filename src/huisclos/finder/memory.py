@@ -66,6 +66,8 @@ class MemoryIndex:
         self._dates = Column("u4")
         self._births = Column("u4")
         self._modalities = Column("u8")
+        self._grouped = Column("?")
+        """Whether the name may have several groups, each of which is matched by itself."""
         self._order = Column("u8")
         """Date, time and row in one number: newest is greatest."""
         self._instances = Column("u4")
@@ -93,12 +95,14 @@ class MemoryIndex:
         """Take every study at once, in an empty index."""
         # flat buffers: a hundred thousand tuples of numbers would weigh as much as the index
         ids, records, numbers, texts = bytearray(), bytearray(), array("Q"), list[str]()
+        grouped = bytearray()
         for loaded in studies:
             sealed = loaded.sealed
             keys = sealed.keys
             ids += bytes.fromhex(loaded.study_id)
             texts.append(sealed.text)
             self.last_received_at = max(self.last_received_at, keys.received_at)
+            grouped.append(b"=" in sealed.study)
             records += sealed.study
             records += sealed.series
             numbers.extend(
@@ -119,6 +123,7 @@ class MemoryIndex:
             return
         table = np.frombuffer(numbers, "u8").reshape(len(texts), -1)
         self._ids.extend(np.frombuffer(ids, "V16"))
+        self._grouped.extend(np.frombuffer(grouped, "?"))
         filled = (
             self._uids,
             self._persons,
@@ -164,6 +169,7 @@ class MemoryIndex:
             (self._modalities, self._bits_of(keys.modalities)),
             (self._instances, keys.instances),
             (self._series, keys.series),
+            (self._grouped, "=" in study.patient_name),
             (self._order, order),
         ):
             column[row] = value
@@ -347,6 +353,13 @@ class MemoryIndex:
     def beginning(self, needle: str) -> Mask:
         """Rows with a word in their text that begins with `needle`."""
         return self._mask(self._text.beginning(needle))
+
+    def named(self, first: str) -> Mask:
+        """Rows whose name may have a group that begins with the word, or the part of one, `first`."""
+        mask = self._mask(self._text.leading(first))
+        if self._grouped.values.any():
+            mask |= self._mask(self._text.beginning(first)) & self._grouped.values
+        return mask
 
     def uid_in(self, uids: Iterable[str]) -> Mask:
         """Rows of these Study Instance UIDs; one in 2**63 of another."""
