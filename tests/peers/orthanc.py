@@ -63,13 +63,14 @@ def orthanc(
 ) -> Iterator[Orthanc]:
     """Run Orthanc with its store and settings below `folder`; stopped at the end.
 
+    A store that is there already is gone on with.
     Skips, or fails in CI, when it is not installed (`tests.tools.need`). `settings` go over ours. It sees
     nothing but `environment`: DCMTK, which it is built on, reads TCP_NODELAY and TCP_BUFFER_LENGTH there.
     """
     server = program("Orthanc")
     storage = folder / "store"
     for made in (storage, folder / "temporary"):
-        made.mkdir(parents=True)
+        made.mkdir(parents=True, exist_ok=True)
     configuration = folder / "orthanc.json"
     configuration.write_text(
         json.dumps(_settings(folder, dicom_port, http_port, senders) | dict(settings or {}))
