@@ -10,6 +10,7 @@ FUZZ_SECONDS ?= 60
 FUZZ_INPUTS ?= 1000000
 KILLS ?= 1000
 SOAK_MINUTES ?= 60
+GROWTH_INSTANCES ?= 1000000
 EXAMPLES ?= 150
 SCHEMATHESIS := 4.32.5
 
@@ -19,7 +20,7 @@ export PIP_ROOT_USER_ACTION := ignore
 export PYTHONNOUSERSITE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help set-up run demo test lint format bench fuzz fuzz-long kills soak schemathesis docs i18n pin clean
+.PHONY: help set-up run demo test lint format bench growth fuzz fuzz-long kills soak schemathesis docs i18n pin clean
 
 help:
 	@echo "make run     an archive of your own on this machine, and how to log in"
@@ -28,6 +29,7 @@ help:
 	@echo "make lint    style, types and the walls between rooms"
 	@echo "make format  lay out the code as 'make lint' wants it"
 	@echo "make bench   speed, beside Debian's Orthanc in the same run"
+	@echo "make growth  what storing and searching cost up to a million instances; GROWTH_INSTANCES=1000000"
 	@echo "make fuzz    hostile bytes at every parser; FUZZ_SECONDS=60"
 	@echo "make fuzz-long  a million inputs for each parser; FUZZ_INPUTS=1000000"
 	@echo "make kills   kill -9 each process, over and over, under load; KILLS=1000"
@@ -71,6 +73,9 @@ format: set-up
 
 bench: set-up
 	$(BIN)/python bench/run.py
+
+growth: set-up
+	$(BIN)/python bench/growth.py --most $(GROWTH_INSTANCES)
 
 fuzz: set-up
 	$(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS) --findings .run/fuzz

@@ -1,6 +1,6 @@
 """What storing and searching cost as the archive grows: small instances, ours beside Debian's Orthanc.
 
-    python bench/growth.py [--most N] [--peer-most N] [--folder FOLDER] [--draw]
+    python bench/growth.py [--most N] [--peer-most N] [--minutes M] [--folder FOLDER] [--draw]
 
 Stock senders store up to N instances (1,000,000 unless said; in Orthanc 100,000) in studies of 100, the
 two in turns. At 1, 2 and 5 thousand, ten thousand... it notes what the last instances took, of the clock and
@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -96,23 +98,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--most", type=int, default=MOST, help="instances stored in ours")
     parser.add_argument("--peer-most", type=int, default=PEER_MOST, help="instances stored in Orthanc")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="end earlier, after so many")
     parser.add_argument("--folder", help="where the archives are made, and removed at the end")
     parser.add_argument("--draw", action="store_true", help="only draw what was noted before")
     asked = parser.parse_args()
     if not asked.draw:
         need("storescu", "Orthanc")
-        _grow(asked.most, min(asked.most, asked.peer_most), asked.folder)
+        _grow(asked.most, min(asked.most, asked.peer_most), asked.folder, asked.minutes)
     notes: list[Note] = json.loads(NOTES.read_text())
     CHART.write_text(draw(_panels(notes)))
     Console().print(_table(notes))
 
 
-def _grow(most: int, peer_most: int, where: str | None) -> None:
+def _grow(most: int, peer_most: int, where: str | None, minutes: float) -> None:
+    ends = time.monotonic() + minutes * 60
     with tempfile.TemporaryDirectory(prefix="hcgrowth", dir=where) as work, ExitStack() as running:
         folder = Path(work)
         growers = [_ours(folder, most, running), _theirs(folder, peer_most, running)]
         points = set(_points(most))
         for round_ in range(most // ROUND):
+            if time.monotonic() > ends:
+                break
             sent = _write(folder / "sent", range(round_ * ROUND // STUDY, (round_ + 1) * ROUND // STUDY))
             instances = (round_ + 1) * ROUND
             for grower in growers:

@@ -12,7 +12,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -62,6 +62,7 @@ def run() -> list[Figure]:
         figures = [_loading(archives[LARGE][0], key)]
         figures += _beside_orthanc(folder, archives[BESIDE], token)
         figures += _beside_small(archives[SMALL], archives[LARGE], token)
+        figures.append(_unlocking(archives, token))
     return figures
 
 
@@ -145,6 +146,32 @@ def _loading(archive: Path, key: RecordKey) -> Figure:
     return _figure(name, ours, allowed, f"{PASSES:g} passes that read and unseal, at most", 1.0, "s")
 
 
+def _unlocking(archives: Mapping[int, tuple[Path, Path]], token: str) -> Figure:
+    """From the command to the first answer, its start and the passphrase included; a small archive beside."""
+    took: dict[int, list[float]] = {SMALL: [], LARGE: []}
+    for size, times in took.items():
+        archive, secrets = archives[size]
+        with _served(archives[size], token) as asker:
+            for _ in range(LOADS):
+                house.huisclos("lock", str(archive))
+                began = time.perf_counter()
+                house.huisclos("unlock", str(archive), "--unlock-with", f"file:{secrets / 'passphrase'}")
+                while not _answers(asker):
+                    time.sleep(0.02)
+                times.append(time.perf_counter() - began)
+    name = f"unlocking {LARGE:,} studies: from the command to the first answer"
+    return _figure(name, took[LARGE], took[SMALL], f"ours with {SMALL:,}", None, "s")
+
+
+def _answers(asker: Asker) -> bool:
+    asker.close()
+    try:
+        asker.ask(QUESTIONS["id"].parameters)
+    except RuntimeError:
+        return False
+    return True
+
+
 def _load(index: SqlIndex, key: RecordKey) -> None:
     Shelf(MemoryIndex(), RowKeeper(index, key), _NoKeys()).load()
 
@@ -155,7 +182,12 @@ def _pass(index: SqlIndex, key: RecordKey) -> None:
 
 
 def _figure(
-    name: str, ours: Sequence[float], peer: Sequence[float], peer_name: str, goal: float, unit: str = "ms"
+    name: str,
+    ours: Sequence[float],
+    peer: Sequence[float],
+    peer_name: str,
+    goal: float | None,
+    unit: str = "ms",
 ) -> Figure:
     """Times: the ratio says how many times longer the peer takes, or may take."""
     mine, theirs = statistics.median(ours), statistics.median(peer)
