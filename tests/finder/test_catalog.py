@@ -510,6 +510,22 @@ async def test_an_orderly_end_leaves_manifests_alone(world: World) -> None:
     assert len(world.manifest(after).instances) == 2
 
 
+async def test_a_study_is_settled_an_hour_after_its_last(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it is kept up: its manifest once it is quiet, SETTLED when nothing can be on its way any more."""
+    monkeypatch.setattr("huisclos.finder.catalog.WAIT", 0.001)
+    catalog = world.start()
+    await put(catalog, heading(1))
+    keeping_up = asyncio.create_task(catalog.keep_up())
+    for moment, state in ((3.0, Settling.OPEN), (3500.0, Settling.OPEN), (3700.0, Settling.SETTLED)):
+        world.moment = 1000.0 + moment
+        await asyncio.sleep(0.3)
+        assert [state] == [row.state for row in world.index.studies()]
+        assert world.signed == 1
+    keeping_up.cancel()
+
+
 async def test_after_a_crash_a_study_is_opened_whole(world: World) -> None:
     """Opening waits for what the scribe finds in the folder, and not for a scribe that does not come."""
     catalog = world.start()

@@ -385,7 +385,7 @@ class FinderCatalog:
 
     async def _round(self) -> None:
         try:
-            self._shelf.settle_old()
+            self._shelf.tidy()
             await self._shelf.commit()
             for study in self._shelf.stale(QUIET)[:_SETTLED_AT_ONCE]:
                 await self._manifests.settle(study)

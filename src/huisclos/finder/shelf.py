@@ -43,6 +43,8 @@ UNDER_WAY: Final = 3600.0
 _LOOK_AGAIN: Final = 0.05
 AT_HAND: Final = 2_000
 """Studies kept at hand that nothing is to be done for."""
+TIDY: Final = 10.0
+"""Seconds between two looks at every study at hand: a hundred thousand after an hour of import."""
 
 Steady = Callable[[], float]
 
@@ -153,6 +155,9 @@ class Shelf:
         self._keys = keys
         self._studies: dict[str, Study] = {}
         self._dirty: dict[str, Study] = {}
+        self._stale: dict[str, Study] = {}
+        """Those whose manifest lacks something, and some that were such."""
+        self._tidy_at = steady() + TIDY
         self._placing: dict[str, asyncio.Task[Study]] = {}
 
     def load(self) -> None:
@@ -219,6 +224,7 @@ class Shelf:
         if stale:
             study.changes += 1
             study.stale = True
+            self._stale[study.study_id] = study
         for series_uid in series_uids:
             study.series_changed[series_uid] = now
             self.undescribed.add(study.study_id)
@@ -245,7 +251,13 @@ class Shelf:
         finally:
             if not done:
                 self._dirty = taken | self._dirty
-        self._put_away()
+
+    def tidy(self) -> None:
+        """Now and then: settle what is old, and let go of what was settled."""
+        if self.steady() >= self._tidy_at:
+            self._tidy_at = self.steady() + TIDY
+            self._put_away()
+            self.settle_old()
 
     def _put_away(self) -> None:
         """Let go of studies nothing is to be done for, the longest untouched first."""
@@ -370,11 +382,11 @@ class Shelf:
         only a face's end put in doubt has had its rows from the start: what they say is written.
         """
         now = self.steady()
+        self._stale = {study_id: one for study_id, one in self._stale.items() if one.stale}
         return [
             one
-            for one in self._studies.values()
-            if one.stale
-            and now - one.changed_at >= quiet_for
+            for one in self._stale.values()
+            if now - one.changed_at >= quiet_for
             and (one.study_id not in self.unsettled or one.study_id in self._known_else)
         ]
 
@@ -391,6 +403,7 @@ class Shelf:
         self.memory = MemoryIndex()
         self._studies.clear()
         self._dirty.clear()
+        self._stale.clear()
         self.unsettled.clear()
         self._known_else.clear()
         self.undescribed.clear()
