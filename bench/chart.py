@@ -11,7 +11,7 @@ from typing import Final
 _WIDTH: Final = 300
 _HEIGHT: Final = 190
 _LEFT: Final = 46
-_TOP: Final = 46
+_TOP: Final = 54
 _BOTTOM: Final = 36
 _GAP: Final = 18
 _STYLE: Final = """

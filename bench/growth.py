@@ -117,21 +117,22 @@ def _grow(most: int, peer_most: int, where: str | None, minutes: float) -> None:
         growers = [_ours(folder, most, running), _theirs(folder, peer_most, running)]
         points = set(_points(most))
         for round_ in range(most // ROUND):
-            if time.monotonic() > ends:
-                break
+            over = time.monotonic() > ends
             sent = _write(folder / "sent", range(round_ * ROUND // STUDY, (round_ + 1) * ROUND // STUDY))
             instances = (round_ + 1) * ROUND
             for grower in growers:
                 if instances > grower.most:
                     continue
                 grower.side.measure([sent], {"TCP_NODELAY": "1"})
-                if instances in points:
+                if instances in points or over:
                     grower.note(instances)
             shutil.rmtree(sent)
-            if instances in points:
+            if instances in points or over:
                 print(f"{instances:,}", file=sys.stderr, flush=True)
                 notes = [note for grower in growers for note in grower.notes]
                 NOTES.write_text(json.dumps(notes, indent=1) + "\n")
+            if over:
+                break
 
 
 def _ours(folder: Path, most: int, running: ExitStack) -> Grower:
