@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import tools
 from tests.tools import PROJECT
 
 
@@ -29,16 +29,5 @@ def short_dir() -> Iterator[Path]:
 
 @pytest.fixture
 def free_port() -> Callable[[], int]:
-    """A source of loopback TCP ports that nobody listened on a moment ago, a different one at each call."""
-    given: set[int] = set()
-
-    def port() -> int:
-        while True:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                number: int = probe.getsockname()[1]
-            if number not in given:
-                given.add(number)
-                return number
-
-    return port
+    """A source of loopback TCP ports that nobody listens on, another at each call."""
+    return tools.free_port

@@ -7,8 +7,11 @@ absent program or library fails instead, so that a green run cannot hide a missi
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
+import random
 import shutil
+import socket
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -18,6 +21,29 @@ PROJECT: Final = Path(__file__).resolve().parents[1]
 """The project's root."""
 
 _ADMIN_PATHS: Final = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+
+
+_LANES: Final = 16
+"""At most this many processes run tests beside each other, each with ports of its own."""
+_LANE: Final = int(os.environ.get("PYTEST_XDIST_WORKER", f"gw{_LANES - 1}").removeprefix("gw")) % _LANES
+_PORTS: Final = range(20_000 + _LANE, 27_000, _LANES)
+_ports: Final = itertools.islice(itertools.cycle(_PORTS), random.randrange(len(_PORTS)), None)
+
+
+def free_port() -> int:
+    """A loopback TCP port that nobody listens on, another at each call.
+
+    Not one the system gives: it gives the same again, to a test beside this one or to an outgoing
+    connection, before the server that a test starts has come to listen (seen once in some 50 runs).
+    """
+    for port in itertools.islice(_ports, len(_PORTS)):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+    pytest.fail("no free port", pytrace=False)
 
 
 def need(*names: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
@@ -33,7 +32,7 @@ from tests.dimse.speaking import (
     instances,
     read_identifier,
 )
-from tests.tools import need, program
+from tests.tools import free_port, need, program
 
 MARGIN = 100
 """Instances a second that a stock sender reaches on the slowest machine, and never behind the 40 ms cliff."""
@@ -161,7 +160,7 @@ async def test_dcmtk_over_tls(tmp_path: Path) -> None:
 @contextlib.asynccontextmanager
 async def serving(name: str, *options: str, cwd: Path | None = None, port: int = 0) -> AsyncIterator[int]:
     """A DCMTK server on a port of loopback, once it answers; its port."""
-    port = port or _free()
+    port = port or free_port()
     process = await asyncio.create_subprocess_exec(
         program(name),
         *options,
@@ -184,13 +183,9 @@ async def serving(name: str, *options: str, cwd: Path | None = None, port: int =
                     break
         yield port
     finally:
-        process.terminate()
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
         await process.wait()
-
-
-def _free() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 async def test_storescp_takes_what_we_send(tmp_path: Path) -> None:
@@ -308,7 +303,7 @@ def _calling_archive(port: int) -> Any:
 async def _archive(folder: Path, own_port: int) -> AsyncIterator[int]:
     """DCMTK's archive, which knows us as a move destination."""
     (folder / "archive").mkdir()
-    port = _free()
+    port = free_port()
     settings = folder / "dcmqrscp.cfg"
     settings.write_text(
         f"NetworkTCPPort = {port}\nMaxPDUSize = 16384\nMaxAssociations = 16\n"

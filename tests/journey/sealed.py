@@ -27,7 +27,7 @@ from tests.journey.living import PASSWORD, PEOPLE, until
 from tests.journey.needles import Needles
 from tests.journey.patients import BETKA, EVERYBODY, GLAFIRA, TSUBOMI, WILHELMA, ZEPHYRINE
 from tests.peers.orthanc import orthanc
-from tests.tools import PROJECT
+from tests.tools import PROJECT, free_port
 
 _WRITABLE: Final = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - in memory, and ours alone
 _NOT_DISKS: Final = frozenset(
@@ -224,7 +224,7 @@ class Walk:
     def control(self) -> None:
         """The same sends to an archive that seals nothing: the same search must find every value there."""
         folder = self.sources("orthanc")
-        with orthanc(folder, dicom_port=_free(), http_port=_free()) as peer:
+        with orthanc(folder, dicom_port=free_port(), http_port=free_port()) as peer:
             files = [path for name in ("wire", "medium", "night") for path in self.sources(name).glob("*")]
             files += GLAFIRA.write(self.sources("stow"))
             ran = subprocess.run(
@@ -240,14 +240,6 @@ class Walk:
 _PICTURES: Final = (
     "[...document.querySelectorAll('.series img')].some(one => one.complete && one.naturalWidth > 0)"
 )
-
-
-def _free() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def main(argument: str) -> int:
