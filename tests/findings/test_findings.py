@@ -13,6 +13,7 @@ from huisclos.errors import Unreadable
 from huisclos.findings.evidence import Fact, Key, Kind, facts, kind_of, words
 from huisclos.findings.nouns import (
     Attempt,
+    Cited,
     ExitCode,
     Finding,
     Language,
@@ -85,6 +86,34 @@ def test_a_report_comes_back_as_it_was() -> None:
     assert {"schema", "findings", "attempts"} <= set(msgspec.json.decode(raw))
     (finding,) = msgspec.json.decode(raw)["findings"]
     assert {"check", "target", "verdict", "severity", "reach", "is", "should_be", "fix"} <= set(finding)
+
+
+_TRICKY = st.text(max_size=12) | st.sampled_from(['"target": ""', '"findings": []', '"id": ""', "a\nb", "\\"])
+_FINDINGS = st.builds(
+    Finding, id=_TRICKY, check=_TRICKY, target=_TRICKY, verdict=st.sampled_from(Verdict),
+    severity=st.sampled_from(Severity), reach=st.sampled_from(Reach), title=_TRICKY, is_=_TRICKY,
+    should_be=_TRICKY, fix=_TRICKY, frameworks=st.just(()) | st.just((Cited("a", "1", "b"),)),
+    evidence=st.sampled_from([(), facts(port=1), facts(ignored_key=True), facts(status=1)]),
+    seen_at=st.sampled_from(["2026-11-23T18:31:00+00:00", "2026-11-23T18:31:01+00:00"]),
+    muted=st.none() | st.builds(Mute, check=_TRICKY, reason=_TRICKY, author=_TRICKY, until=_TRICKY),
+    since=st.none() | _TRICKY,
+)  # fmt: skip
+_ATTEMPTS = st.builds(
+    Attempt, check=_TRICKY, target=_TRICKY, outcome=st.sampled_from(Outcome),
+    reason=st.none() | st.sampled_from(Reason), evidence=st.sampled_from([(), facts(port=1)]),
+)  # fmt: skip
+
+
+@given(st.lists(_FINDINGS, max_size=4), st.lists(_ATTEMPTS, max_size=4), st.integers(1, 300), _TRICKY)
+def test_shared_texts_change_no_byte(
+    findings: list[Finding], attempts: list[Attempt], times: int, site: str
+) -> None:
+    """What is made JSON of once for many targets is what the whole document would be."""
+    many = [msgspec.structs.replace(one, target=str(at)) for one in findings[:1] for at in range(times)]
+    report = msgspec.structs.replace(
+        _report(), site=site, findings=(*findings, *many), attempts=tuple(attempts)
+    )
+    assert msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n" == encode(report)
 
 
 @given(st.binary(max_size=200))

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import msgspec
 import typer
@@ -37,9 +37,26 @@ def data(text: str) -> None:
     try:
         print(text, flush=True)
     except BrokenPipeError:
-        # the interpreter flushes stdout once more at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(CUT_OFF) from None
+        _nobody_reads()
+
+
+def raw(pieces: Iterable[bytes]) -> None:
+    """A document on stdout, piece by piece, its last line ended."""
+    piece = b"\n"
+    try:
+        sys.stdout.flush()
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.write(b"" if piece.endswith(b"\n") else b"\n")
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        _nobody_reads()
+
+
+def _nobody_reads() -> NoReturn:
+    # The interpreter flushes stdout once more at its end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise typer.Exit(CUT_OFF) from None
 
 
 def document(value: object) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Hashable, Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -13,6 +15,8 @@ from huisclos.findings.nouns import Attempt, ExitCode, Finding, Language, Outcom
 SCHEMA: Final = "huisclos-doors/1"
 MAX_REPORT: Final = 64 * 1024 * 1024
 """bytes of a report that is read back"""
+_AT_ONCE: Final = 256
+"""findings of one piece of the document"""
 
 
 class Consent(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +67,79 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 def encode(report: Report) -> bytes:
     """The JSON document."""
-    return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
+    return b"".join(pieces(report))
+
+
+def pieces(report: Report) -> Iterator[bytes]:
+    """The JSON document, piece by piece: that of many targets is large.
+
+    What says the same of many targets is made JSON of once.
+    """
+    frame = _indented(msgspec.structs.replace(report, findings=(), attempts=()))
+    before, _, rest = frame.partition(b'"findings": []')
+    between, _, after = rest.partition(b'"attempts": []')
+    yield before
+    yield from _listed(b"findings", _finding_rows(report.findings))
+    yield between
+    yield from _listed(b"attempts", _attempt_rows(report.attempts))
+    yield after + b"\n"
+
+
+def _indented(value: object) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2)
+
+
+def _listed(name: bytes, rows: Iterator[bytes]) -> Iterator[bytes]:
+    held = list(islice(rows, _AT_ONCE))
+    if not held:
+        yield b'"%b": []' % name
+        return
+    yield b'"%b": [\n    ' % name
+    while held:
+        yield b",\n    ".join(held)
+        if held := list(islice(rows, _AT_ONCE)):
+            yield b",\n    "
+    yield b"\n  ]"
+
+
+def _finding_rows(findings: Iterable[Finding]) -> Iterator[bytes]:
+    """Each finding, indented for its place."""
+    known: dict[Hashable, list[bytes]] = {}
+    quoted = msgspec.json.encode
+    for one in findings:
+        # The tuples of texts are long to compare, and shared by those that are alike.
+        alike = (
+            one.check, one.verdict, one.severity, one.reach, one.title, one.is_, one.should_be, one.fix,
+            id(one.frameworks), one.evidence, one.seen_at, one.muted, one.since,
+        )  # fmt: skip
+        parts = known.get(alike)
+        if parts is None:
+            parts = known[alike] = _around(msgspec.structs.replace(one, id="", target=""), b"id", b"target")
+        yield b"%b%b%b%b%b" % (parts[0], quoted(one.id), parts[1], quoted(one.target), parts[2])
+
+
+def _attempt_rows(attempts: Iterable[Attempt]) -> Iterator[bytes]:
+    """Each attempt, indented for its place."""
+    known: dict[Hashable, list[bytes]] = {}
+    quoted = msgspec.json.encode
+    for one in attempts:
+        alike = one.check, one.outcome, one.reason, one.evidence
+        parts = known.get(alike)
+        if parts is None:
+            parts = known[alike] = _around(msgspec.structs.replace(one, target=""), b"target")
+        yield b"%b%b%b" % (parts[0], quoted(one.target), parts[1])
+
+
+def _around(row: Finding | Attempt, *blank: bytes) -> list[bytes]:
+    """What is written around the values of the fields `blank`, which are in order and empty in `row`.
+
+    No text can be taken for such a field: a quotation mark inside one is escaped.
+    """
+    rest, parts = _indented(row).replace(b"\n", b"\n    "), []
+    for name in blank:
+        before, found, rest = rest.partition(b'"%b": ""' % name)
+        parts.append(before + found.removesuffix(b'""'))
+    return [*parts, rest]
 
 
 def decode(raw: bytes) -> Report:
