@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.peers.house import program as huisclos
-from tests.tools import need
+from tests.tools import need, program
 
 BOX, LAN = "hcbox-test", "hclan-test"
 INSIDE, OUTSIDE = "192.168.77.1", "203.0.113.1"
@@ -138,3 +138,40 @@ def test_drift_and_leases_on_a_real_box(lan: str, tmp_path: Path) -> None:
     finally:
         box.terminate()
         box.wait(10)
+
+
+def test_a_machine_behind_its_box(lan: str, tmp_path: Path) -> None:
+    """Orthanc serves its pages to this machine alone, its DICOM port is mapped: each has its own reach."""
+    (tmp_path / "store").mkdir()
+    settings = {
+        "StorageDirectory": str(tmp_path / "store"), "IndexDirectory": str(tmp_path / "store"),
+        "DicomPort": 4242, "HttpPort": 8042, "RemoteAccessAllowed": False,
+    }  # fmt: skip
+    (tmp_path / "orthanc.json").write_text(json.dumps(settings))
+    report = tmp_path / "report.json"
+    description = f"http://{INSIDE}:5555/rootDesc.xml"
+    box = _box(tmp_path)
+    orthanc = subprocess.Popen(
+        _inside(lan, program("Orthanc"), str(tmp_path / "orthanc.json")),
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        time.sleep(4.0)
+        _run(*_inside(lan, "upnpc", "-u", description, "-a", "192.168.77.2", "4242", "4242", "tcp"))
+        subprocess.run(
+            _inside(lan, huisclos(), "doors", "check", "--json", str(report)),
+            check=False, capture_output=True, timeout=90, env={**os.environ, "HOME": str(tmp_path)},
+        )  # fmt: skip
+    finally:
+        for process in (orthanc, box):
+            process.terminate()
+            process.wait(20)
+    found = {
+        (one["check"], one["target"]): (one["reach"], one["severity"])
+        for one in json.loads(report.read_text())["findings"]
+    }
+    assert ("internet", "critical") == found["DCM-003", "127.0.0.1:4242"]
+    assert ("loopback", "high") == found["WEB-001", "127.0.0.1:8042"]
+    assert ("lan", "high") == found["WEB-022", "127.0.0.1:8042"], (
+        "it asks the network for a password in clear"
+    )

@@ -17,8 +17,11 @@ import pytest
 from huisclos.access.addresses import parse_address
 from huisclos.clock import now
 from huisclos.doors.assemble import Audit
-from huisclos.doors.machine import Listener, imaging, is_global, listeners, observe_listeners
-from huisclos.findings.nouns import Language, Reach
+from huisclos.doors.box.state import leads_here
+from huisclos.doors.machine import Listener, imaging, is_global, joined, listeners, observe_listeners
+from huisclos.doors.observation import Miss, Observation, Seen, What
+from huisclos.findings.evidence import facts
+from huisclos.findings.nouns import Language, Reach, Reason
 from tests.doors.auditing import started
 from tests.doors.test_cli import doors
 from tests.doors.test_rest import encode, image
@@ -146,3 +149,45 @@ def test_first_findings_come_early(tmp_path: Path) -> None:
 
 SLACK = 5
 """how much slower than an ordinary machine one under test may be"""
+
+
+def test_two_ways_to_one_listener() -> None:
+    """What the network opens stands; what loopback opens beside it is this machine's; silence is no door."""
+    name = "127.0.0.1:8042"
+    open_, shut = facts(http_status=200), facts(http_status=401)
+    network: list[Seen] = [
+        Observation(What.REST, name, Reach.LAN, shut),
+        Observation(What.EXPLORER, name, Reach.LAN, open_),
+    ]
+    here: list[Seen] = [
+        Observation(What.REST, name, Reach.LOOPBACK, open_),
+        Observation(What.EXPLORER, name, Reach.LOOPBACK, open_),
+    ]
+    made = Audit("check", Language.EN, now())
+    made.take(joined(network, here), now())
+    assert {("WEB-001", Reach.LOOPBACK), ("WEB-004", Reach.LAN)} == {
+        (one.check, one.reach) for one in made.report().findings
+    }
+    silent: list[Seen] = [Miss(("*",), name, Reason.NOT_IDENTIFIED)]
+    assert here == joined(silent, here)
+    assert silent == joined(silent, silent)
+
+
+def test_what_a_box_passes_on_is_the_internets() -> None:
+    """A working mapping to this machine widens the doors of that port, and of no other."""
+    mapped = facts(class_="mapping", value="open", effective=True) + facts(
+        port=80, internal_port=4242, transport="tcp", width=2, self=True
+    )
+    elsewhere = facts(class_="mapping", value="open") + facts(port=104, internal_port=104, transport="tcp")
+    seen: list[Seen] = [
+        Observation(What.BOX, "192.168.1.1", Reach.INTERNET, mapped),
+        Observation(What.BOX, "192.168.1.1", Reach.INTERNET, elsewhere),
+    ]
+    assert {4242, 4243} == leads_here(seen)
+    made = Audit("check", Language.EN, now())
+    listening = [listener(EVERYWHERE, port, "orthanc", administrator=True) for port in (4242, 11112)]
+    made.take(observe_listeners(listening), now())
+    made.widen({"127.0.0.1:4242"})
+    assert {("127.0.0.1:4242", Reach.INTERNET), ("127.0.0.1:11112", Reach.LAN)} == {
+        (one.target, one.reach) for one in made.report().findings
+    }

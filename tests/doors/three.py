@@ -315,7 +315,13 @@ def clean(folder: Path, work: Path) -> None:
         with joined(BOX, ["192.168.1.1"], HOME, ["192.168.1.20"]), running(HOME, *serve, seconds=12):
             (work / "filter").write_text(FILTER)
             run(*inside(HOME, "nft", "-f", str(work / "filter")))
-            lines = [mounts(work), "mount -t tmpfs none /etc/orthanc", "mount -t tmpfs none /var/lib/dpkg"]
+            # Of this machine's disk nothing can be said there: whether it is encrypted is not the house's doing.
+            lines = [
+                mounts(work),
+                "mount -t tmpfs none /home/cabinet",
+                "mount -t tmpfs none /etc/orthanc",
+                "mount -t tmpfs none /var/lib/dpkg",
+            ]
             for language in LANGUAGES:
                 site = "Cabinet des Tilleuls" if language == "fr" else "Linden practice"
                 lines.append(shlex.join(

@@ -14,9 +14,11 @@ from huisclos.cli.doors_report import Options, begin, finish, reporting, take
 from huisclos.cli.doors_walk import walk_tree
 
 if TYPE_CHECKING:
+    from huisclos.access.addresses import Address
     from huisclos.doors.assemble import Audit
     from huisclos.doors.machine import Listener
     from huisclos.doors.observation import Seen
+    from huisclos.doors.target import Target
 
 LISTENERS_SECONDS: Final = 20.0
 LOGS_SECONDS: Final = 30.0
@@ -52,7 +54,7 @@ def check(
     take(audit, _at_once())
     _listeners(audit, own.ports, begun + LISTENERS_SECONDS)
     if not no_box:
-        take(audit, doors_box.gateway_seen(doors_box.gateway_asked(), maker=False))
+        _box(audit)
     _files(audit, own.trees, begun)
     doors_box.tell_drift(audit, options)
     return finish(audit, options)
@@ -86,35 +88,55 @@ def _asked_for(found: Iterable[Seen]) -> Iterator[Seen]:
             yield seen
 
 
+def _box(audit: Audit) -> None:
+    """The box, by what any program may ask it; what it passes on to this machine is the Internet's."""
+    from huisclos.doors.box.state import leads_here
+
+    seen = doors_box.gateway_seen(doors_box.gateway_asked(), maker=False)
+    take(audit, seen)
+    audit.widen({f"127.0.0.1:{port}" for port in leads_here(seen)})
+
+
 def _listeners(audit: Audit, own: frozenset[int], until: float) -> None:
     """Who listens on this machine, and what each that may be imaging lets a stranger do."""
     import asyncio
 
-    from huisclos.doors.machine import has_global_address, imaging, listeners, observe_listeners
+    from huisclos.doors.machine import (
+        has_global_address,
+        imaging,
+        listeners,
+        observe_listeners,
+        own_address,
+    )
 
     found = [one for one in listeners() if one.port not in own]
     take(audit, observe_listeners(found, global_six=has_global_address()))
-    asked = imaging(found)
+    asked, near = imaging(found), own_address()
     with output.progress("asking this machine's listeners") as step:
         for done, one in enumerate(asked, 1):
-            take(audit, asyncio.run(_ask(one, until)))
+            take(audit, asyncio.run(_ask(one, near, until)))
             step(done, len(asked))
 
 
-async def _ask(one: Listener, until: float) -> list[Seen]:
-    """One listener, asked over loopback and judged by what it is bound to."""
+async def _ask(one: Listener, near: Address | None, until: float) -> list[Seen]:
+    """One listener, judged by what it is bound to: as from the network when it is, and over loopback."""
     from huisclos.clock import steady
-    from huisclos.doors.machine import reached
+    from huisclos.doors.machine import joined, reached
     from huisclos.doors.observation import Miss
-    from huisclos.doors.runner import Manners, run
     from huisclos.findings.nouns import Reason
 
     if steady() > until:
         return [Miss(("*",), one.target.name, Reason.BUDGET)]
-    seen: list[Seen] = []
-    async for _, answers in run([one.target], Manners(seconds=ANSWER_SECONDS)):
-        seen += reached(answers, one.reach)
-    return seen
+    outer = one.at_network(near)
+    if outer is None:
+        return reached(await _answers(one.target), one.reach)
+    return joined(reached(await _answers(outer), one.reach), await _answers(one.target))
+
+
+async def _answers(target: Target) -> list[Seen]:
+    from huisclos.doors.runner import Manners, run
+
+    return [one async for _, seen in run([target], Manners(seconds=ANSWER_SECONDS)) for one in seen]
 
 
 def _files(audit: Audit, more: tuple[Path, ...], begun: float) -> None:

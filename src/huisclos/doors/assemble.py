@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -81,6 +81,13 @@ class Audit:
                         evidence=miss.facts,
                     )  # fmt: skip
         return (self._finding(key, "", self._tell(key)) for key in dict.fromkeys(opened))
+
+    def widen(self, targets: Container[str]) -> None:
+        """What the network reaches at `targets` is reached from the Internet too: a box passes it on."""
+        for key, (judgement, at) in self._best.items():
+            seen = judgement.observation
+            if key[1] in targets and seen.reach is Reach.LAN:
+                self._best[key] = replace(judgement, observation=replace(seen, reach=Reach.INTERNET)), at
 
     def report(self, baseline: bytes | None = None) -> Report:
         """The report, with what changed since `baseline`."""

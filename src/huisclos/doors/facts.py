@@ -13,7 +13,11 @@ _THOUSANDS: Final = {Language.FR: "\u202f", Language.EN: ","}
 _POINTS: Final = {Language.FR: ",", Language.EN: "."}
 _UNITS: Final = (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3))
 _SUCCESS: Final = 0x0000
+_NOT_FOUND: Final = 404
 _TOOLKIT: Final = re.compile(r"OFFIS_DCMTK_(\d)(\d)(\d)")
+_ADDRESS: Final = re.compile(r"[0-9]+(\.[0-9]+){3}|[0-9a-f:]*:[0-9a-f:]+")
+_NOT_THE_BOX: Final = frozenset({"BOX-010", "BOX-016"})
+"""doors of this machine, and of the practice as the Internet sees it"""
 _HERE: Final = re.compile(r"(127\.0\.0\.1|\[::1\]):(\d+)")
 
 _NAMES: Final = {
@@ -36,6 +40,7 @@ _PLACES: Final[dict[str, tuple[str, str]]] = {
     "this machine": ("this machine", "cette machine"),
     "gateway": ("the Internet box", "la box Internet"),
     "box": ("the Internet box", "la box Internet"),
+    "box at": ("the Internet box ({0})", "la box Internet ({0})"),
     "swap": ("this machine's swap", "le fichier d'échange (swap) de cette machine"),
     "*": ("everywhere", "partout"),
     "package": ("the package {0}", "le paquet {0}"),
@@ -47,6 +52,10 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "success": ("it answered “success”, status 0x0000", "il a répondu « succès », statut 0x0000"),
     "status": ("DICOM status {0}", "statut DICOM {0}"),
     "front": ("its front page answered {0}", "sa page d'accueil a répondu {0}"),
+    "http-404": (
+        "it looked for an identifier that exists nowhere, and wanted no password (404 over HTTP)",
+        "il a cherché un identifiant qui n'existe nulle part, sans demander de mot de passe (404 en HTTP)",
+    ),
     "http": ("it answered {0} over HTTP", "il a répondu {0} en HTTP"),
     "reject": ("refused with {0}/{1}/{2}", "refusé par {0}/{1}/{2}"),
     "match": ("{0} match", "{0} réponse"),
@@ -58,6 +67,8 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "days": ("{0} days", "{0} jours"),
     "bits": ("a key of {0} bits", "une clé de {0} bits"),
     "count": ("{0} in all", "{0} en tout"),
+    "file": ("{0} file", "{0} fichier"),
+    "files": ("{0} files", "{0} fichiers"),
     "size": ("{0}B", "{0}o"),
     "image": ("{0} image", "{0} image"),
     "images": ("{0} images", "{0} images"),
@@ -97,8 +108,10 @@ def codes(found: Sequence[Fact]) -> str:
     return " ".join(f"{one.key}={_code(one, web=web)}" for one in found)
 
 
-def place(target: str, language: Language) -> str:
-    """Where a door is, for a person."""
+def place(target: str, language: Language, check: str = "") -> str:
+    """Where a door is, for a person; `check` tells a box from another machine."""
+    if check.startswith("BOX-") and check not in _NOT_THE_BOX and _ADDRESS.fullmatch(target):
+        return _PLACES["box at"][language is Language.FR].format(target)
     kind, _, name = target.partition(" ")
     if target in _PLACES:
         return _PLACES[target][language is Language.FR]
@@ -190,12 +203,30 @@ def _how(values: _Values, say: _Say) -> Iterator[str]:
             yield say("front", status)
         else:
             yield say("success") if status == _SUCCESS else say("status", f"{status:#06x}")
-    yield from (say("http", one) for one in values.get(Key.HTTP_STATUS, ()) if one)
+    for one in values.get(Key.HTTP_STATUS, ()):
+        if one:
+            yield say("http-404") if one == _NOT_FOUND else say("http", one)
     if Key.REJECT_RESULT in values:
         keys = (Key.REJECT_RESULT, Key.REJECT_SOURCE, Key.REJECT_REASON)
         yield say("reject", *(values.get(key, ["?"])[0] for key in keys))
 
 
+_OF_FILES: Final = frozenset(
+    {
+        "backup",
+        "bin",
+        "cache",
+        "cloud",
+        "exports",
+        "hl7",
+        "packed",
+        "readable",
+        "residue",
+        "thumbnail",
+        "volume",
+    }
+)
+"""what an audit at rest counts by the file"""
 _COUNTS: Final = (
     (Key.MATCHES, "match", "matches"),
     (Key.CONTEXTS, "service", "services"),
@@ -218,7 +249,13 @@ def _how_many(values: _Values, language: Language, say: _Say) -> Iterator[str]:
         yield say("expired" if int(days) < 0 else "days", number(abs(int(days)), language))
     yield from (say("bits", one) for one in values.get(Key.BITS, ()))
     if Key.IMAGES not in values and Key.CVE not in values:
-        yield from (say("count", number(int(one), language)) for one in values.get(Key.COUNT, ())[:1])
+        files = not _OF_FILES.isdisjoint(values.get(Key.CLASS, ()))
+        for count in values.get(Key.COUNT, ())[:1]:
+            yield (
+                counted(int(count), "file", "files", language)
+                if files
+                else say("count", number(int(count), language))
+            )
 
 
 def _size(octets: int, language: Language) -> str:

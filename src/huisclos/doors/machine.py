@@ -14,6 +14,7 @@ import psutil
 from huisclos.access.addresses import Address, is_loopback, is_private, parse_address
 from huisclos.doors.observation import Observation, Seen, What
 from huisclos.doors.probes.services import PORTS
+from huisclos.doors.rules import judge
 from huisclos.doors.runner import USUAL_PORTS
 from huisclos.doors.target import Target
 from huisclos.findings.evidence import facts
@@ -100,6 +101,32 @@ class Listener:
         if here.is_unspecified:
             here = parse_address("127.0.0.1" if here.version == 4 else "::1")  # noqa: PLR2004 - IPv4
         return Target(str(here), here, self.port)
+
+    def at_network(self, own: Address | None) -> Target | None:
+        """The same, walked up to as from the network: by `own`, an address that this machine has there.
+
+        A program may listen everywhere and serve only who comes over loopback (Orthanc's
+        `RemoteAccessAllowed`). None when there is no other way to it than `target`.
+        """
+        if own is None or not self.address.is_unspecified:
+            return None
+        return replace(self.target, address=own)
+
+
+def own_address() -> Address | None:
+    """An IPv4 address that this machine has on a network; None when it is on none."""
+    found = (
+        parse_address(one.address)
+        for name, all_of_them in psutil.net_if_addrs().items()
+        if name in _up()
+        for one in all_of_them
+        if one.family == socket.AF_INET
+    )
+    return next((one for one in found if not is_loopback(one)), None)
+
+
+def _up() -> frozenset[str]:
+    return frozenset(name for name, state in psutil.net_if_stats().items() if state.isup)
 
 
 def listeners() -> list[Listener]:
@@ -198,6 +225,19 @@ def reached(seen: Iterable[Seen], reach: Reach) -> list[Seen]:
         Observation(one.what, one.target, reach, one.facts) if isinstance(one, Observation) else one
         for one in seen
     ]
+
+
+def joined(network: list[Seen], here: list[Seen]) -> list[Seen]:
+    """A listener asked twice, as from the network and over loopback: what only the second opens is added.
+
+    What says nothing to the network and something here is open to this machine alone.
+    """
+    here = reached(here, Reach.LOOPBACK)
+    if not any(isinstance(one, Observation) for one in network):
+        return here if any(isinstance(one, Observation) for one in here) else network
+    known = {one.check for one in judge(one for one in network if isinstance(one, Observation)) if one.open}
+    more = (one for one in here if isinstance(one, Observation))
+    return [*network, *(one for one in more if {made.check for made in judge([one]) if made.open} - known)]
 
 
 def places(home: Path) -> tuple[list[Path], list[Path]]:

@@ -222,6 +222,23 @@ def _outside(box: Box, name: str) -> Iterator[Seen]:
         yield _made(box, name, word.value, Reach.LAN, found, is_open=word is not Outside.PUBLIC)
 
 
+def leads_here(seen: Iterable[Seen]) -> frozenset[int]:
+    """The ports of this machine that a box passes on from the Internet, by what was seen of it."""
+    ports: set[int] = set()
+    for one in seen:
+        if not isinstance(one, Observation) or one.what is not What.BOX or one.reach is not Reach.INTERNET:
+            continue
+        first, width = 0, 1
+        for fact in one.facts:
+            if fact.key is Key.INTERNAL_PORT:
+                first, width = int(fact.value), 1
+            elif fact.key is Key.WIDTH:
+                width = int(fact.value)
+            elif fact.key is Key.SELF and first:
+                ports.update(range(first, first + width))
+    return frozenset(ports)
+
+
 def is_here(address: str, own: str) -> bool:
     """Whether a rule leads to this machine."""
     return bool(own) and address.strip() == own

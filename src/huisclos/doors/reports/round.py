@@ -135,7 +135,7 @@ def _practice(name: str, report: Report, number: int) -> dict[str, Any]:
                 "severity": word(one.severity.value, report.language),
                 "check": one.check,
                 "title": ended(one.title),
-                "place": place(one.target, report.language),
+                "place": place(one.target, report.language, one.check),
                 "fix": ended(one.fix),
             }
             for one in open_doors(report)

@@ -131,7 +131,7 @@ def changes(report: Report) -> dict[str, Any] | None:
 def _changed(one: Change, language: Language) -> dict[str, str]:
     check = catalogue().get(one.check)
     title = check.title.in_(language) if check is not None else one.check
-    return {"check": one.check, "title": ended(title), "place": place(one.target, language)}
+    return {"check": one.check, "title": ended(title), "place": place(one.target, language, one.check)}
 
 
 def _say(language: Language) -> Say:
@@ -182,7 +182,7 @@ def _placed(one: Finding, report: Report, say: Say) -> dict[str, str]:
     by_network = one.check.startswith(_REACHED) or one.reach is Reach.INTERNET
     return {
         "id": one.id,
-        "place": _capital(place(one.target, language), one.target),
+        "place": _capital(place(one.target, language, one.check), one.target),
         "detail": ended(detail[:1].upper() + detail[1:]) if detail else "",
         "proof": ended(proof + known),
         "reach": say(f"from-{one.reach.value}") if by_network else "",
@@ -196,7 +196,7 @@ def _capital(where: str, target: str) -> str:
 
 def _telling(one: Finding) -> list[Fact]:
     """The facts that prove this door: what is known of a version proves nothing but its faults."""
-    known = (Key.CVE, Key.RULE)
+    known = (Key.CVE, Key.RULE) + ((Key.COUNT,) if any(fact.key is Key.CVE for fact in one.evidence) else ())
     return [fact for fact in one.evidence if one.verdict is Verdict.INFERRED or fact.key not in known]
 
 
@@ -210,7 +210,7 @@ def untested(report: Report) -> list[dict[str, Any]]:
     groups: dict[tuple[str, str], dict[str, Any]] = {}
     for one in report.untested:
         reason = _reason(one, report.language)
-        where = "" if one.target == _ALL else place(one.target, report.language)
+        where = "" if one.target == _ALL else place(one.target, report.language, one.check)
         where = _capital(where, one.target)
         group = groups.setdefault(
             (where, reason), {"place": where, "reason": ended(reason[:1].upper() + reason[1:]), "asked": []}
@@ -239,7 +239,7 @@ def _muted(one: Finding, say: Say, language: Language) -> dict[str, str]:
         "tone": one.severity.value,
         "severity": say(one.severity.value),
         "title": ended(one.title),
-        "place": place(one.target, language),
+        "place": place(one.target, language, one.check),
         "reason": ended(mute.reason),
         "decided": ended(say("decided", mute.author, day(mute.until, language))),
     }
@@ -254,7 +254,7 @@ def _annexed(found: Iterable[Finding], report: Report, say: Say) -> list[dict[st
         group["places"].append(
             {
                 "id": one.id,
-                "place": place(one.target, report.language),
+                "place": place(one.target, report.language, one.check),
                 "verdict": ended(say(f"at-{one.verdict.value}", moment(one.seen_at, report.language))),
                 "codes": codes(one.evidence),
                 "rescue": rescue,
@@ -290,7 +290,7 @@ def _closed(report: Report) -> list[dict[str, Any]]:
     for one in report.attempts:
         check = catalogue().get(one.check)
         if one.outcome is Outcome.CLOSED and check is not None:
-            where = place(one.target, report.language)
+            where = place(one.target, report.language, one.check)
             groups.setdefault(where, []).append(
                 {"check": one.check, "text": check.should.in_(report.language)}
             )

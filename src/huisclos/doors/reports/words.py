@@ -32,13 +32,13 @@ _TABLE: Final[dict[str, tuple[str, str]]] = {
     "untested": ("Could not test", "N'a pas pu être testé"),
     "untested-why": (
         "These may be open or closed: nobody knows.",
-        "Elles sont peut-être ouvertes, peut-être fermées : on ne le sait pas.",
+        "Ces portes sont peut-être ouvertes, peut-être fermées : on ne le sait pas.",
     ),
     "unknown": ("Nobody knows whether this is so:", "On ne sait pas si c'est le cas :"),
     "muted": ("Muted doors", "Portes mises en sourdine"),
     "muted-why": (
         "They are open, and somebody decided to live with them until a day.",
-        "Elles sont ouvertes, et quelqu'un a décidé de vivre avec jusqu'à une date.",
+        "Ces portes sont ouvertes, et quelqu'un a décidé de vivre avec jusqu'à une date.",
     ),
     "closed": ("Closed doors", "Portes fermées"),
     "unchanged": (

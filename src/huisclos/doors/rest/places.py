@@ -44,7 +44,7 @@ def marks_of(folder: str) -> tuple[str, ...]:
         made.append("cache")
     if any(part in BINS or part.startswith(".trash-") for part in parts):
         made.append("bin")
-    if any(one in path for one in _VOLUMES) or "db-v6" in parts:
+    if any(one in path for one in _VOLUMES):
         made.append("volume")
     return tuple(made)
 
