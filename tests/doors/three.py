@@ -315,7 +315,7 @@ def clean(folder: Path, work: Path) -> None:
         with joined(BOX, ["192.168.1.1"], HOME, ["192.168.1.20"]), running(HOME, *serve, seconds=12):
             (work / "filter").write_text(FILTER)
             run(*inside(HOME, "nft", "-f", str(work / "filter")))
-            # Of this machine's disk nothing can be said there: whether it is encrypted is not the house's doing.
+            # Nothing can be said of the disk there: whether it is encrypted is not the house's doing.
             lines = [
                 mounts(work),
                 "mount -t tmpfs none /home/cabinet",

@@ -152,11 +152,11 @@ def finish(audit: Audit, options: Options) -> int:
 
 def write(report: Report, options: Options) -> set[str]:
     """Every file that was asked for; their names."""
-    from huisclos.findings.report import encode
+    from huisclos.findings.report import pieces
 
-    made: dict[Path, Callable[[Report], bytes]] = {}
+    made: dict[Path, Callable[[Report], Iterable[bytes]]] = {}
     if options.json is not None:
-        made[options.json] = encode
+        made[options.json] = pieces
     if options.html is not None:
         made[options.html] = _html
     if options.pdf is not None:
@@ -166,36 +166,35 @@ def write(report: Report, options: Options) -> set[str]:
     if options.csv is not None:
         made[options.csv] = _csv
     for path, make in made.items():
-        raw = make(report)
         if str(path) == "-":
-            output.data(raw.decode().rstrip("\n"))
+            output.raw(make(report))
         else:
-            _save(path, raw)
+            _save(path, make(report))
     return {str(path) for path in made}
 
 
-def _html(report: Report) -> bytes:
+def _html(report: Report) -> Iterable[bytes]:
     from huisclos.doors.reports.page import to_html
 
-    return to_html(report).encode()
+    return (to_html(report).encode(),)
 
 
-def _pdf(report: Report) -> bytes:
+def _pdf(report: Report) -> Iterable[bytes]:
     from huisclos.doors.reports.page import to_pdf
 
-    return to_pdf(report)
+    return (to_pdf(report),)
 
 
-def _sarif(report: Report) -> bytes:
+def _sarif(report: Report) -> Iterable[bytes]:
     from huisclos.doors.reports.table import to_sarif
 
-    return to_sarif(report)
+    return (to_sarif(report),)
 
 
-def _csv(report: Report) -> bytes:
+def _csv(report: Report) -> Iterable[bytes]:
     from huisclos.doors.reports.table import to_csv
 
-    return to_csv(report).encode()
+    return (to_csv(report).encode(),)
 
 
 def show(report: Report) -> None:
@@ -221,8 +220,9 @@ def show(report: Report) -> None:
         output.data(f"\n{say('untested')}: {group['place']}\n     {group['reason']} {checks}".rstrip())
     for one in report.findings:
         if one.muted is not None:
+            where = place(one.target, report.language, one.check)
             output.data(
-                f"\n{say('muted')}: {one.check} {place(one.target, report.language)}: {one.muted.reason} "
+                f"\n{say('muted')}: {one.check} {where}: {one.muted.reason} "
                 f"({one.muted.author}, {say('until')} {one.muted.until})"
             )
 
@@ -233,17 +233,19 @@ def _shown_door(one: Finding, language: Language) -> str:
     from huisclos.doors.reports.words import word
 
     what = one.title if one.is_.startswith(one.title) else f"{one.title}: {one.is_}"
+    where = place(one.target, language, one.check)
     return (
-        f"\n{one.id:4} {word(one.severity.value, language)}  {one.check}  {place(one.target, language)}\n"
+        f"\n{one.id:4} {word(one.severity.value, language)}  {one.check}  {where}\n"
         f"     {ended(what)}\n"
         f"     {word(f'at-{one.verdict.value}', language, moment(one.seen_at, language))}\n"
         f"     {word('fix', language)}: {ended(one.fix)}"
     )
 
 
-def _save(path: Path, raw: bytes) -> None:
+def _save(path: Path, pieces: Iterable[bytes]) -> None:
     try:
-        path.write_bytes(raw)
+        with path.open("wb") as file:
+            file.writelines(pieces)
     except OSError as error:
         raise BadSetting(f"the report cannot be written: {error.strerror}") from None
 
