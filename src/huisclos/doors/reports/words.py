@@ -71,7 +71,7 @@ _TABLE: Final[dict[str, tuple[str, str]]] = {
         "à la portée de n'importe qui sur le réseau local",
     ),
     "from-loopback": ("within reach of this machine only", "à la portée de cette machine seulement"),
-    "decided": ("decided by {0}, until {1}", "décidé par {0}, jusqu'au {1}"),
+    "decided": ("Decided by {0}, until {1}", "Décidé par {0}, jusqu'au {1}"),
     "refer": (
         (
             "To name a door of this report, such as in an incident: the JSON report, # and its number, "
