@@ -12,12 +12,18 @@ from huisclos.doors.probes.dialogue import Dialogue, End, Question, Script
 from tests.doors.scripted import accept_all, success
 
 ECHO = Question("DCM-005", VERIFICATION, Field.C_ECHO, echo_request)
-SCRIPT = Script("HUISCLOS-AUDIT", [Proposal(VERIFICATION, (IMPLICIT_LITTLE_ENDIAN,))], [ECHO])
+
+
+def _script() -> Script:
+    return Script("HUISCLOS-AUDIT", [Proposal(VERIFICATION, (IMPLICIT_LITTLE_ENDIAN,))], [ECHO])
+
+
+SCRIPT = _script()
 RELEASED = b"\x06\0\0\0\0\x04\0\0\0\0"
 
 
-def _begun() -> Dialogue:
-    return Dialogue(SCRIPT, "ANY-SCP", [ECHO])
+def _begun(script: Script = SCRIPT) -> Dialogue:
+    return Dialogue(script, "ANY-SCP", [ECHO])
 
 
 @given(st.lists(st.integers(1, 40), max_size=60))
@@ -50,3 +56,28 @@ def test_noise_ends_it_or_is_waited_for(accepted: bool, pieces: list[bytes]) -> 
         assert dialogue.end is not End.BROKEN or ended or b"\x07\0" in out
     dialogue.lost()
     assert dialogue.end is not None
+
+
+_PIECES = st.sampled_from(["answer", "refusal", "half", "rest", "release", "noise"])
+
+
+@given(st.lists(st.lists(_PIECES, max_size=4), min_size=1, max_size=6))
+def test_what_others_sent_before_changes_no_answer(servers: list[list[str]]) -> None:
+    """A script that remembers what servers sent comes to what one that met nobody comes to."""
+    shared = _script()
+    for sent in servers:
+        known, fresh = _begun(shared), _begun(_script())
+        said = [(one.feed(accept_all(one.opening)), one) for one in (known, fresh)]
+        assert said[0][0] == said[1][0]
+        answer = success(said[0][0])
+        pieces = {
+            "answer": answer,
+            "refusal": answer[:-2] + b"\x22\x01",
+            "half": answer[:30],
+            "rest": answer[30:],
+            "release": RELEASED,
+            "noise": b"\x09\0\0\0\0\0",
+        }
+        for name in sent:
+            assert known.feed(pieces[name]) == fresh.feed(pieces[name])
+        assert (known.end, known.answers, known.unanswered) == (fresh.end, fresh.answers, fresh.unanswered)

@@ -9,6 +9,7 @@ NAT64 RFC 6052, 6to4 RFC 3056) is judged by what it wraps.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
@@ -31,6 +32,8 @@ _NEAR: Final[tuple[Network, ...]] = tuple(
         "fc00::/7",
     )
 )
+_LOOPBACK: Final = 127
+"""first byte"""
 _MAPPED: Final = ip_network("::ffff:0:0/96")
 _NAT64: Final = ip_network("64:ff9b::/96")
 _SIX_TO_FOUR: Final = ip_network("2002::/16")
@@ -39,9 +42,14 @@ _SIX_TO_FOUR: Final = ip_network("2002::/16")
 def parse_address(text: str) -> Address:
     """The address of `text`, zone dropped, wrapping undone. Raises `BadSetting`."""
     try:
-        return unwrap(ip_address(text.partition("%")[0]))
+        return _parsed(text)
     except ValueError:
         raise BadSetting("this is not an IP address", hint="write it like 192.168.1.20") from None
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> Address:
+    return unwrap(ip_address(text.partition("%")[0]))
 
 
 def unwrap(address: Address) -> Address:
@@ -57,8 +65,9 @@ def unwrap(address: Address) -> Address:
 
 
 def is_loopback(address: Address) -> bool:
-    """Whether `address` is this machine itself."""
-    return any(address in network for network in (_NEAR[0], _NEAR[5]))
+    """Whether `address` is this machine itself: 127.0.0.0/8, ::1."""
+    number = int(address)
+    return number >> 24 == _LOOPBACK if isinstance(address, IPv4Address) else number == 1
 
 
 def is_private(address: Address) -> bool:

@@ -17,7 +17,7 @@ from huisclos.cli import (
     doors_record,
     output,
 )
-from huisclos.cli.doors_record import RecordFile, only_addresses, recorded
+from huisclos.cli.doors_record import RecordFile, recorded
 from huisclos.cli.doors_report import Options, begin, finish, reporting, take
 from huisclos.cli.doors_walk import name_places, walk_tree
 from huisclos.errors import BadSetting
@@ -92,6 +92,7 @@ def probe(
     from huisclos import clock
     from huisclos.access.addresses import is_loopback
     from huisclos.doors.mandate import Beyond, check_beyond, check_right
+    from huisclos.doors.record import only
     from huisclos.doors.runner import HOSTS_PER_SECOND, Manners
     from huisclos.doors.target import parse_target
 
@@ -118,7 +119,7 @@ def probe(
         two_at_once=two_at_once,
         hosts_per_second=pace,
     )
-    with recorded(record, audit, only_addresses(one.address for one in parsed)):
+    with recorded(record, audit, only(frozenset(one.address for one in parsed))):
         _probe(parsed, manners, audit)
     return finish(audit, options)
 

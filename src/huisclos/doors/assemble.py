@@ -87,12 +87,13 @@ class Audit:
         for key, (judgement, at) in self._best.items():
             seen = judgement.observation
             if key[1] in targets and seen.reach is Reach.LAN:
-                self._best[key] = replace(judgement, observation=replace(seen, reach=Reach.INTERNET)), at
+                self._best[key] = judgement._replace(observation=replace(seen, reach=Reach.INTERNET)), at
 
     def report(self, baseline: bytes | None = None) -> Report:
         """The report, with what changed since `baseline`."""
         all_told = {key: self._tell(key) for key in self._best}
-        keys = sorted(all_told, key=lambda key: (all_told[key].severity.rank, key))
+        keys = sorted(all_told)
+        keys.sort(key=lambda key: all_told[key].rank)
         findings = tuple(
             self._finding(key, f"F{number}", all_told[key]) for number, key in enumerate(keys, 1)
         )
@@ -145,6 +146,8 @@ class _Told:
     """What a finding says that depends on the facts, and not on whose they are."""
 
     severity: Severity
+    rank: int
+    """of the severity: 0 for the worst"""
     title: str
     is_: str
     should_be: str
@@ -155,9 +158,10 @@ class _Told:
 @lru_cache(maxsize=4096)
 def _told(number: str, what: What, reach: Reach, found: tuple[Fact, ...], language: Language) -> _Told:
     check, seen = catalogue()[number], Observation(what, "", reach, found)
-    title = check.title.in_(language)
+    title, severity = check.title.in_(language), _severity(check, seen)
     return _Told(
-        severity=_severity(check, seen),
+        severity=severity,
+        rank=severity.rank,
         title=title,
         is_=_is(title, seen, language),
         should_be=check.should.in_(language),

@@ -13,13 +13,12 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from huisclos.access.addresses import Address, is_loopback, unwrap
+from huisclos.access.addresses import Address, is_loopback, parse_address
 from huisclos.clock import Clock, now
 from huisclos.doors.mandate import OutsideMandate
 from huisclos.errors import BadSetting, Unreadable
@@ -176,8 +175,8 @@ _WATCH: Final = _Watch()
 
 
 def _literal(text: str) -> Address | None:
-    with suppress(ValueError):
-        return unwrap(ip_address(text.partition("%")[0]))
+    with suppress(BadSetting):
+        return parse_address(text)
     return None
 
 

@@ -35,6 +35,11 @@ class Assembler:
         self._data_context = NO_CONTEXT
         self._left = 0
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether what was taken ended with a message."""
+        return not (self._command_context or self._data_context)
+
     def take(self, fragment: Fragment) -> CommandReceived | DataReceived | None:
         """The event that `fragment` makes, if any. Raises `BadPDU` for one that cannot come now."""
         context_id, command, last, piece = fragment

@@ -62,6 +62,13 @@ class Reader:
         assert self._at == self._end, "fed before what came first was read"  # noqa: S101
         self._view, self._at, self._end = data, 0, len(data)
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether all that was fed was read, and ended with a PDU."""
+        return not (
+            self._in_pdv or self._pdu_left or self._head or self._body is not None or self._at < self._end
+        )
+
     def read(self) -> Fragment | Control | None:
         """The next piece, or None when more bytes are needed. Raises `BadPDU`."""
         while True:

@@ -8,7 +8,7 @@ peer sends are counted and dropped; they are never put together.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
@@ -55,6 +55,9 @@ _REMEMBERED_LENGTH: Final = 4 * 1024
 _ANY_LENGTH: Final = 128 * 1024
 """bytes of our PDUs to a peer that sets no bound"""
 
+_HEADER: Final = 6
+"""bytes of a PDU's header (PS3.8 section 9.3.1)"""
+_ACCEPTS: Final = bytes((Kind.ASSOCIATE_AC,))
 _RETRIEVES: Final = (Field.C_GET, Field.C_MOVE)
 _ABORT: Final = write_pdu(Abort(AbortSource.USER, AbortReason.NOT_SPECIFIED))
 _RELEASE: Final = write_pdu(ReleaseRequest())
@@ -114,6 +117,30 @@ class Accepted:
     """whether it says that it took the user who was named (PS3.7 annex D.3.3.7.2)"""
 
 
+@dataclass(frozen=True, slots=True)
+class Acquaintance:
+    """Servers that accepted in the same words, and what they were found to mean by others."""
+
+    accepted: Accepted
+    contexts: dict[int, AcceptedContext]
+    answers: dict[tuple[str, bytes], Answer] = field(default_factory=dict)
+    """by the question's check and the bytes that came: what is the same was read before"""
+    commands: dict[str, bytes] = field(default_factory=dict)
+    """by check, cut into PDUs"""
+
+    def remember(self, question: Question, data: bytes, answer: Answer) -> None:
+        """The next one that sends `data` to `question` is not read again."""
+        if len(data) <= _REMEMBERED_LENGTH and len(self.answers) < _REMEMBERED:
+            self.answers[question.check, data] = answer
+
+    def command(self, check: str, context: int, raw: bytes) -> bytes:
+        """The command `raw` in the PDUs that these servers take."""
+        made = self.commands.get(check)
+        if made is None:
+            made = self.commands[check] = _cut(context, raw, self.accepted.pdu_length, command=True)
+        return made
+
+
 class Script:
     """What is proposed and what is asked, encoded once for all hosts that are asked the same."""
 
@@ -140,7 +167,7 @@ class Script:
             ),
         )
         self._raw = write_pdu(self._request)
-        self._remembered: dict[bytes, tuple[Accepted, dict[int, AcceptedContext]]] = {}
+        self._remembered: dict[bytes, Acquaintance] = {}
         self.message_ids = {one.check: at for at, one in enumerate(questions, 1)}
         """by check"""
         self.commands = {one.check: write_command(one.make(at)) for at, one in enumerate(questions, 1)}
@@ -150,8 +177,14 @@ class Script:
         """A-ASSOCIATE-RQ to `called`. Raises `BadIdentifier`."""
         return self._raw[:_TITLE_AT] + write_ae_title(called) + self._raw[_TITLE_AT + _TITLE_LENGTH :]
 
-    def read(self, body: bytes) -> tuple[Accepted, dict[int, AcceptedContext]]:
-        """What an A-ASSOCIATE-AC says, and its contexts by number. Raises `BadPDU`.
+    def recall(self, data: bytes) -> Acquaintance | None:
+        """Who accepts in a PDU that was read before, if `data` is just that."""
+        if data[:1] != _ACCEPTS or int.from_bytes(data[2:_HEADER], "big") != len(data) - _HEADER:
+            return None
+        return self._remembered.get(data[_HEADER + _ITEMS_AT :])
+
+    def read(self, body: bytes) -> Acquaintance:
+        """What an A-ASSOCIATE-AC says. Raises `BadPDU`.
 
         Servers of one make answer alike but for the titles, which only repeat ours: what was read once is
         remembered.
@@ -159,7 +192,7 @@ class Script:
         items = body[_ITEMS_AT:]
         if (known := self._remembered.get(items)) is not None:
             return known
-        found = _read_accept(body, self._request)
+        found = Acquaintance(*_read_accept(body, self._request))
         if len(items) <= _REMEMBERED_LENGTH and len(self._remembered) < _REMEMBERED:
             self._remembered[items] = found
         return found
@@ -169,7 +202,7 @@ class Dialogue:
     """One association, from its request to its end; `waiting` is emptied as questions are answered."""
 
     __slots__ = (
-        "_asked", "_assembler", "_reader", "_releasing", "_script",
+        "_asked", "_assembler", "_at_rest", "_known", "_reader", "_releasing", "_script",
         "accepted", "answers", "end", "opening", "reject", "waiting",
     )  # fmt: skip
 
@@ -182,6 +215,9 @@ class Dialogue:
         self.end: End | None = None
         """None while it goes on; then nothing more is read, and the transport is to be closed"""
         self._script = script
+        self._known: Acquaintance | None = None
+        self._at_rest = True
+        """whether what comes next begins a PDU, and a message"""
         self._reader = Reader(BOUNDS)
         self._assembler = Assembler(BOUNDS)
         self._asked: Question | None = None
@@ -191,6 +227,32 @@ class Dialogue:
         """Take what the peer sends; what is to be sent."""
         if self.end is not None:
             return b""
+        if not self._at_rest:
+            return self._read(data)
+        # The same bytes at the same place come to the same: they are read once for all who send them.
+        asked, known = self._asked, self._known
+        if known is None:
+            if (known := self._script.recall(data)) is not None:
+                return self._met(known)
+        elif asked is None:
+            if self._releasing and data == _RELEASED:
+                self._over(End.RELEASED)
+                return b""
+        elif (answer := known.answers.get((asked.check, data))) is not None:
+            return self._answered(answer)
+        before = len(self.answers)
+        out = self._read(data)
+        if asked is not None and known is not None:
+            self._learn(known, asked, data, before)
+        return out
+
+    def _learn(self, known: Acquaintance, asked: Question, data: bytes, before: int) -> None:
+        """Remember what `data` came to, if it was one whole answer and nothing else."""
+        whole = self.end is None and self._at_rest and len(self.answers) == before + 1
+        if whole and self.answers[before].question is asked:
+            known.remember(asked, data, self.answers[before])
+
+    def _read(self, data: bytes) -> bytes:
         out = b""
         try:
             self._reader.feed(memoryview(data))
@@ -201,6 +263,7 @@ class Dialogue:
         except BadPDU as bad:
             self._over(End.BROKEN)
             out += write_pdu(Abort(AbortSource.PROVIDER, bad.reason))
+        self._at_rest = self._reader.at_rest and self._assembler.at_rest
         return out
 
     def late(self) -> bytes:
@@ -222,8 +285,7 @@ class Dialogue:
     def _control(self, read: Control) -> bytes:
         kind = read.kind
         if kind == Kind.ASSOCIATE_AC and self.accepted is None:
-            self.accepted, self._assembler.contexts = self._script.read(read.body)
-            return self._next()
+            return self._met(self._script.read(read.body))
         if kind == Kind.RELEASE_RP and self._releasing:
             self._over(End.RELEASED)
             return b""
@@ -241,6 +303,11 @@ class Dialogue:
                 self._over(End.LEFT)
             return _RELEASED
         raise BadPDU("a PDU out of turn", reason=AbortReason.UNEXPECTED_PDU)
+
+    def _met(self, known: Acquaintance) -> bytes:
+        self._known = known
+        self.accepted, self._assembler.contexts = known.accepted, known.contexts
+        return self._next()
 
     def _fragment(self, read: Fragment) -> bytes:
         if self.accepted is None:
@@ -267,14 +334,23 @@ class Dialogue:
         if category(status) is Category.PENDING:
             if asked.field is not Field.C_FIND:
                 return b""
+            assert self.accepted is not None  # noqa: S101 - called from an association that stands
             cancel = write_command(cancel_request(number))
-            return self._record(asked) + self._message(event.context.id, cancel) + _ABORT
+            cut = _cut(event.context.id, cancel, self.accepted.pdu_length, command=True)
+            return self._record(asked) + cut + _ABORT
         moved = None
         if asked.field in _RETRIEVES and category(status) is not Category.FAILURE:
             moved = sum(command.number(tag) or 0 for tag in (Tag.COMPLETED, Tag.FAILED, Tag.WARNINGS))
+        if not command.has_data_set:
+            return self._answered(Answer(asked, status, moved))
         self.answers.append(Answer(asked, status, moved))
         self._asked = None
-        return b"" if command.has_data_set else self._next()
+        return b""
+
+    def _answered(self, answer: Answer) -> bytes:
+        self.answers.append(answer)
+        self._asked = None
+        return self._next()
 
     def _record(self, asked: Question) -> bytes:
         """Somebody's record comes: not another byte of it is read."""
@@ -285,33 +361,31 @@ class Dialogue:
 
     def _next(self) -> bytes:
         """The next question that can be put, or the release."""
-        accepted = self.accepted
-        assert accepted is not None  # noqa: S101 - called from an association that stands
+        known = self._known
+        assert known is not None  # noqa: S101 - called from an association that stands
         while self.waiting:
             question = self.waiting.pop(0)
-            context = accepted.contexts.get(question.sop_class)
+            context = known.accepted.contexts.get(question.sop_class)
             if context is None:
                 self.answers.append(Answer(question, Status.SOP_CLASS_NOT_SUPPORTED))
                 continue
             self._asked = question
-            return self._message(
-                context, self._script.commands[question.check], question.key() if question.key else None
-            )
+            command = known.command(question.check, context, self._script.commands[question.check])
+            if question.key is None:
+                return command
+            return command + _cut(context, question.key(), known.accepted.pdu_length, command=False)
         self._releasing = True
         return _RELEASE
-
-    def _message(self, context: int, command: bytes, data: bytes | None = None) -> bytes:
-        assert self.accepted is not None  # noqa: S101 - called from an association that stands
-        most = self.accepted.pdu_length
-        parts = [*fragments(context, memoryview(command), command=True, last=True, pdu_length=most)]
-        if data is not None:
-            parts += fragments(context, memoryview(data), command=False, last=True, pdu_length=most)
-        return b"".join(parts)
 
     @property
     def unanswered(self) -> Question | None:
         """The question over which the association ended."""
         return self._asked
+
+
+def _cut(context: int, message: bytes, length: int, *, command: bool) -> bytes:
+    """`message` in PDUs of at most `length` bytes."""
+    return b"".join(fragments(context, memoryview(message), command=command, last=True, pdu_length=length))
 
 
 def _read_accept(body: bytes, request: AssociateRequest) -> tuple[Accepted, dict[int, AcceptedContext]]:

@@ -7,23 +7,23 @@ stands open. Judgement can change without asking again; `RULES` says which rules
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from huisclos.doors.observation import Observation, What
 from huisclos.doors.rules.box import BOX, OUTSIDE
 from huisclos.doors.rules.machine import CONFIG, LOGS, MACHINE, PORTS, REST
 from huisclos.doors.rules.rule import Rule
 from huisclos.doors.rules.servers import DICOM, WEB
-from huisclos.findings.nouns import Verdict
+from huisclos.findings.evidence import Fact
+from huisclos.findings.nouns import Reach, Verdict
 
 RULES: Final = 1
 """Version of this table; it goes up when a verdict can change."""
 ALL: Final = MACHINE + BOX + OUTSIDE + PORTS + LOGS + CONFIG + DICOM + REST + WEB
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):
     """A rule's word on an observation."""
 
     check: str
@@ -32,15 +32,19 @@ class Judgement:
     observation: Observation
 
 
-def judge(observations: Iterable[Observation], table: Iterable[Rule] | None = None) -> list[Judgement]:
+def judge(observations: Iterable[Observation]) -> list[Judgement]:
     """Each rule's word on each observation it reads."""
-    rows = _ROWS if table is None else _by_what(tuple(table))
     return [
-        Judgement(rule.check, rule.verdict, rule.is_open(seen), seen)
-        for seen in observations
-        for rule in rows.get(seen.what, ())
-        if rule.reads(seen)
+        Judgement(*word, seen) for seen in observations for word in _words(seen.what, seen.reach, seen.facts)
     ]
+
+
+@lru_cache(maxsize=4096)
+def _words(what: What, reach: Reach, found: tuple[Fact, ...]) -> tuple[tuple[str, Verdict, bool], ...]:
+    """The rules' words on what was seen, wherever it was: a rule never reads a target's name."""
+    seen = Observation(what, "", reach, found)
+    rules = (rule for rule in _ROWS[what] if rule.reads(seen))
+    return tuple((rule.check, rule.verdict, rule.is_open(seen)) for rule in rules)
 
 
 def _by_what(table: tuple[Rule, ...]) -> dict[What, tuple[Rule, ...]]:
