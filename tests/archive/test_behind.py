@@ -25,16 +25,17 @@ class Slow:
         if free:
             self.go.set()
 
-    def write(self, sealed: bytes | memoryview) -> None:
+    def write(self, *sealed: bytes | memoryview) -> None:
         """See the port."""
         assert self.go.wait(10)
         if self.error is not None:
             raise self.error
         assert "abandon" not in self.calls
-        self.written += sealed
+        self.written += b"".join(sealed)
 
-    def commit(self, place: str, header: bytes) -> None:
+    def commit(self, place: str, header: bytes, *rest: bytes | memoryview) -> None:
         """See the port."""
+        self.write(*rest)
         self.calls.append(f"commit {place}")
 
     def abandon(self) -> None:

@@ -18,7 +18,7 @@ from huisclos.errors import BadIdentifier, BadSetting, Full, InstanceNotFound, U
 from huisclos.stores import local, system
 from huisclos.stores.local import LocalStore
 
-CALLS = ("open", "write", "pwrite", "utime", "fdatasync", "mkdir", "link", "fsync", "unlink", "close")
+CALLS = ("open", "write", "pwritev", "utime", "fdatasync", "mkdir", "link", "fsync", "unlink", "close")
 """System calls on the way of one object, and `rename_new`, which is ours."""
 
 
@@ -122,7 +122,7 @@ def test_a_batch_beside_objects_on_another_file_system(
     ("number", "error"),
     [(errno.ENOSPC, Full), (errno.EDQUOT, Full), (errno.EROFS, Unreachable), (errno.EIO, Unreachable)],
 )
-@pytest.mark.parametrize("call", ["open", "write", "fdatasync", "rename_new", "link", "fsync"])
+@pytest.mark.parametrize("call", ["open", "pwritev", "fdatasync", "rename_new", "link", "fsync"])
 def test_a_failing_disk_is_told_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int, error: type[Exception]
 ) -> None:
@@ -196,6 +196,24 @@ def traced(monkeypatch: pytest.MonkeyPatch, seen: Callable[[str, tuple[Any, ...]
     monkeypatch.setattr(local, "rename_new", rename)
 
 
+def test_a_write_that_the_system_takes_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Less than was given, pieces by the thousand, nothing at all: the bytes are there, in order."""
+    whole = [bytes([number % 251]) * (number % 7) for number in range(2_000)]
+    real = os.pwritev
+
+    def short(descriptor: int, pieces: Any, offset: int) -> int:
+        return real(descriptor, [b"".join(pieces)[:100]], offset)
+
+    for function in (real, short):
+        monkeypatch.setattr(os, "pwritev", function)
+        path = tmp_path / function.__name__
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        assert system.write_at(descriptor, whole, 5) == len(b"".join(whole))
+        assert system.write_at(descriptor, (), 3) == 0
+        os.close(descriptor)
+        assert path.read_bytes() == bytes(5) + b"".join(whole)
+
+
 def test_order_of_the_steps_that_survive_power_loss(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renaming: str
 ) -> None:
@@ -210,7 +228,7 @@ def test_order_of_the_steps_that_survive_power_loss(
     def note(name: str, args: tuple[Any, ...]) -> None:
         if name == "fsync":
             steps.append(f"fsync {opened.get(args[0], '?')}")
-        elif name in ("pwrite", "write", "fdatasync", "link", "rename_new", "unlink"):
+        elif name in ("pwritev", "fdatasync", "link", "rename_new", "unlink"):
             steps.append(name)
 
     traced(monkeypatch, note)
@@ -223,8 +241,8 @@ def test_order_of_the_steps_that_survive_power_loss(
     monkeypatch.setattr(os, "open", remembering)
     commit(store, instance_place(study, new_id()))
     assert steps == [
-        "write",
-        "pwrite",
+        "pwritev",
+        "pwritev",
         "fdatasync",
         f"fsync {tmp_path / 'objects'}",
         f"fsync {folder.parent}",

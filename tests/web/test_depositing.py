@@ -37,18 +37,18 @@ class Slow:
     def __init__(self, inner: Writing) -> None:
         self._inner = inner
 
-    def write(self, sealed: bytes | memoryview) -> None:
+    def write(self, *sealed: bytes | memoryview) -> None:
         """See the port."""
         time.sleep(SLOW / 10)
-        self._inner.write(sealed)
+        self._inner.write(*sealed)
 
-    def commit(self, place: str, header: bytes) -> None:
+    def commit(self, place: str, header: bytes, *rest: bytes | memoryview) -> None:
         """See the port."""
         Slow.under_way += 1
         Slow.most = max(Slow.most, Slow.under_way)
         time.sleep(SLOW)
         Slow.under_way -= 1
-        self._inner.commit(place, header)
+        self._inner.commit(place, header, *rest)
 
     def abandon(self) -> None:
         """See the port."""

@@ -7,12 +7,14 @@ is behind: on the loop it would hold up every association. Bytes leave in order,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
+from functools import partial
 from typing import Final
 
-from huisclos.archive.hands import Hands, in_thread
+from huisclos.archive.hands import Hands, in_thread, leave_to_thread
 from huisclos.archive.ports import Writing
 from huisclos.errors import HuisclosError, Unreachable
 
@@ -34,12 +36,10 @@ class WriteBehind:
         self._executor = executor
         self._waiting: list[bytes] = []
         self._held = 0
-        self._run: asyncio.Future[object] | None = None
-        self._landed = threading.Event()
-        """Set while no run is on its way."""
-        self._landed.set()
+        self._run: threading.Lock | None = None
+        """Held by the run that is on its way, or was the last."""
         self._failed: HuisclosError | None = None
-        self._committing = False
+        self._over = False
 
     def push(self, sealed: bytes) -> Awaitable[None] | None:
         """Take the next bytes; given an awaitable, push no more until it is done.
@@ -50,10 +50,10 @@ class WriteBehind:
             self._writing.write(sealed)
             return None
         self.keep(sealed)
-        if self._run is not None and self._run.done():
+        if self._run is None or not self._run.locked():
             self._look()
-        if self._run is None and self._held >= RUN:
-            self._start()
+            if self._held >= RUN:
+                leave_to_thread(self._executor, self._run_of_waiting())
         return self._caught_up() if self._held >= BACKLOG else None
 
     def keep(self, sealed: bytes) -> None:
@@ -63,16 +63,15 @@ class WriteBehind:
 
     def commit(self, place: str, header: bytes) -> asyncio.Future[object]:
         """Write what is left, then as `Writing.commit`; begun at once, and it goes on if not waited for."""
-        before, rest = self._landed, self._take()
-        self._committing = True
+        before, rest = self._run, self._take()
+        self._over = True
 
         def commit() -> None:
             try:
-                before.wait()
-                if self._failed is not None:
-                    raise self._failed
-                _write(self._writing, rest)
-                self._writing.commit(place, header)
+                if before is not None:
+                    before.acquire()
+                self._look()
+                self._writing.commit(place, header, *rest)
             finally:
                 self._writing.abandon()
 
@@ -81,29 +80,35 @@ class WriteBehind:
     def abandon(self) -> None:
         """Leave no trace, once the run that is on its way has ended. Idempotent."""
         self._take()
-        if self._committing:
+        if self._over:
             return
-        if self._run is None or self._run.done():
+        self._over = True
+        if self._run is None or not self._run.locked():
             self._writing.abandon()
         else:
             # The thread still writes to a descriptor that must not be another file's by then.
-            self._run.add_done_callback(lambda _: self._writing.abandon())
+            leave_to_thread(self._executor, partial(_abandon, self._writing, self._run))
 
-    def _start(self) -> None:
-        pieces = self._take()
-        landed = self._landed = threading.Event()
-        self._failed = Unreachable("the object was not written whole")
+    def _run_of_waiting(self) -> Callable[[], None]:
+        """What writes all that waits, once the run before it has ended."""
+        before, pieces, landed = self._run, self._take(), threading.Lock()
+        landed.acquire()
+        self._run = landed
 
         def write() -> None:
             try:
-                _write(self._writing, pieces)
-                self._failed = None
+                if before is not None:
+                    before.acquire()
+                if self._failed is None:
+                    self._failed = Unreachable("the object was not written whole")
+                    self._writing.write(*pieces)
+                    self._failed = None
             except HuisclosError as error:
                 self._failed = error
             finally:
-                landed.set()
+                landed.release()
 
-        self._run = in_thread(self._executor, write)
+        return write
 
     def _take(self) -> list[bytes]:
         pieces, self._waiting, self._held = self._waiting, [], 0
@@ -111,18 +116,16 @@ class WriteBehind:
 
     async def _caught_up(self) -> None:
         # A cancelled wait must not cancel the run: its thread would go on unseen.
-        if self._run is not None:
-            await asyncio.wait([self._run])
+        await asyncio.wait([in_thread(self._executor, self._run_of_waiting())])
         self._look()
-        if self._held:
-            self._start()
 
     def _look(self) -> None:
-        self._run = None
         if self._failed is not None:
             raise self._failed
 
 
-def _write(writing: Writing, pieces: list[bytes]) -> None:
-    for piece in pieces:
-        writing.write(piece)
+def _abandon(writing: Writing, run: threading.Lock) -> None:
+    """Once `run` has ended; a disk that fails has shown it before."""
+    run.acquire()
+    with contextlib.suppress(HuisclosError):
+        writing.abandon()

@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
 
-_Work = tuple[Callable[[], object], "asyncio.Future[object]"]
+_Work = tuple[Callable[[], object], "asyncio.Future[object] | None"]
 
 
 class Hands:
@@ -46,17 +46,24 @@ class Hands:
         self._queue.put((work, done))
         return done
 
+    def leave(self, work: Callable[[], object]) -> None:
+        """Do `work` in one of the threads; nobody hears of its end, nor of what it raises.
+
+        Spares the loop a turn. Works that wait for each other's locks must be given in their order.
+        """
+        self._queue.put((work, None))
+
     def _serve(self) -> None:
         while (given := self._queue.get()) is not None:
             work, done = given
             told = _Told(done)
             with told:
                 told.result = work()
-            del given, work
-            if done.get_loop().is_closed():
-                return  # nobody waits any more
-            done.get_loop().call_soon_threadsafe(told)
-            del done, told
+            if done is not None:
+                if done.get_loop().is_closed():
+                    return  # nobody waits any more
+                done.get_loop().call_soon_threadsafe(told)
+            del given, work, done, told
 
 
 class _Told:
@@ -64,7 +71,7 @@ class _Told:
 
     __slots__ = ("_done", "_error", "result")
 
-    def __init__(self, done: asyncio.Future[object]) -> None:
+    def __init__(self, done: asyncio.Future[object] | None) -> None:
         self.result: object = None
         self._done = done
         self._error: BaseException | None = None
@@ -79,8 +86,8 @@ class _Told:
         return True
 
     def __call__(self) -> None:
-        if self._done.done():
-            return  # cancelled meanwhile
+        if self._done is None or self._done.done():
+            return  # nobody asked, or cancelled meanwhile
         if self._error is None:
             self._done.set_result(self.result)
         else:
@@ -92,3 +99,11 @@ def in_thread(helper: Executor | Hands | None, work: Callable[[], object]) -> as
     if isinstance(helper, Hands):
         return helper.run(work)
     return asyncio.shield(asyncio.get_running_loop().run_in_executor(helper, work))
+
+
+def leave_to_thread(helper: Executor | Hands | None, work: Callable[[], object]) -> None:
+    """As `Hands.leave`, in a thread of `helper`."""
+    if isinstance(helper, Hands):
+        helper.leave(work)
+    else:
+        asyncio.get_running_loop().run_in_executor(helper, work)

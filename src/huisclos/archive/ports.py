@@ -36,11 +36,11 @@ from huisclos.seal import ReadAt
 class Writing(Protocol):
     """One sealed object on its way to the store. Nothing of it is visible before `commit`."""
 
-    def write(self, sealed: bytes | memoryview) -> None:
+    def write(self, *sealed: bytes | memoryview) -> None:
         """Append payload bytes after the room left for the header. Raises `Full`, `Unreachable`."""
 
-    def commit(self, place: str, header: bytes) -> None:
-        """Write `header` into the room left for it, make bytes and directory entry durable at `place`.
+    def commit(self, place: str, header: bytes, *rest: bytes | memoryview) -> None:
+        """Append `rest`, write `header` into its room, make bytes and directory entry durable at `place`.
 
         Blocks until both would survive power loss; call it off the event loop. Raises
         `Conflict` if `place` exists (nothing is overwritten), `Full`, `Unreachable`.

@@ -56,7 +56,7 @@ def serve(
 def remote(port: type[Port], caller: Caller) -> Port:
     """An object of `port` whose methods are answered at the other end of `caller`."""
     namespace = {
-        name: _ask(f"{port.__name__}.{name}", getattr(port, name), request, reply)
+        name: _ask(f"{port.__name__}.{name}", request, reply)
         for name, (request, reply) in methods_of(port).items()
     }
     made = type(f"Remote{port.__name__}", (), {"__init__": _keep, **namespace})
@@ -85,15 +85,11 @@ def _answer(
     return answer
 
 
-def _ask(
-    name: str, function: Callable[..., Any], request: type[msgspec.Struct], reply: Any
-) -> Callable[..., Awaitable[Any]]:
-    signature = inspect.signature(function)
+def _ask(name: str, request: type[msgspec.Struct], reply: Any) -> Callable[..., Awaitable[Any]]:
+    silent = reply is Nothing
 
     async def ask(self: Any, *args: Any, **kwargs: Any) -> Any:
-        bound = signature.bind(self, *args, **kwargs)
-        given = dict(list(bound.arguments.items())[1:])
-        answer = await self.caller.call(name, request(**given), reply)
-        return None if reply is Nothing else answer
+        answer = await self.caller.call(name, request(*args, **kwargs), reply)
+        return None if silent else answer
 
     return ask

@@ -79,12 +79,14 @@ class MemoryWriting:
         self._room = room
         self._sealed = bytearray()
 
-    def write(self, sealed: bytes | memoryview) -> None:
+    def write(self, *sealed: bytes | memoryview) -> None:
         """See the port."""
-        self._sealed += sealed
+        for piece in sealed:
+            self._sealed += piece
 
-    def commit(self, place: str, header: bytes) -> None:
+    def commit(self, place: str, header: bytes, *rest: bytes | memoryview) -> None:
         """See the port."""
+        self.write(*rest)
         if len(header) != self._room:
             raise ValueError("the header does not fill the room that was left for it")
         self._store.add(place, header + bytes(self._sealed))

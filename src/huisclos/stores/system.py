@@ -6,7 +6,7 @@ import contextlib
 import ctypes
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from huisclos.errors import Full, Unreachable
@@ -21,6 +21,8 @@ _RENAME_NOREPLACE: Final = 1
 _NOT_KNOWN: Final = frozenset({errno.ENOSYS, errno.EINVAL, errno.EPERM})
 """What a kernel, a file system or a filter of system calls says that has no `renameat2`."""
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
+_AT_ONCE: Final = 512
+"""Pieces in one call; Linux takes 1,024 (`IOV_MAX`)."""
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -43,12 +45,20 @@ def write_all(descriptor: int, data: bytes | memoryview) -> None:
         left = left[os.write(descriptor, left) :]
 
 
-def write_at(descriptor: int, data: bytes, offset: int) -> None:
-    """Write all of `data` at `offset`, without moving the end where appending goes on."""
-    left = memoryview(data)
-    while left:
-        done = os.pwrite(descriptor, left, offset)
-        left, offset = left[done:], offset + done
+def write_at(descriptor: int, pieces: Sequence[bytes | memoryview], offset: int) -> int:
+    """Write all of `pieces`, one behind the other from `offset` on; how many bytes that were."""
+    at = offset
+    for start in range(0, len(pieces), _AT_ONCE):
+        some = pieces[start : start + _AT_ONCE]
+        end = at + sum(map(len, some))
+        at += os.pwritev(descriptor, some, at)
+        if at < end:
+            # the kernel took less: once more, and it says why, or takes the rest
+            left = memoryview(b"".join(some))[at - end :]
+            while left:
+                done = os.pwrite(descriptor, left, at)
+                left, at = left[done:], at + done
+    return at - offset
 
 
 def read_at(descriptor: int, offset: int, length: int) -> bytes:
