@@ -6,13 +6,14 @@ the others have a catalogue.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Final
 
-from babel.messages.pofile import read_po
+from babel.messages.pofile import read_po, write_po
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 LOCALE: Final = ROOT / "src/huisclos/web/locale"
@@ -30,10 +31,30 @@ def main() -> None:
             verb = ("update", "--omit-header", "--no-fuzzy-matching") if catalogue.exists() else ("init",)
             catalogue.parent.mkdir(parents=True, exist_ok=True)
             _babel(*verb, f"--input-file={template}", f"--output-file={catalogue}", f"--locale={language}")
+            set_in_type(catalogue, language)
     missing = [sentence for language in LANGUAGES for sentence in untranslated(language)]
     for sentence in missing:
         print(f"untranslated: {sentence}", file=sys.stderr)
     sys.exit(bool(missing))
+
+
+def set_in_type(catalogue: Path, language: str) -> None:
+    """A narrow no-break space before high signs and inside quotes, round apostrophes; unused sentences go."""
+    with catalogue.open("rb") as source:
+        messages = read_po(source, locale=language)
+    for message in messages:
+        if message.id and isinstance(message.string, str):
+            message.string = _set(message.string)
+        elif message.id and message.string:
+            message.string = tuple(_set(one) for one in message.string)
+    with catalogue.open("wb") as target:
+        write_po(target, messages, omit_header=True, ignore_obsolete=True, sort_by_file=True)
+
+
+def _set(text: str) -> str:
+    text = re.sub("[ \u00a0]([;:!?»])", "\u202f\\1", text)
+    text = re.sub("«[ \u00a0]", "«\u202f", text)
+    return re.sub(r"(?<=\w)'(?=[\w%])", "\u2019", text)
 
 
 def untranslated(language: str) -> list[str]:

@@ -137,7 +137,7 @@ def test_french_is_set_as_it_is_printed() -> None:
     """No space that can break before a sign, no typewriter's apostrophe; codes are left as they are."""
     for text in texts(view(whole(Language.FR))):
         assert not re.search(r" [:;?!»]|« |\w'\w", text), text
-    assert "l’`a : b` :" == typeset("l'`a : b` :", Language.FR).replace("\u00a0", " ")
+    assert "l’`a : b` :" == typeset("l'`a : b` :", Language.FR).replace("\u202f", " ")
     assert "1er juin 2027" in moment("2027-06-01T12:00:00+00:00", Language.FR)
     assert "1 June 2027" in moment("2027-06-01T12:00:00+00:00", Language.EN)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import string
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,6 +49,16 @@ def test_no_sentence_is_untranslated() -> None:
         assert holes(ids[-1]) <= holes(strings[-1]), ids
 
 
+def test_french_is_set_in_type() -> None:
+    """A narrow no-break space before the high signs and inside quotes, round apostrophes, no three dots."""
+    with (LOCALES / "fr/LC_MESSAGES/messages.po").open("rb") as source:
+        catalogue = read_po(io.BytesIO(source.read()), locale="fr")
+    plain = re.compile("[ \u00a0][;:!?»]|«[^\u202f]|[^\u202f]»|[\\w)]([;!?]|:( |$))|\\w'\\w|\\.\\.\\.")
+    for message in catalogue:
+        strings = [message.string] if isinstance(message.string, str) else list(message.string or ())
+        assert not [text for text in strings if message.id and plain.search(text)]
+
+
 def holes(text: str) -> set[str]:
     """The names that a sentence leaves open, in either form."""
     return {part.split(")")[0] for part in text.split("%(")[1:]} | {
@@ -62,6 +73,7 @@ def test_no_sentence_escapes_translation() -> None:
         "SHA-256",
         "huisclos viewer install",
         "huisclos serve … --lan",
+        "huisclos doors check",
         "·",
         "–",
         "/",

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from huisclos.findings.nouns import Language
 
-_FIXED: Final = "\u00a0"
 _NARROW: Final = "\u202f"
 _APOSTROPHE: Final = re.compile(r"(?<=\w)'(?=\w|$)")
 _AS_IT_IS: Final = frozenset({"id", "check", "codes", "reference", "rescue", "tone", "anchor", "language"})
@@ -37,9 +36,9 @@ def _set(text: str, language: Language) -> str:
     text = _APOSTROPHE.sub("’", text)
     if language is Language.EN:
         return text
-    for sign in (";", "?", "!"):
+    for sign in (";", ":", "?", "!", "»"):
         text = text.replace(f" {sign}", f"{_NARROW}{sign}")
-    return text.replace(" :", f"{_FIXED}:").replace(" »", f"{_FIXED}»").replace("« ", f"«{_FIXED}")
+    return text.replace("« ", f"«{_NARROW}")
 
 
 def typeset_all(value: Any, language: Language) -> Any:

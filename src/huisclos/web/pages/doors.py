@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from huisclos.access.nouns import Right
 from huisclos.doors.catalogue import Check, catalogue
-from huisclos.doors.facts import said
+from huisclos.doors.facts import place, said
 from huisclos.doors.house import OUTSIDE, DoorState, HouseDoor
+from huisclos.doors.reports.typeset import typeset
 from huisclos.doors.reports.words import word
 from huisclos.findings.nouns import Language, severity_at
 from huisclos.web.pages.person import Visit, person, see
@@ -62,8 +64,18 @@ def rows(doors: tuple[HouseDoor, ...], state: DoorState, words: Words) -> list[R
     """The doors in one state, worst first."""
     known = catalogue()
     chosen = [one for one in doors if one.state is state]
-    return [
+    made = (
         _row(one, known.get(one.check), words) for one in sorted(chosen, key=lambda one: _order(one, known))
+    )
+    language = Language(words.language)
+    return [
+        replace(
+            row,
+            title=typeset(row.title, language),
+            proof=typeset(row.proof, language),
+            fix=typeset(row.fix, language),
+        )
+        for row in made
     ]
 
 
@@ -79,13 +91,13 @@ def _row(one: HouseDoor, check: Check | None, words: Words) -> Row:
     _ = words.gettext
     language = Language(words.language)
     when = words.when(one.since)
-    target = "" if one.target == "*" else one.target
+    target = "" if one.target == "*" else place(one.target, language, one.check)
     if one.state is DoorState.UNTESTED:
         why = word(one.reason.value, language) if one.reason is not None else ""
         title = check.should.in_(language) if check is not None else _("Everything that would be asked there")
         if one.check == OUTSIDE:
             why = _("from in here nobody sees what the Internet sees. Ask the view from outside:")
-            why += " huisclos doors outside ask"
+            why += " `huisclos doors outside ask`"
         return Row("warn", one.check, title, target, _("Nobody knows whether this is so:"), why)
     if check is None or one.state is DoorState.CLOSED:
         title = check.should.in_(language) if check is not None else one.check
@@ -115,7 +127,7 @@ def _proof(one: HouseDoor, words: Words, language: Language) -> str:
             int(count),
         ) % {"num": words.number(int(count))}
         last = _("the last one %(ago)s") % {"ago": words.ago(one.seen_at)}
-        return f"{how}; {times}, {last}."
+        return _("%(how)s; %(times)s, %(last)s.") % {"how": how, "times": times, "last": last}
     shown = ", ".join(said(one.evidence, language))
     return f"{how} ({shown})." if shown else f"{how}."
 
