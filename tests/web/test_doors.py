@@ -28,7 +28,7 @@ async def test_each_state(browser: Browser, world: World) -> None:
     assert "12 connections from public addresses were refused" in text
     assert 2 == text.count("How to close it:")
     assert "Open since" in text
-    assert "Nobody knows whether this is so: no answer in time" in text
+    assert "Nobody knows whether this is so. No answer in time" in text
     assert "Closed since" in text
 
 

@@ -11,7 +11,7 @@ from huisclos.access.nouns import Right
 from huisclos.doors.catalogue import Check, catalogue
 from huisclos.doors.facts import place, said
 from huisclos.doors.house import OUTSIDE, DoorState, HouseDoor
-from huisclos.doors.reports.typeset import typeset
+from huisclos.doors.reports.typeset import ended, typeset
 from huisclos.doors.reports.words import word
 from huisclos.findings.nouns import Language, severity_at
 from huisclos.web.pages.person import Visit, person, see
@@ -96,9 +96,10 @@ def _row(one: HouseDoor, check: Check | None, words: Words) -> Row:
         why = word(one.reason.value, language) if one.reason is not None else ""
         title = check.should.in_(language) if check is not None else _("Everything that would be asked there")
         if one.check == OUTSIDE:
-            why = _("from in here nobody sees what the Internet sees. Ask the view from outside:")
+            why = _("From in here nobody sees what the Internet sees. Ask the view from outside:")
             why += " `huisclos doors outside ask`"
-        return Row("warn", one.check, title, target, _("Nobody knows whether this is so:"), why)
+        why = ended(why[:1].upper() + why[1:])
+        return Row("warn", one.check, title, target, _("Nobody knows whether this is so."), why)
     if check is None or one.state is DoorState.CLOSED:
         title = check.should.in_(language) if check is not None else one.check
         return Row("good", one.check, title, target, _("Closed since %(when)s.") % {"when": when})

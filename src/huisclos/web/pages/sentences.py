@@ -44,7 +44,9 @@ def sentence(line: JournalLine, words: Words, study: str) -> str:
         change = _changed(line.what, words)
         if act is Act.ASKED:
             change = _("asked for this, which waits for an owner: %(change)s") % {"change": change}
-        return f"{who} {change}" + (f": {line.subject}" if line.subject else "")
+        told = f"{who} {change}"
+        values = {"sentence": told, "subject": line.subject}
+        return _("%(sentence)s: %(subject)s") % values if line.subject else told
     told = (
         _special(line, words)
         or _told_of(line, words, study)
