@@ -93,7 +93,7 @@ def probe(
     from huisclos.access.addresses import is_loopback
     from huisclos.doors.mandate import Beyond, check_beyond, check_right
     from huisclos.doors.record import only
-    from huisclos.doors.runner import HOSTS_PER_SECOND, Manners
+    from huisclos.doors.runner import HOSTS_PER_SECOND, Manners, many
     from huisclos.doors.target import parse_target
 
     parsed = [parse_target(one) for one in targets]
@@ -119,9 +119,10 @@ def probe(
         two_at_once=two_at_once,
         hosts_per_second=pace,
     )
-    with recorded(record, audit, only(frozenset(one.address for one in parsed))):
-        _probe(parsed, manners, audit)
-    return finish(audit, options)
+    with many():
+        with recorded(record, audit, only(frozenset(one.address for one in parsed))):
+            _probe(parsed, manners, audit)
+        return finish(audit, options)
 
 
 def _write_test(url: str, targets: list[Target], *, sure: bool) -> Target | None:

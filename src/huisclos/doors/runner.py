@@ -7,7 +7,10 @@ attempt with a reason, ours included.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+import gc
+import resource
+from collections.abc import AsyncIterator, Iterable, Iterator, Sized
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 from weakref import WeakValueDictionary
@@ -25,10 +28,14 @@ USUAL_PORTS: Final = (104, 11112, 4242, 5678, 2761, 2762, 80, 443, 8042, 8080, 8
 """where imaging listens when nobody moved it: what answers there is still told by its protocol"""
 CONCURRENT: Final = 48
 """hosts at one time: few enough for a home box's table of connections"""
-CONCURRENT_HERE: Final = 256
+CONCURRENT_HERE: Final = 2048
 """hosts at one time when all are this machine: no box is in between"""
+DESCRIPTORS_KEPT: Final = 128
+"""that are left for everything but sockets, when this process may not open as many"""
 HOSTS_PER_SECOND: Final = 10.0
 """elsewhere than on loopback"""
+_SELDOM: Final = (100_000, 20, 100)
+"""objects from one collection to the next, and collections of the young to one of the older"""
 _KNOCK_SECONDS: Final = 2.0
 
 
@@ -53,30 +60,61 @@ async def run(
     """What each target showed, as it is known. A target without a port is asked at the usual ones."""
     work = _Work(manners, clock)
     queue = _by_host(targets)
-    answers: asyncio.Queue[tuple[Target, list[Seen]] | None] = asyncio.Queue()
+    answers: list[tuple[Target, list[Seen]]] = []
+    some, left = asyncio.Event(), at_most(targets)
 
     async def drain() -> None:
+        nonlocal left
         try:
             for hosts in queue:
-                for answer in await work.host(hosts):
-                    answers.put_nowait(answer)
+                answers.extend(await work.host(hosts))
+                some.set()
         finally:
-            answers.put_nowait(None)
+            left -= 1
+            some.set()
 
-    drains = [asyncio.create_task(drain()) for _ in range(CONCURRENT_HERE)]
-    left = len(drains)
+    drains = [asyncio.create_task(drain()) for _ in range(left)]
     try:
-        while left:
-            answer = await answers.get()
-            if answer is None:
-                left -= 1
-            else:
+        while left or answers:
+            await some.wait()
+            some.clear()
+            known, answers[:] = answers[:], ()
+            for answer in known:
                 yield answer
         for task in drains:
             task.result()
     finally:
         for task in drains:
             task.cancel()
+
+
+@contextmanager
+def many() -> Iterator[None]:
+    """While thousands are asked: this process may open that many sockets, and collects garbage seldom.
+
+    What is made then is kept for the report: looking through it over and over finds nothing to throw away.
+    """
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONCURRENT_HERE + DESCRIPTORS_KEPT
+    if 0 <= limits[0] < wanted:
+        most = wanted if limits[1] == resource.RLIM_INFINITY else min(wanted, limits[1])
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, limits[1]))
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(*_SELDOM)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def at_most(targets: Iterable[Target]) -> int:
+    """How many hosts are asked at one time at most."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = max(CONCURRENT, min(CONCURRENT_HERE, descriptors - DESCRIPTORS_KEPT))
+    return min(most, len(targets)) if isinstance(targets, Sized) else most
 
 
 def _by_host(targets: Iterable[Target]) -> Iterator[list[Target]]:

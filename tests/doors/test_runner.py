@@ -1,0 +1,67 @@
+"""How many hosts are asked at one time, and what this process may open for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import resource
+from collections.abc import Iterator
+
+import pytest
+
+from huisclos.doors.observation import Miss
+from huisclos.doors.runner import CONCURRENT, CONCURRENT_HERE, DESCRIPTORS_KEPT, Manners, at_most, many, run
+from huisclos.doors.target import parse_target
+from huisclos.findings.nouns import Reason
+
+
+@contextlib.contextmanager
+def _descriptors(count: int) -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_many_hosts_are_made_room_for_and_the_room_is_given_back() -> None:
+    """The limit of open files is raised as far as the system lets it, the collector slowed, both undone."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    threshold = gc.get_threshold()
+    with _descriptors(256):
+        with many():
+            soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+            assert min(CONCURRENT_HERE + DESCRIPTORS_KEPT, hard) == soft
+            assert gc.get_threshold() > threshold
+        assert (256, hard) == resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert gc.get_threshold() == threshold
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "targets", "most"),
+    [
+        (4096, 5000, CONCURRENT_HERE),
+        (1024, 5000, 1024 - DESCRIPTORS_KEPT),
+        (128, 5000, CONCURRENT),
+        (1024, 3, 3),
+    ],
+)
+def test_no_more_are_asked_at_a_time_than_can_be(descriptors: int, targets: int, most: int) -> None:
+    """Nothing is called unreachable because no descriptor was left to reach it with."""
+    with _descriptors(descriptors):
+        assert most == at_most([parse_target("127.0.0.1:9")] * targets)
+
+
+def test_each_target_is_answered_once() -> None:
+    """Whatever order they come in, and however many are asked at a time."""
+    targets = [parse_target(f"127.9.0.{number % 90 + 1}:9") for number in range(180)]
+
+    async def ask() -> list[tuple[str, Reason]]:
+        answers = [(target, seen) async for target, seen in run(targets, Manners())]
+        return [
+            (target.name, one.reason) for target, seen in answers for one in seen if isinstance(one, Miss)
+        ]
+
+    assert sorted((one.name, Reason.UNREACHABLE) for one in targets) == sorted(asyncio.run(ask()))
