@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from huisclos.access.nouns import Source
-from huisclos.archive import receive
+from huisclos.archive import telling
 from huisclos.archive.layout import batch_place, instance_place, parse_place
 from huisclos.archive.nouns import Deposit, Outcome, StoredObject
 from huisclos.archive.ports import BatchKey
@@ -489,7 +489,7 @@ async def test_the_finder_is_not_left_behind_without_end(
     house: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever stores faster than it hears waits for it."""
-    monkeypatch.setattr(receive, "_UNTOLD", 2)
+    monkeypatch.setattr(telling, "UNTOLD", 2)
     go = asyncio.Event()
     register = house.finder.register
 

@@ -42,7 +42,7 @@ from huisclos.archive.nouns import (
 from huisclos.archive.ports import BatchKey, BatchSecret, ObjectStore, StudyKey
 from huisclos.archive.receive import Received, Receiver
 from huisclos.archive.retrieve import OpenStudy
-from huisclos.errors import Full, Locked, NotFound, StudyNotFound
+from huisclos.errors import Conflict, Full, Locked, NotFound, StudyNotFound
 from huisclos.seal import X25519Identity
 
 MODALITY = Source(ActorKind.PEER, "aa" * 16, "SCANNER")
@@ -234,6 +234,16 @@ class Finder:
         if any(other.transfer_syntax == stored.transfer_syntax for other in same):
             return Outcome.HELD
         return Outcome.ALTERNATIVE
+
+    async def register_all(self, stored: tuple[StoredObject, ...]) -> tuple[Outcome | None, ...]:
+        """See the port."""
+        outcomes: list[Outcome | None] = []
+        for one in stored:
+            try:
+                outcomes.append(await self.register(one))
+            except (StudyNotFound, Conflict):
+                outcomes.append(None)
+        return tuple(outcomes)
 
     async def holds(self, sop_instance_uid: str, digest: bytes) -> bool:
         """See the port."""

@@ -17,7 +17,7 @@ from huisclos.channel import Channel, Methods, Sibling
 from huisclos.channel.calls import locked_when_away
 from huisclos.channel.remote import remote
 from huisclos.errors import Locked, NotGranted
-from huisclos.finder.client import FinderClient
+from huisclos.finder.client import finder_client
 from huisclos.finder.keys import keys_of
 from huisclos.finder.main import run_finder
 from huisclos.finder.memory import Loaded, MemoryIndex
@@ -55,10 +55,11 @@ async def test_the_process_serves_each_role_what_it_may(tmp_path: Path) -> None:
         await Channel.over(theirs, tables[0](role))
         siblings[role] = Sibling("finder", locked_when_away)
         siblings[role].arrive(await Channel.over(ours))
-    reception, web = FinderClient(siblings["reception"]), FinderClient(siblings["web"])
+    reception, web = finder_client(siblings["reception"]), finder_client(siblings["web"])
     said = heading()
     placement = await reception.place(said.study_uid)
-    assert await reception.register(stored(placement, said)) is Outcome.STORED
+    assert await reception.place(said.study_uid) is placement, "asked once a second"
+    assert await reception.register_all((stored(placement, said),)) == (Outcome.STORED,)
     grant = world.grant(Right.LIST, until=4e9)
     page = await web.query(grant, Query(Level.STUDY, text="exemple"))
     assert page.total == 1
@@ -67,10 +68,10 @@ async def test_the_process_serves_each_role_what_it_may(tmp_path: Path) -> None:
     with pytest.raises(NotGranted):
         await web.states()
     with pytest.raises(NotGranted):
-        await FinderClient(siblings["stranger"]).counts()
+        await finder_client(siblings["stranger"]).counts()
     assert await remote(Upkeep, siblings["scribe"]).unsettled() == ()
     with pytest.raises(Locked):
-        await FinderClient(Sibling("finder", locked_when_away)).counts()
+        await finder_client(Sibling("finder", locked_when_away)).counts()
     stop.set()
     await process
     (row,) = world.index.studies()

@@ -297,10 +297,10 @@ async def test_a_disk_that_is_behind_holds_its_sender_back(
     go = threading.Event()
     real = LocalWriting.write
 
-    def write(self: LocalWriting, sealed: bytes | memoryview) -> None:
-        if len(sealed) > 100_000:
+    def write(self: LocalWriting, *sealed: bytes | memoryview) -> None:
+        if sum(len(piece) for piece in sealed) > 100_000:
             assert go.wait(20)
-        real(self, sealed)
+        real(self, *sealed)
 
     monkeypatch.setattr(LocalWriting, "write", write)
     sent = data_set(pixels=bytes(120_000_000))
@@ -324,6 +324,7 @@ async def test_a_disk_that_is_behind_holds_its_sender_back(
             assert await store(other, data_set(instance=2), 2) == 0
         go.set()
         assert await storing == 0
+        await until(lambda: len(desk.kept()) == 2)
         assert {desk.data_set(stored) for stored in desk.kept()} == {sent, data_set(instance=2)}
 
 

@@ -167,10 +167,11 @@ class Catalog(Protocol):
     async def place(self, study_uid: str) -> Placement:
         """The study an instance belongs to, made now if it is new (its key is durable first)."""
 
-    async def register(self, stored: StoredObject) -> Outcome:
-        """Tell of an object already durable in its study; searchable when this returns.
+    async def register_all(self, stored: tuple[StoredObject, ...]) -> tuple[Outcome | None, ...]:
+        """Tell of objects already durable in their studies, in order; searchable when this returns.
 
-        Idempotent by instance id. On `DUPLICATE` the caller deletes its copy.
+        None for one whose study is not there any more. Idempotent by instance id. On `DUPLICATE` the
+        caller deletes its copy.
         """
 
     async def holds(self, sop_instance_uid: str, digest: bytes) -> bool:
@@ -231,7 +232,7 @@ class HouseCatalog(Upkeep, Protocol):
         """As `Catalog.place`."""
 
     async def register(self, stored: StoredObject) -> Outcome:
-        """As `Catalog.register`."""
+        """As `Catalog.register_all`, for one. Raises `StudyNotFound`, `Conflict`."""
 
     async def quiet_series(self, seconds: float) -> tuple[QuietSeries, ...]:
         """Series unchanged for `seconds` and not `described` since; their manifests are settled first.

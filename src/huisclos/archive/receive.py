@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from functools import lru_cache
@@ -29,9 +29,9 @@ from huisclos.archive.intake import FileIntake, Intake, NetworkIntake
 from huisclos.archive.layout import batch_place, instance_place, new_id
 from huisclos.archive.nouns import Outcome, StoredObject
 from huisclos.archive.ports import Catalog, Keeper, ObjectStore
+from huisclos.archive.telling import Telling
 from huisclos.errors import (
     BadIdentifier,
-    HuisclosError,
     Locked,
     NotDicom,
     StoreError,
@@ -53,8 +53,6 @@ MAX_OCTETS: Final = 16 * 1024**3
 """Bytes in one instance at most."""
 _REMEMBERED: Final = 1000
 """Sources of whom it is remembered whether they repeat themselves."""
-_UNTOLD: Final = 256
-"""Instances the finder may not have been told of yet; who brings more waits."""
 _PREPARED: Final = 4
 """Sealers made ready for the next instances."""
 
@@ -100,8 +98,7 @@ class Receiver:
         self._executor = executor
         self._repeats: OrderedDict[tuple[str, str], bool] = OrderedDict()
         self._prepared: list[_Prepared] = []
-        self._untold: deque[StoredObject | asyncio.Future[None]] = deque()
-        self._telling: asyncio.Task[None] | None = None
+        self.telling = Telling(catalog, self._heard)
 
     def begin(
         self, source: Source, sop_class: str, sop_instance: str, transfer_syntax: str, calling: str
@@ -149,53 +146,30 @@ class Receiver:
         with contextlib.suppress(StoreError):
             await in_thread(self._executor, lambda: self.store.delete(place))
 
-    async def register(self, stored: StoredObject) -> Outcome:
-        """Tell the finder of a durable object; when it is away, the scribe catches up later."""
-        try:
-            return await self.catalog.register(stored)
-        except (Locked, StoreError):
-            return Outcome.STORED
-
-    async def tell(self, stored: StoredObject) -> None:
-        """The finder is to learn of a durable object, in its turn. Waits only while many others do."""
-        if len(self._untold) >= _UNTOLD:
-            await self.told()
-        self._tell_later(stored)
-
     async def told(self) -> None:
-        """Wait until the finder has heard of everything that `tell` was given before."""
-        if self._telling is not None:
-            heard: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._tell_later(heard)
-            await heard
-
-    def _tell_later(self, what: StoredObject | asyncio.Future[None]) -> None:
-        self._untold.append(what)
-        if self._telling is None:
-            self._telling = asyncio.get_running_loop().create_task(self._tell())
-
-    async def _tell(self) -> None:
-        while self._untold:
-            what = self._untold.popleft()
-            if isinstance(what, asyncio.Future):
-                if not what.done():
-                    what.set_result(None)
-                continue
-            try:
-                self.remember(what.source, await self.settle(what))
-            except HuisclosError as error:
-                # Erased since it was placed: it went with its study, as if it had come before.
-                _LOG.warning("a stored instance was not registered: %s", type(error).__name__)
-        self._telling = None
+        """Wait until the finder has heard of everything that is durable by now."""
+        await self.telling.all_told()
 
     async def settle(self, stored: StoredObject) -> Outcome:
         """What became of a durable object: registered, or deleted since it was here already."""
-        outcome = await self.register(stored) if stored.study_id else Outcome.STORED
+        if stored.study_id:
+            return await self.telling.outcome(stored)
+        await self._heard(stored, Outcome.STORED)
+        return Outcome.STORED
+
+    async def settle_later(self, stored: StoredObject) -> None:
+        """As `settle`, when the finder gets to it; waits only while it is far behind."""
+        if stored.study_id:
+            await self.telling.leave(stored)
+        else:
+            await self._heard(stored, Outcome.STORED)
+
+    async def _heard(self, stored: StoredObject, outcome: Outcome) -> None:
         if outcome is Outcome.DUPLICATE:
             await self.delete(_place(stored))
         else:
             self.deposits.add(stored)
-        return outcome
+        self.remember(stored.source, outcome)
 
     def prepare(self, recipient: str) -> None:
         """Make what the next instance for `recipient` needs, while there is nothing to do but wait."""
@@ -291,14 +265,15 @@ class Reception:
         stored, outcome = await self._durable()
         if outcome is None:
             outcome = await self._receiver.settle(stored)
-        self._receiver.remember(self._source, outcome)
+        else:
+            self._receiver.remember(self._source, outcome)
         return Received(outcome, stored)
 
     async def keep(self) -> None:
         """As `finish`, but what came of it is found out later: see `Receiver.told`."""
         stored, outcome = await self._durable()
         if outcome is None:
-            await self._receiver.tell(stored)
+            await self._receiver.settle_later(stored)
         else:
             self._receiver.remember(self._source, outcome)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -18,6 +18,8 @@ from huisclos.channel.calls import Channel, Methods, Nothing, Sibling
 
 Port = TypeVar("Port")
 Caller = Sibling | Channel
+Ask = Callable[..., Awaitable[Any]]
+Around = Callable[[Ask], Ask]
 
 
 def methods_of(port: type) -> dict[str, tuple[type[msgspec.Struct], Any]]:
@@ -53,12 +55,17 @@ def serve(
             methods.add(f"{port.__name__}.{name}", request, answer)
 
 
-def remote(port: type[Port], caller: Caller) -> Port:
-    """An object of `port` whose methods are answered at the other end of `caller`."""
+def remote(port: type[Port], caller: Caller, around: Mapping[str, Around] | None = None) -> Port:
+    """An object of `port` whose methods are answered at the other end of `caller`.
+
+    `around` has what stands before some of them: given how to ask, it gives how to ask less often.
+    """
     namespace = {
         name: _ask(f"{port.__name__}.{name}", request, reply)
         for name, (request, reply) in methods_of(port).items()
     }
+    for name, before in (around or {}).items():
+        namespace[name] = before(namespace[name])
     made = type(f"Remote{port.__name__}", (), {"__init__": _keep, **namespace})
     return cast("Port", made(caller))
 

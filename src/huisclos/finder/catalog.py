@@ -39,7 +39,7 @@ from huisclos.archive.nouns import (
     StudyView,
 )
 from huisclos.archive.ports import ObjectStore
-from huisclos.errors import HuisclosError, NotGranted, StudyNotFound
+from huisclos.errors import Conflict, HuisclosError, NotGranted, StudyNotFound
 from huisclos.finder.answers import Answer, person, series_row, study_row
 from huisclos.finder.conditions import Plan
 from huisclos.finder.doubts import DoubtBook, KeptDoubt, new_doubt
@@ -112,9 +112,20 @@ class FinderCatalog:
         return await self._shelf.place(study_uid)
 
     async def register(self, stored: StoredObject) -> Outcome:
-        """See `Catalog`. Raises `StudyNotFound`; `Conflict` if the study lies in another folder."""
+        """See `HouseCatalog`. Raises `StudyNotFound`; `Conflict` if the study lies in another folder."""
         self._rebuild.keep_out()
         return self._registrar.register(stored)
+
+    async def register_all(self, stored: tuple[StoredObject, ...]) -> tuple[Outcome | None, ...]:
+        """See `Catalog`."""
+        self._rebuild.keep_out()
+        return tuple(map(self._register_if_there, stored))
+
+    def _register_if_there(self, stored: StoredObject) -> Outcome | None:
+        try:
+            return self._registrar.register(stored)
+        except (StudyNotFound, Conflict):
+            return None
 
     async def holds(self, sop_instance_uid: str, digest: bytes) -> bool:
         """See `Catalog`."""

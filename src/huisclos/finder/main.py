@@ -17,7 +17,7 @@ from huisclos.finder.catalog import FinderCatalog
 from huisclos.finder.client import Finder
 from huisclos.seal.records import RecordKey
 
-_STORING: Final = frozenset({"place", "register", "holds", "counts"})
+_STORING: Final = frozenset({"place", "register_all", "holds", "counts"})
 _ROLES: Final[dict[str, frozenset[str] | None]] = {
     "web": frozenset(
         {

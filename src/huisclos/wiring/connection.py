@@ -30,7 +30,7 @@ from huisclos.channel import (
     send_message,
 )
 from huisclos.errors import HuisclosError, Locked, Unreachable
-from huisclos.finder.client import FinderClient
+from huisclos.finder.client import finder_client
 from huisclos.vault.console import Console
 from huisclos.wiring.places import Archive, lock_archive
 from huisclos.wiring.secrets import read_secret, take_variable, wipe
@@ -56,7 +56,7 @@ class House:
         self.gate = remote(Gate, vault)
         self.keeper = remote(Keeper, vault)
         self.house_keys = remote(HouseKeys, vault)
-        finder = FinderClient(self._finder)
+        finder = finder_client(self._finder)
         self.catalog: Catalog = finder
         self.house_catalog: HouseCatalog = finder
         """For what runs over the whole archive."""

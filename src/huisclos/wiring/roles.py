@@ -20,7 +20,7 @@ from huisclos.channel import Message, Methods, receive_message, remote, send_mes
 from huisclos.database import SqlAccounts, SqlDecisions, SqlIndex
 from huisclos.doors.house import Looker
 from huisclos.errors import HuisclosError, Unreachable
-from huisclos.finder.client import FinderClient
+from huisclos.finder.client import finder_client
 from huisclos.finder.main import run_finder as finder_main
 from huisclos.reception.main import Echoing
 from huisclos.reception.main import run_reception as reception_main
@@ -201,7 +201,7 @@ async def _scribe(child: Child) -> None:
     child.ready()
     await scribe_main(
         archive.store,
-        FinderClient(finder),
+        finder_client(finder),
         remote(HouseKeys, vault),
         bytes.fromhex(signing),
         stop=child.stopping,
@@ -223,7 +223,7 @@ async def _reception(child: Child) -> None:
         tls=child.post.listeners.get("dicom_tls", ()),
         context=leaf.keep(peer_context(archive.leaf)),
         store=archive.store,
-        catalog=FinderClient(child.sibling("finder")),
+        catalog=finder_client(child.sibling("finder")),
         keeper=remote(Keeper, vault),
         door=door,
         near=Nearness(archive, door).is_near,

@@ -27,7 +27,7 @@ from huisclos.cage.client import Cage
 from huisclos.channel import remote
 from huisclos.doors.house import Watched
 from huisclos.errors import HuisclosError, Unreachable
-from huisclos.finder.client import FinderClient
+from huisclos.finder.client import finder_client
 from huisclos.web.app import make_app, make_gate_app, make_viewer_app
 from huisclos.web.gate import GateSite
 from huisclos.web.serve import Server
@@ -87,7 +87,7 @@ async def web_main(child: Child, bound: tuple[Bound, ...], viewer: Path | None) 
     caged = Caged()
     child.on_cage = caged.take
     await vault.arrived()
-    store, keeper, catalog = archive.store, remote(Keeper, vault), FinderClient(finder)
+    store, keeper, catalog = archive.store, remote(Keeper, vault), finder_client(finder)
     hands = Hands(FLUSHERS)
     receiver = Receiver(store, catalog, keeper, executor=hands, max_octets=archive.settings.max_object)
     renderer: Renderer = caged
