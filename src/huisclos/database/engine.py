@@ -11,7 +11,7 @@ from typing import Any, Final
 import sqlalchemy
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import URL, Connection, Engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, Select, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
@@ -73,10 +73,45 @@ def talking(engine: Engine) -> Iterator[Connection]:
     except IntegrityError:
         raise Conflict("the database holds another row in the place of this one") from None
     except SQLAlchemyError as error:
-        kind = type(error.orig).__name__ if isinstance(error, DBAPIError) else type(error).__name__
-        raise Unreachable(
-            f"the database does not answer ({kind})", hint="see that its disk has room, and that it runs"
-        ) from None
+        raise _silent(error.orig if isinstance(error, DBAPIError) else error) from None
+
+
+def _silent(error: BaseException | None) -> Unreachable:
+    return Unreachable(
+        f"the database does not answer ({type(error).__name__})",
+        hint="see that its disk has room, and that it runs",
+    )
+
+
+class Question:
+    """A SELECT asked for every instance: 16 us on SQLite, and 74 in a transaction of SQLAlchemy's.
+
+    Its one parameter, and its columns, are of types that the driver gives as they are.
+    """
+
+    def __init__(self, engine: Engine, statement: Select[Any]) -> None:
+        self._engine = engine
+        compiled = statement.compile(dialect=engine.dialect)
+        self._text = str(compiled)
+        (self._name,) = compiled.params
+        self._positional = compiled.positional
+        self._errors = engine.dialect.loaded_dbapi.Error
+
+    def ask(self, value: Any) -> list[tuple[Any, ...]]:
+        """Every row. Raises `Unreachable`."""
+        try:
+            connection = self._engine.raw_connection()
+            try:
+                cursor = connection.cursor()
+                cursor.execute(self._text, (value,) if self._positional else {self._name: value})
+                rows: list[tuple[Any, ...]] = list(cursor.fetchall())
+                return rows
+            finally:
+                connection.close()
+        except SQLAlchemyError as error:
+            raise _silent(error.orig if isinstance(error, DBAPIError) else error) from None
+        except self._errors as error:
+            raise _silent(error) from None
 
 
 def upsert(connection: Connection, table: sqlalchemy.Table) -> Any:

@@ -10,7 +10,7 @@ from sqlalchemy import Row, bindparam, delete, select
 
 from huisclos.archive.index_ports import IndexedInstance, IndexedStudy, Settling
 from huisclos.database import tables
-from huisclos.database.engine import MEMORY, migrate, open_engine, replacing, talking
+from huisclos.database.engine import MEMORY, Question, migrate, open_engine, replacing, talking
 
 _BATCH: Final = 2_000
 """Rows fetched at once when everything is read."""
@@ -41,6 +41,7 @@ class SqlIndex:
         self._durable = open_engine(where, durable=True)
         # two engines over "in memory" would be two databases
         self._quick = self._durable if where == MEMORY else open_engine(where, durable=False)
+        self._of_token = Question(self._quick, _OF_TOKEN)
         migrate(self._durable, "index")
 
     def close(self) -> None:
@@ -75,9 +76,7 @@ class SqlIndex:
 
     def instances_by_token(self, uid_token: bytes) -> list[IndexedInstance]:
         """As the port says."""
-        with talking(self._quick) as connection:
-            rows = connection.execute(_OF_TOKEN, {"token": uid_token}).all()
-        return [IndexedInstance(*row) for row in rows]
+        return [IndexedInstance(*row) for row in self._of_token.ask(uid_token)]
 
     def known(self, instance_ids: Iterable[str]) -> set[str]:
         """As the port says."""
