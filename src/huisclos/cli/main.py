@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import typer
 from typer.exceptions import TyperException
 
@@ -100,4 +102,7 @@ def main() -> int:
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
         return output.INTERRUPTED
+    finally:
+        # What is left goes with the process: the interpreter need not look through it once more.
+        gc.freeze()
     return code if isinstance(code, int) else 0

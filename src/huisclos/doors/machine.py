@@ -13,7 +13,7 @@ import psutil
 
 from huisclos.access.addresses import Address, is_loopback, is_private, parse_address
 from huisclos.doors.observation import Observation, Seen, What
-from huisclos.doors.probes.services import PORTS
+from huisclos.doors.probes.ports import SERVICE_PORTS
 from huisclos.doors.rules import judge
 from huisclos.doors.runner import USUAL_PORTS
 from huisclos.doors.target import Target
@@ -164,7 +164,7 @@ def imaging(all_of_them: Iterable[Listener]) -> list[Listener]:
     return [
         one
         for one in all_of_them
-        if one.program is not None or one.service or one.port in USUAL_PORTS or one.port in PORTS
+        if one.program is not None or one.service or one.port in USUAL_PORTS or one.port in SERVICE_PORTS
     ]
 
 

@@ -20,7 +20,8 @@ from huisclos.clock import Clock, now, steady
 from huisclos.doors.mandate import OutsideMandate
 from huisclos.doors.observation import Miss, Seen
 from huisclos.doors.probes.host import Host
-from huisclos.doors.probes.listener import HL7_PORTS, hl7, probe_listener
+from huisclos.doors.probes.listener import hl7, probe_listener
+from huisclos.doors.probes.ports import HL7_PORTS
 from huisclos.doors.target import Target
 from huisclos.findings.nouns import Reason
 

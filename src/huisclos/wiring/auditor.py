@@ -18,6 +18,7 @@ from huisclos.clock import steady
 from huisclos.doors.box.igd import gateway, probe_box
 from huisclos.doors.house import HouseDoor, Looker, Looking, judged
 from huisclos.doors.observation import Miss, Seen
+from huisclos.doors.probes import secure, services, web  # noqa: F401 - confined, it could not load them
 from huisclos.doors.record import only, watched
 from huisclos.doors.rest.audit import Walk, audit, observe
 from huisclos.doors.runner import Manners, run

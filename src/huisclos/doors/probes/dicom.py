@@ -12,7 +12,8 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from importlib import import_module
+from typing import Final, cast
 
 from huisclos.dimse.protocol.commands import (
     Field,
@@ -28,9 +29,8 @@ from huisclos.doors.observation import Miss, Observation, Seen, What
 from huisclos.doors.probes import identity, second
 from huisclos.doors.probes.dialogue import Accepted, Answer, Dialogue, End, Question, Script
 from huisclos.doors.probes.elements import element
-from huisclos.doors.probes.host import Host, OutOfBudget, canary_uid
+from huisclos.doors.probes.host import Host, NotSpoken, OutOfBudget, canary_uid
 from huisclos.doors.probes.talk import talk
-from huisclos.doors.probes.write import CHECK, write_test
 from huisclos.doors.toolkits import claims_dcmtk, facts_of
 from huisclos.errors import PeerTooSlow, PeerUnreachable
 from huisclos.findings.evidence import Fact, facts
@@ -69,7 +69,7 @@ _CALLED_NOT_RECOGNISED: Final = 7
 """PS3.8 table 9-21"""
 
 
-class NotDicom(Exception):
+class NotDicom(NotSpoken):
     """Whatever listens there does not speak DICOM."""
 
 
@@ -99,7 +99,7 @@ async def probe_dicom(host: Host, line: Line = PLAIN) -> list[Seen]:
     if called is None or host.gentle:
         return asking.seen
     for check, way in _APART:
-        if not host.wants(check) or (check == CHECK and host.delete_at is None):
+        if not host.wants(check) or (check == WRITE_TEST and host.delete_at is None):
             continue
         if check == identity.CHECK and line.tls is not None and host.left <= TLS_QUESTIONS:
             # What the least of these doors would cost, a graver one has to be asked with.
@@ -308,10 +308,18 @@ _SHOWS: Final = {
 """What the answer to each question is an observation of."""
 
 
+WRITE_TEST: Final = "DCM-012"
+
+
+async def _write_test(host: Host, calling: str, called: str, tls: ssl.SSLContext | None) -> Seen:
+    # Seldom wanted, and with it all that reads the web.
+    return cast("Seen", await import_module(f"{__package__}.write").write_test(host, calling, called, tls))
+
+
 _APART: Final = (
     (identity.CHECK, identity.ask_as_nobody),
     (second.CHECK, second.two_at_once),
-    (CHECK, write_test),
+    (WRITE_TEST, _write_test),
 )
 """Questions that want an association of their own."""
 

@@ -27,6 +27,10 @@ class OutOfBudget(HuisclosError):
     kind = "out-of-budget"
 
 
+class NotSpoken(Exception):
+    """What listens there does not speak the protocol that was tried: another may be."""
+
+
 @dataclass(slots=True)
 class Host:
     """One listener under examination. Every connection to it is made inside `turn`, one at a time."""

@@ -15,7 +15,7 @@ from typing import Final
 import h11
 
 from huisclos import __version__
-from huisclos.doors.probes.host import Host, OutOfBudget
+from huisclos.doors.probes.host import Host, NotSpoken, OutOfBudget
 from huisclos.errors import HuisclosError, PeerTooSlow, PeerUnreachable
 
 BODY: Final = 64 * 1024
@@ -25,7 +25,7 @@ _READ: Final = 16 * 1024
 AGENT: Final = f"huisclos-doors/{__version__} (security audit asked for by the owner)"
 
 
-class NotHttp(HuisclosError):
+class NotHttp(HuisclosError, NotSpoken):
     """Whatever listens there does not speak HTTP, or breaks off."""
 
     kind = "not-http"

@@ -10,17 +10,13 @@ from typing import Final
 
 from huisclos.doors.observation import Miss, Observation, Seen, What
 from huisclos.doors.probes import smb
-from huisclos.doors.probes.host import Host
+from huisclos.doors.probes.host import Host, NotSpoken
+from huisclos.doors.probes.ports import SERVICE_PORTS
 from huisclos.doors.record import noted
 from huisclos.errors import PeerUnreachable
 from huisclos.findings.evidence import Fact, facts
 from huisclos.findings.nouns import Reason
 
-PORTS: Final = {
-    5432: "postgres", 5433: "postgres", 3306: "mysql", 6379: "redis", 445: "samba", 139: "samba",
-    3389: "rdp", 5900: "vnc", 5901: "vnc",
-}  # fmt: skip
-"""Where each usually listens; what answers is told by its protocol all the same."""
 _SSL_REQUEST: Final = bytes((0, 0, 0, 8, 4, 210, 22, 47))
 """PostgreSQL's SSLRequest: length and 80877103 (its documents, "Message Formats")"""
 _X224: Final = bytes((3, 0, 0, 19, 14, 224, 0, 0, 0, 0, 0, 1, 0, 8, 0, 3, 0, 0, 0))
@@ -33,13 +29,13 @@ _VERSION_10: Final = 10
 Talk = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-class NotService(Exception):
+class NotService(NotSpoken):
     """None of those that we know."""
 
 
 async def probe_service(host: Host) -> list[Seen]:
     """Which service it is, and whether it lets in strangers. Raises `NotService`, `PeerUnreachable`."""
-    usual = PORTS.get(host.target.port or 0)
+    usual = SERVICE_PORTS.get(host.target.port or 0)
     for product, way in sorted(_WAYS.items(), key=lambda one: one[0] != usual):
         if product == "mysql" and usual != "mysql":
             continue  # Asked the same way as VNC.

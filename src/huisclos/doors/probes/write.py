@@ -17,6 +17,7 @@ from huisclos.dimse.protocol.contexts import Proposal
 from huisclos.dimse.protocol.names import IMPLICIT_LITTLE_ENDIAN
 from huisclos.doors.observation import Miss, Observation, Seen, What
 from huisclos.doors.probes.dialogue import Dialogue, End, Question, Script
+from huisclos.doors.probes.dicom import WRITE_TEST
 from huisclos.doors.probes.elements import element
 from huisclos.doors.probes.host import Host, OutOfBudget, canary_uid
 from huisclos.doors.probes.http import NotHttp, Web, web
@@ -25,7 +26,6 @@ from huisclos.errors import PeerTooSlow, PeerUnreachable
 from huisclos.findings.evidence import facts
 from huisclos.findings.nouns import Reason
 
-CHECK: Final = "DCM-012"
 SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
 _OK: Final = 200
 _ID = re.compile(rb'"ID"\s*:\s*"([0-9a-f]{8}(?:-[0-9a-f]{8}){4})"')
@@ -60,7 +60,7 @@ async def write_test(host: Host, calling: str, called: str, tls: ssl.SSLContext 
     where = facts(port=host.target.port, transport="tls" if tls else "plain")
     made = synthetic()
     question = Question(
-        CHECK,
+        WRITE_TEST,
         SECONDARY_CAPTURE,
         Field.C_STORE,
         lambda number: store_request(number, SECONDARY_CAPTURE, made.uid),
@@ -71,11 +71,11 @@ async def write_test(host: Host, calling: str, called: str, tls: ssl.SSLContext 
     try:
         await talk(host, dialogue, tls)
     except (PeerTooSlow, PeerUnreachable, OutOfBudget):
-        return Miss((CHECK,), host.target.name, Reason.TIMED_OUT, where)
+        return Miss((WRITE_TEST,), host.target.name, Reason.TIMED_OUT, where)
     if not dialogue.answers:
         if dialogue.end in (End.ABORTED, End.REJECTED):
             return Observation(What.STORED, host.target.name, host.target.reach, where)
-        return Miss((CHECK,), host.target.name, Reason.PROTOCOL, where)
+        return Miss((WRITE_TEST,), host.target.name, Reason.PROTOCOL, where)
     status = dialogue.answers[0].status
     gone = await _delete(host, made.uid) if status == 0 else None
     left = None if gone is None else "deleted" if gone else "left-behind"
