@@ -22,14 +22,17 @@ def family(named: Path) -> list[int]:
         for one in _PROC.iterdir()
         if one.name.isdigit() and str(named).encode() in _read(one / "cmdline")
     ]
-    found: list[int] = []
-    while first:
-        pid = first.pop()
+    return descendants(first)
+
+
+def descendants(first: list[int]) -> list[int]:
+    """These processes, and their children's children."""
+    left, found = list(first), list[int]()
+    while left:
+        pid = left.pop()
         if pid not in found:
             found.append(pid)
-            first += [
-                int(child) for child in _read(_PROC / str(pid) / "task" / str(pid) / "children").split()
-            ]
+            left += [int(child) for child in _read(_PROC / str(pid) / "task" / str(pid) / "children").split()]
     return found
 
 

@@ -141,28 +141,39 @@ def _entries(root: str, walk: Walk) -> Iterator[Entry]:
     while stack:
         folder, branch, reachable, beside = stack.pop()
         try:
-            with os.scandir(folder) as listing:
-                found = sorted(listing, key=lambda one: one.name)
+            below, names = _listed(folder)
         except OSError:
             walk.unread += 1
             continue
-        folders = []
-        for one in found:
-            if one.is_dir(follow_symlinks=False):
-                mode = one.stat(follow_symlinks=False).st_mode
-                folders.append(
-                    (one.path, branch or walk.token(one.path), reachable and bool(mode & _MODES), beside)
-                )
+        folders = [
+            (one.path, branch or walk.token(one.path), reachable and bool(mode & _MODES), beside)
+            for one, mode in below
+        ]
         if folders:
-            walk.sealed += is_sealed_backup(frozenset(one.name for one in found))
+            walk.sealed += is_sealed_backup(frozenset((*names, *(one.name for one, _ in below))))
             beside = beside or any(is_archive(one[0]) for one in folders)
         marks = marks_of(folder) + (("residue",) if beside else ())
         named, here = "backup" not in marks, branch or walk.token(folder)
-        for one in found:
-            if one.is_file(follow_symlinks=False):
-                also = ("backup",) if named and BACKUP.search(one.name) else ()
-                yield Entry(one.path, here, reachable, marks + also)
+        start = folder if folder.endswith("/") else f"{folder}/"
+        for name in names:
+            also = ("backup",) if named and BACKUP.search(name) else ()
+            yield Entry(start + name, here, reachable, marks + also)
         stack += [(*one[:3], one[3] or beside) for one in reversed(folders)]
+
+
+def _listed(folder: str) -> tuple[list[tuple[os.DirEntry[str], int]], list[str]]:
+    """The folders in a folder with their modes, and the names of its files, both sorted. Raises `OSError`.
+
+    Of a file only the name is kept: a flat folder of a million files is then 70 MB, and not 500.
+    """
+    folders, names = [], []
+    with os.scandir(folder) as listing:
+        for one in listing:
+            if one.is_dir(follow_symlinks=False):
+                folders.append((one, one.stat(follow_symlinks=False).st_mode))
+            elif one.is_file(follow_symlinks=False):
+                names.append(one.name)
+    return sorted(folders, key=lambda one: one[0].name), sorted(names)
 
 
 def _entry(path: str, branch: str, *, reachable: bool) -> Entry:
