@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,7 +59,7 @@ def run() -> list[dict[str, Any]]:
 
 
 def _figure(
-    name: str, unit: str, goal: float | None, ours: list[float], peer: list[float], beside: str
+    name: str, unit: str, goal: float | None, ours: Sequence[float], peer: Sequence[float], beside: str
 ) -> dict[str, Any]:
     medians = [statistics.median(one) for one in (ours, peer)]
     ratio = medians[1] / medians[0] if unit == "MB" else medians[0] / medians[1]

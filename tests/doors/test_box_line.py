@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from itertools import chain
 from typing import cast
 
@@ -32,6 +33,7 @@ from huisclos.doors.box.line import (
     table,
     text,
 )
+from huisclos.doors.box.rules import Names, forwards
 from huisclos.doors.box.state import Box, Forward, Outside, class_of, effective, observe
 from huisclos.doors.probes.http import Answer, Web
 from huisclos.findings.nouns import Language
@@ -97,12 +99,21 @@ VALUES = st.recursive(
 def test_any_document_is_looked_through(document: object) -> None:
     """A search in a document ends, whatever it is."""
     bbox.find(document, "ip")
-    for module, name in ((bbox, "_list"), (livebox, "_rules")):
-        try:
-            made = getattr(module, name)(document, "")
-        except NoAnswer:
-            continue
-        assert all(0 < one.outer[0] <= one.outer[1] <= 65535 for one in made)
+    names = Names(outer=("a",), inner=("b",), source="c", to=("d",))
+    made = forwards(document, "", names)
+    assert all(0 < one.outer[0] <= one.outer[1] <= 65535 for one in made)
+    assert all(0 < one.inner <= 65535 for one in made)
+
+
+def test_a_rule_counts_while_it_is_on() -> None:
+    """One that says it is off does not count; one that does not say so, by its maker's word."""
+    rule = {"a": "80-90", "b": "4242", "c": "203.0.113.9", "protocol": 17}
+    names = Names(outer=("a",), inner=("b",), source="c", to=("d",))
+    (made,) = forwards([rule], "", names)
+    assert ((80, 90), 4242, "udp", False) == (made.outer, made.inner, made.transport, made.anyone)
+    assert not forwards([rule], "", replace(names, told_on=True))
+    assert not forwards([{**rule, "enable": False}], "", names)
+    assert forwards([{**rule, "enable": True, "c": ""}], "", replace(names, told_on=True))[0].anyone
 
 
 @given(st.text(max_size=20))

@@ -7,7 +7,6 @@ with each wrong password, so there is one try, and none after a 429.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import urlencode
 
@@ -27,7 +26,8 @@ from huisclos.doors.box.line import (
     table,
     text,
 )
-from huisclos.doors.box.state import Box, Forward, class_of, is_here
+from huisclos.doors.box.rules import Names, Step, forwards, walk
+from huisclos.doors.box.state import Box, class_of, is_here
 from huisclos.findings.nouns import Reason
 
 HOST: Final = "mabbox.bytel.fr"
@@ -35,7 +35,6 @@ HOST: Final = "mabbox.bytel.fr"
 _FORM: Final = "application/x-www-form-urlencoded"
 _COOKIE: Final = re.compile(r"BBOX_ID=([A-Za-z0-9._~+/=-]{1,256})")
 _MAX_DEPTH: Final = 6
-_OPEN_ADDRESSES: Final = ("", "0.0.0.0", "0.0.0.0/0", "::/0")  # noqa: S104 - words for any source
 
 
 class Hello(Question):
@@ -91,7 +90,7 @@ async def leave(line: Line) -> None:
 
 async def read(line: Line, box: Box, own: str) -> None:
     """Everything that a session may read, one question after the other."""
-    steps: tuple[tuple[Read, tuple[str, ...], Callable[[Box, object, str], None]], ...] = (
+    steps: tuple[Step, ...] = (
         (Read.WAN, ("BOX-018",), _wan),
         (Read.FORWARDS, ("BOX-005", "BOX-007", "BOX-008"), _forwards),
         (Read.DMZ, ("BOX-006",), _dmz),
@@ -102,11 +101,7 @@ async def read(line: Line, box: Box, own: str) -> None:
         (Read.SERVICES, ("BOX-012",), _services),
         (Read.DYNDNS, ("BOX-017",), _dyndns),
     )
-    for question, checks, keep in steps:
-        try:
-            keep(box, read_json(await line.ask(question)), own)
-        except NoAnswer as error:
-            box.miss(checks, error.reason)
+    await walk(line, box, own, steps)
     box.miss(("BOX-020",), Reason.NOT_TOLD)
 
 
@@ -134,28 +129,20 @@ def _wan(box: Box, said: object, _own: str) -> None:
 def _forwards(box: Box, said: object, own: str) -> None:
     nat = table(find(said, "nat"))
     on = known(flag(nat, "enable"))
-    box.forwards = _list(nat.get("rules"), own) if on else []
+    box.forwards = forwards(nat.get("rules"), own, _RULE) if on else []
 
 
 def _mappings(box: Box, said: object, own: str) -> None:
-    box.mappings = _list(find(said, "rules"), own)
+    box.mappings = forwards(find(said, "rules"), own, _RULE)
 
 
-def _list(rules: object, own: str) -> list[Forward]:
-    made = []
-    for one in items(rules):
-        outer = ports(one, "external_port", "externalport")
-        inner = ports(one, "internal_port", "internalport") or outer
-        if outer is None or inner is None or flag(one, "enable") is False:
-            continue
-        anyone = text(one, "ipremote") in _OPEN_ADDRESSES
-        here = is_here(text(one, "ipaddress", "internalip"), own)
-        made.append(Forward(outer, inner[0], _transport(one), anyone, here))
-    return made
-
-
-def _transport(one: Mapping[str, object]) -> str:
-    return "udp" if text(one, "protocol").lower() == "udp" else "tcp"
+_RULE: Final = Names(
+    outer=("external_port", "externalport"),
+    inner=("internal_port", "internalport"),
+    source="ipremote",
+    to=("ipaddress", "internalip"),
+)
+_PINHOLE: Final = Names(outer=("dstport",), inner=(), source="srcip", to=("dstip",))
 
 
 def _dmz(box: Box, said: object, own: str) -> None:
@@ -176,14 +163,12 @@ def _firewall(box: Box, said: object, _own: str) -> None:
 
 def _pinholes(box: Box, said: object, own: str) -> None:
     """Rules that accept IPv6 from outside."""
-    box.pinholes = []
-    for one in items(find(said, "rules")):
-        accepts = text(one, "action").lower() == "accept" and flag(one, "enable") is not False
-        outer = ports(one, "dstport")
-        if accepts and outer is not None and text(one, "ipprotocol").lower() == "ipv6":
-            anyone = text(one, "srcip") in _OPEN_ADDRESSES
-            here = is_here(text(one, "dstip"), own)
-            box.pinholes.append(Forward(outer, outer[0], _transport(one), anyone, here))
+    accepted = [
+        one
+        for one in items(find(said, "rules"))
+        if text(one, "action").lower() == "accept" and text(one, "ipprotocol").lower() == "ipv6"
+    ]
+    box.pinholes = forwards(accepted, own, _PINHOLE)
 
 
 def _services(box: Box, said: object, _own: str) -> None:

@@ -7,7 +7,7 @@ its token is never sent. The right to change settings is not needed, and reading
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -23,12 +23,12 @@ from huisclos.doors.box.line import (
     items,
     known,
     number,
-    ports,
     read_json,
     table,
     text,
 )
-from huisclos.doors.box.state import Box, Forward, class_of, is_here
+from huisclos.doors.box.rules import Names, Step, forwards, walk
+from huisclos.doors.box.state import Box, class_of, is_here
 from huisclos.findings.nouns import Reason
 
 HOST: Final = "mafreebox.freebox.fr"
@@ -37,7 +37,6 @@ NAME: Final = "huisclos"
 MIN_API: Final = 4
 MAX_API: Final = 99
 _JSON: Final = "application/json"
-_ANY: Final = ("", "0.0.0.0")  # noqa: S104 - the API's word for any source
 _PUBLIC_PORTS: Final = (0, 65535)
 
 
@@ -117,7 +116,7 @@ async def leave(line: Line) -> None:
 
 async def read(line: Line, box: Box, own: str) -> None:
     """Everything that a session may read, one question after the other."""
-    steps: tuple[tuple[Read, tuple[str, ...], Callable[[Box, object, str], None]], ...] = (
+    steps: tuple[Step, ...] = (
         (Read.CONNECTION, ("BOX-018",), _connection),
         (Read.FORWARDS, ("BOX-005", "BOX-007", "BOX-008"), _redirections),
         (Read.DMZ, ("BOX-006",), _dmz),
@@ -127,11 +126,7 @@ async def read(line: Line, box: Box, own: str) -> None:
         (Read.REMOTE, ("BOX-012",), _remote),
         (Read.SYSTEM, ("BOX-020",), _system),
     )
-    for question, checks, keep in steps:
-        try:
-            keep(box, _payload(read_json(await line.ask(question))), own)
-        except NoAnswer as error:
-            box.miss(checks, error.reason)
+    await walk(line, box, own, steps, _payload)
     await _names(line, box)
 
 
@@ -169,28 +164,26 @@ def _connection(box: Box, said: object, _own: str) -> None:
 
 
 def _redirections(box: Box, said: object, own: str) -> None:
-    box.forwards = []
-    for one in items(said):
-        first, last, inner = (number(one, key) for key in ("wan_port_start", "wan_port_end", "lan_port"))
-        outer = ports({"range": f"{first}-{first if last is None else last}"}, "range")
-        if flag(one, "enabled") and outer is not None and inner is not None:
-            anyone = text(one, "src_ip") in _ANY
-            here = is_here(text(one, "lan_ip"), own)
-            box.forwards.append(Forward(outer, inner, _transport(one, "ip_proto"), anyone, here))
+    box.forwards = forwards([{**one, "wan": _wan_ports(one)} for one in items(said)], own, _REDIRECTION)
+
+
+def _wan_ports(one: Mapping[str, object]) -> str:
+    first, last = number(one, "wan_port_start"), number(one, "wan_port_end")
+    return f"{first}-{first if last is None else last}"
 
 
 def _mappings(box: Box, said: object, own: str) -> None:
-    box.mappings = []
-    for one in items(said):
-        outer, inner = ports(one, "ext_port"), number(one, "int_port")
-        if outer is not None and inner is not None and flag(one, "enabled") is not False:
-            anyone = text(one, "ext_src_ip") in _ANY
-            here = is_here(text(one, "int_ip"), own)
-            box.mappings.append(Forward(outer, inner, _transport(one, "proto"), anyone, here))
+    box.mappings = forwards(said, own, _MAPPING)
 
 
-def _transport(fields: Mapping[str, object], key: str) -> str:
-    return "udp" if text(fields, key).lower() == "udp" else "tcp"
+_REDIRECTION: Final = Names(
+    outer=("wan",), inner=("lan_port",), source="src_ip", to=("lan_ip",), on="enabled", protocol="ip_proto",
+    told_on=True,
+)  # fmt: skip
+_MAPPING: Final = Names(
+    outer=("ext_port",), inner=("int_port",), source="ext_src_ip", to=("int_ip",), on="enabled",
+    protocol="proto",
+)  # fmt: skip
 
 
 def _dmz(box: Box, said: object, own: str) -> None:

@@ -6,7 +6,6 @@ them: what a box refuses is said to be untested.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -27,6 +26,7 @@ from huisclos.doors.box.line import (
     table,
     text,
 )
+from huisclos.doors.box.rules import Names, Step, forwards, walk
 from huisclos.doors.box.state import Box, Forward, class_of, is_here
 from huisclos.findings.nouns import Reason
 
@@ -109,8 +109,8 @@ async def leave(line: Line) -> None:
 
 async def read(line: Line, box: Box, own: str) -> None:
     """Everything that a session may read, one question after the other."""
-    steps: tuple[tuple[Read, tuple[str, ...], Callable[[Box, object, str], None]], ...] = (
-        (Read.WAN, ("BOX-018",), _wan),
+    wan: tuple[Step, ...] = ((Read.WAN, ("BOX-018",), _wan),)
+    steps: tuple[Step, ...] = (
         (Read.FORWARDS, ("BOX-005", "BOX-007", "BOX-008"), _forwards),
         (Read.MAPPINGS, ("BOX-002",), _mappings),
         (Read.DMZ, ("BOX-006",), _dmz),
@@ -121,12 +121,8 @@ async def read(line: Line, box: Box, own: str) -> None:
         (Read.REMOTE, ("BOX-012",), _remote),
         (Read.DYNDNS, ("BOX-017",), _dyndns),
     )
-    for question, checks, keep in steps:
-        try:
-            document = read_json(await line.ask(question))
-            keep(box, _data(document) if question is Read.WAN else _status(document), own)
-        except NoAnswer as error:
-            box.miss(checks, error.reason)
+    await walk(line, box, own, wan, _data)
+    await walk(line, box, own, steps, _status)
     box.miss(("BOX-020",), Reason.NOT_TOLD)
 
 
@@ -174,25 +170,16 @@ def _pinholes(box: Box, said: object, own: str) -> None:
 def _rules(said: object, own: str) -> list[Forward]:
     if not isinstance(said, dict | list):
         raise NoAnswer(Reason.PROTOCOL)
-    made = []
-    for one in items(said):
-        inner = ports(one, "internalport", "destinationport", "externalport")
-        outer = ports(one, "externalport", "destinationport", "internalport")
-        if flag(one, "enable") and outer is not None and inner is not None:
-            made.append(
-                Forward(
-                    outer,
-                    inner[0],
-                    _transport(one),
-                    text(one, "sourceprefix") in ("", "0.0.0.0/0", "::/0"),
-                    is_here(text(one, "destinationipaddress"), own),
-                )
-            )
-    return made
+    return forwards(said, own, _RULE)
 
 
-def _transport(one: Mapping[str, object]) -> str:
-    return "udp" if text(one, "protocol") == "17" or one.get("protocol") == 17 else "tcp"  # noqa: PLR2004 - IANA's number of UDP
+_RULE: Final = Names(
+    outer=("externalport", "destinationport", "internalport"),
+    inner=("internalport", "destinationport", "externalport"),
+    source="sourceprefix",
+    to=("destinationipaddress",),
+    told_on=True,
+)
 
 
 def _dmz(box: Box, said: object, own: str) -> None:
