@@ -1,10 +1,13 @@
 """Asking 2,000 DICOM servers whether they stand open, beside nmap's dicom-ping: both commands whole.
 
 nmap comes to one verdict a server, whether any title is taken, from the first byte of one answer; ours to
-six, each proved by an answer, over one association that is released. Servers that take 5 ms over each answer
-are like those there are; those that answer at once show what is left of the difference when all time is the
-programs' own and the kernel's. The goal of ten times is one of servers a second, and is missed:
-docs/performance.md says what the floor is.
+six, each proved by an answer, over one association that is released: five answers are waited for, not one.
+
+How long servers take over an answer decides who is ahead, so that there are several kinds: 5 ms is a quick
+one beside us, 50 ms a busy one or one behind a line, 200 ms one that is slow or far; those that answer at
+once show what is left when all time is the programs' own and the kernel's. nmap is run as one would, without
+a word on how much at once, which is 20 sockets of scripts; and as fast as it goes. The goal of ten times is
+one of servers a second beside the first, and is missed where servers are quick: docs/performance.md.
 """
 
 from __future__ import annotations
@@ -28,45 +31,50 @@ SERVERS: Final = 2000
 RUNS: Final = 5
 CHECKS: Final = ("DCM-002", "DCM-003", "DCM-005", "DCM-006", "DCM-009", "DCM-015")
 GOAL: Final = 10.0
-LEAST: Final = 0.4
-"""times nmap's servers a second, at six verdicts each instead of one, also where others load the machine"""
+LEAST: Final = {200: 8.0, 50: 3.5, 5: 1.0, 0: 0.5}
+"""times nmap's servers a second, by the milliseconds of an answer, also where others load the machine"""
 _FOUND: Final = "DICOM Service Provider discovered"
-# No name to look up, no host to wait for: the fastest of six sets of options tried, on both kinds of server.
-_NMAP: Final = ("-Pn", "-n", "-sT", "--script", "dicom-ping")
+# As the goal words it, but for names: where no resolver answers, nmap waits two minutes for theirs.
+_PLAIN: Final = ("-n",)
+# No host to wait for, not twenty at a time: the fastest of eight sets of options, on each kind of server.
+_FASTEST: Final = ("-Pn", "-n", "-sT", "--max-parallelism", "1000")
 _HERE: Final = Path(__file__).resolve().parent
 
 
 def run() -> list[dict[str, Any]]:
-    """Proved verdicts and servers a second, for both kinds of server."""
+    """Proved verdicts and servers a second, for each kind of server."""
     if shutil.which("nmap") is None:
         return []
     with tempfile.TemporaryDirectory(prefix="huisclos-") as folder:
-        return [figure for milliseconds in (5, 0) for figure in _figures(Path(folder), milliseconds)]
+        return [figure for milliseconds in LEAST for figure in _figures(Path(folder), milliseconds)]
 
 
 def _figures(folder: Path, milliseconds: int) -> list[dict[str, Any]]:
     ours: list[float] = []
-    peer: list[float] = []
+    plain: list[float] = []
+    fastest: list[float] = []
     with _servers(milliseconds) as (port, at_once):
         for _ in range(RUNS):
             at_once()
             ours.append(_ours(folder, port))
             if twice := at_once():
                 raise RuntimeError(f"{twice} connections to a server while another stood")
-            peer.append(_nmap(folder, port))
+            plain.append(_nmap(folder, port, _PLAIN))
+            fastest.append(_nmap(folder, port, _FASTEST))
     name = f"doors probe, {SERVERS} servers that answer " + (
         f"in {milliseconds} ms" if milliseconds else "at once"
     )
-    goal = GOAL if milliseconds else None
+    goal = {"goal": GOAL, "least": LEAST[milliseconds]}
+    quick = {"peer_name": "nmap dicom-ping at its fastest"}
     return [
-        _figure(f"{name}, servers", "servers/s", goal, (ours, 1), (peer, 1))
-        | ({"least": LEAST} if goal else {}),
-        _figure(f"{name}, verdicts", "verdicts/s", None, (ours, len(CHECKS)), (peer, 1)),
+        _figure(f"{name}, servers", "servers/s", (ours, 1), (plain, 1)) | goal,
+        _figure(f"{name}, servers, beside the fastest", "servers/s", (ours, 1), (fastest, 1)) | quick,
+        _figure(f"{name}, verdicts", "verdicts/s", (ours, len(CHECKS)), (fastest, 1)) | quick,
     ]
 
 
 def _figure(
-    name: str, unit: str, goal: float | None, ours: tuple[list[float], int], peer: tuple[list[float], int]
+    name: str, unit: str, ours: tuple[list[float], int], peer: tuple[list[float], int]
 ) -> dict[str, Any]:
     rates = [[round(SERVERS * each / seconds, 1) for seconds in times] for times, each in (ours, peer)]
     medians = [statistics.median(one) for one in rates]
@@ -76,7 +84,7 @@ def _figure(
         "peer": medians[1],
         "peer_name": "nmap dicom-ping",
         "ratio": round(medians[0] / medians[1], 2),
-        "goal": goal,
+        "goal": None,
         "unit": unit,
         "runs": {"ours": rates[0], "peer": rates[1]},
     }
@@ -97,11 +105,11 @@ def _ours(folder: Path, port: int) -> float:
     return seconds
 
 
-def _nmap(folder: Path, port: int) -> float:
+def _nmap(folder: Path, port: int, options: tuple[str, ...]) -> float:
     """Seconds of the whole command; raises `RuntimeError` unless it found each server."""
     targets = folder / "targets"
     targets.write_text("\n".join(address(number) for number in range(SERVERS)))
-    command = ["nmap", *_NMAP, "-p", str(port), "-iL", str(targets)]
+    command = ["nmap", *options, "--script", "dicom-ping", "-p", str(port), "-iL", str(targets)]
     started = time.perf_counter()
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     seconds = time.perf_counter() - started

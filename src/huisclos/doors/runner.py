@@ -35,6 +35,8 @@ DESCRIPTORS_KEPT: Final = 128
 """that are left for everything but sockets, when this process may not open as many"""
 HOSTS_PER_SECOND: Final = 10.0
 """elsewhere than on loopback"""
+_STARTED_AT_ONCE: Final = 32
+"""hosts that are begun with before the answers of others are looked at"""
 _SELDOM: Final = (100_000, 20, 100)
 """objects from one collection to the next, and collections of the young to one of the older"""
 _KNOCK_SECONDS: Final = 2.0
@@ -74,7 +76,15 @@ async def run(
             left -= 1
             some.set()
 
-    drains = [asyncio.create_task(drain()) for _ in range(left)]
+    drains: list[asyncio.Task[None]] = []
+
+    async def start(most: int) -> None:
+        for at in range(most):
+            drains.append(asyncio.create_task(drain()))
+            if not at % _STARTED_AT_ONCE:
+                await asyncio.sleep(0)
+
+    starting = asyncio.create_task(start(left))
     try:
         while left or answers:
             await some.wait()
@@ -85,7 +95,7 @@ async def run(
         for task in drains:
             task.result()
     finally:
-        for task in drains:
+        for task in (starting, *drains):
             task.cancel()
 
 
