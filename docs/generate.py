@@ -19,7 +19,7 @@ import typer.main
 
 import huisclos
 from huisclos.cli import output
-from huisclos.cli.main import app
+from huisclos.cli.main import program
 from huisclos.errors import HuisclosError
 from huisclos.settings import SETTINGS
 from huisclos.web import openapi
@@ -52,7 +52,7 @@ def cli() -> str:
         f"# Commands\n\n{_MADE}Data goes to stdout, speech to stderr; with `--json`, stdout is one document\n"
         "([its fields](json.md)). Errors are one sentence and a hint; see [exit codes](exit-codes.md).\n"
     )
-    return head + "".join(_sections(typer.main.get_command(app), "huisclos"))
+    return head + "".join(_sections(typer.main.get_command(program()), "huisclos"))
 
 
 def exit_codes() -> str:
@@ -128,7 +128,7 @@ def errors_of_house() -> list[type[HuisclosError]]:
 
 def commands() -> list[str]:
     """Every command as it is typed."""
-    return [name for name, _ in _leaves(typer.main.get_command(app), "huisclos")]
+    return [name for name, _ in _leaves(typer.main.get_command(program()), "huisclos")]
 
 
 def _below(parent: type[HuisclosError]) -> Iterator[type[HuisclosError]]:

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import pytest
 import typer.main
 
-from huisclos.cli.main import app
+from huisclos.cli.main import program
 from huisclos.seal import X25519Identity, seal
 from tests.tools import PROJECT, need
 
@@ -110,7 +110,7 @@ def test_decisions_say_what_they_cost() -> None:
 
 def _program() -> Any:
     """The program's own tree of commands."""
-    return typer.main.get_command(app)
+    return typer.main.get_command(program())
 
 
 def _quoted(path: Path) -> Iterator[list[str]]:

@@ -3,43 +3,45 @@
 from __future__ import annotations
 
 import gc
+import sys
+from importlib import import_module
+from typing import Final
 
 import typer
 from typer.exceptions import TyperException
 
 from huisclos import __version__
-from huisclos.cli import (
-    ca,
-    demo,
-    doors,
-    holders,
-    init,
-    journal,
-    lock,
-    output,
-    peers,
-    pending,
-    people,
-    recovery,
-    run,
-    serve,
-    status,
-    tokens,
-    transfer,
-    upkeep,
-    viewer,
-)
+from huisclos.cli import output
 from huisclos.errors import HuisclosError
 
-app = typer.Typer(
-    name="huisclos",
-    add_completion=False,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    options_metavar="[OPTIONS]",
-)
+_COMMANDS: Final = {
+    "run": "run.run",
+    "demo": "demo.demo",
+    "init": "init.init",
+    "serve": "serve.serve",
+    "unlock": "lock.unlock",
+    "lock": "lock.lock",
+    "status": "status.status",
+    "import": "transfer.import_",
+    "export": "transfer.export",
+    "verify": "upkeep.verify",
+    "reindex": "upkeep.reindex",
+    "rotate": "holders.rotate",
+}
+"""the module and the function of each"""
+_GROUPS: Final = {
+    "recovery": ("recovery", "The recovery key: prove it, print its card."),
+    "holder": ("holders", "Who opens the archive."),
+    "peer": ("peers", "The machines that may speak DICOM with the archive."),
+    "user": ("people", "The people of the practice."),
+    "token": ("tokens", "Keys of programs, for DICOMweb."),
+    "pending": ("pending", "What was asked for while the archive was locked."),
+    "journal": ("journal", "Who did what, and the proof that nothing was changed since."),
+    "ca": ("ca", "The archive's own certificate authority."),
+    "viewer": ("viewer", "The viewer that pages open studies in."),
+    "doors": ("doors", "Find the doors left open: network, configurations, files, box."),
+}
+"""the module of each, and its sentence"""
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - the library calls it so
@@ -48,7 +50,6 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 - the library calls it so
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: bool = typer.Option(  # noqa: FBT001 - an option
         False, "--version", is_eager=True, callback=_version, help="Which version this is."
@@ -60,37 +61,33 @@ def _root(
     """
 
 
-app.command("run")(run.run)
-app.command("demo")(demo.demo)
-app.command("init")(init.init)
-app.command("serve")(serve.serve)
-app.command("unlock")(lock.unlock)
-app.command("lock")(lock.lock)
-app.command("status")(status.status)
-app.command("import")(transfer.import_)
-app.command("export")(transfer.export)
-app.command("verify")(upkeep.verify)
-app.command("reindex")(upkeep.reindex)
-app.command("rotate")(holders.rotate)
-for _name, _group, _sentence in (
-    ("recovery", recovery.app, "The recovery key: prove it, print its card."),
-    ("holder", holders.app, "Who opens the archive."),
-    ("peer", peers.app, "The machines that may speak DICOM with the archive."),
-    ("user", people.app, "The people of the practice."),
-    ("token", tokens.app, "Keys of programs, for DICOMweb."),
-    ("pending", pending.app, "What was asked for while the archive was locked."),
-    ("journal", journal.app, "Who did what, and the proof that nothing was changed since."),
-    ("ca", ca.app, "The archive's own certificate authority."),
-    ("viewer", viewer.app, "The viewer that pages open studies in."),
-    ("doors", doors.app, "Find the doors left open: network, configurations, files, box."),
-):
-    app.add_typer(_group, name=_name, help=_sentence)
+def program(only: str = "") -> typer.Typer:
+    """Every command; or the one that is called `only`, if there is one, without loading the others."""
+    app = typer.Typer(
+        name="huisclos",
+        add_completion=False,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        options_metavar="[OPTIONS]",
+    )
+    app.callback()(_root)
+    alone = only in _COMMANDS or only in _GROUPS
+    for name, place in _COMMANDS.items():
+        if not alone or name == only:
+            module, _, function = place.partition(".")
+            app.command(name)(getattr(import_module(f"huisclos.cli.{module}"), function))
+    for name, (module, sentence) in _GROUPS.items():
+        if not alone or name == only:
+            app.add_typer(import_module(f"huisclos.cli.{module}").app, name=name, help=sentence)
+    return app
 
 
 def main() -> int:
     """Run the program; its exit code (docs/reference/exit-codes.md)."""
     try:
-        code = app(prog_name="huisclos", standalone_mode=False)
+        code = program("".join(sys.argv[1:2]))(prog_name="huisclos", standalone_mode=False)
     except HuisclosError as error:
         output.tell(error)
         return error.exit_code
