@@ -10,7 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from huisclos.doors.observation import Miss
+from huisclos.clock import Clock, steady
+from huisclos.doors.observation import Miss, Seen
+from huisclos.doors.probes.host import Host
 from huisclos.doors.runner import CONCURRENT, CONCURRENT_HERE, DESCRIPTORS_KEPT, Manners, at_most, many, run
 from huisclos.doors.target import parse_target
 from huisclos.findings.nouns import Reason
@@ -65,3 +67,25 @@ def test_each_target_is_answered_once() -> None:
         ]
 
     assert sorted((one.name, Reason.UNREACHABLE) for one in targets) == sorted(asyncio.run(ask()))
+
+
+def test_hosts_elsewhere_are_begun_with_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many wait for their turn, no two of them have the same."""
+    monkeypatch.setattr("huisclos.doors.runner.is_loopback", lambda _: False)
+    begun: list[float] = []
+
+    async def asked(_host: Host, _clock: Clock) -> list[Seen]:
+        begun.append(steady())
+        return []
+
+    monkeypatch.setattr("huisclos.doors.runner.probe_listener", asked)
+
+    async def ask() -> None:
+        targets = [parse_target(f"127.9.0.{number}:9") for number in range(1, 13)]
+        async for _ in run(targets, Manners(hosts_per_second=50.0)):
+            pass
+
+    asyncio.run(ask())
+    assert len(begun) == 12
+    # Each waits for a moment that was given to it alone; a busy machine can only be late.
+    assert all(at - begun[0] >= number * 0.02 - 0.005 for number, at in enumerate(begun))

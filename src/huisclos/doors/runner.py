@@ -159,10 +159,12 @@ class _Work:
             return await self._host(targets)
 
     async def _pace(self) -> None:
-        wait = self._next - steady()
-        if wait > 0:
-            await asyncio.sleep(wait)
-        self._next = max(self._next, steady()) + 1.0 / self._manners.hosts_per_second
+        """Wait for a moment of one's own: it is taken before anything is waited for, and by nobody else."""
+        begun = steady()
+        mine = max(self._next, begun)
+        self._next = mine + 1.0 / self._manners.hosts_per_second
+        if mine > begun:
+            await asyncio.sleep(mine - begun)
 
     async def _host(self, targets: list[Target]) -> list[tuple[Target, list[Seen]]]:
         """Everything about one host, listener by listener."""
