@@ -18,7 +18,7 @@ from huisclos.cli import (
     output,
 )
 from huisclos.cli.doors_record import RecordFile, recorded
-from huisclos.cli.doors_report import Options, begin, finish, reporting, take
+from huisclos.cli.doors_report import Options, begin, can_be_written, finish, reporting, take
 from huisclos.cli.doors_walk import name_places, walk_tree
 from huisclos.errors import BadSetting
 
@@ -275,6 +275,9 @@ def rest(
     from huisclos.doors.rest.audit import Walk, forget, trees
 
     audit = begin("rest", options)
+    for path, what in ((resume, "the file of --resume"), (copies, "the file of --copies")):
+        if path is not None:
+            can_be_written(path, what)
     known = _copies(copies)
     walk = Walk(keep_paths=show_paths, resume=resume, copies=known is not None)
     if known is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -143,7 +144,8 @@ def _password(path: Path | None) -> str:
         with path.open(encoding="utf-8") as file:
             if os.fstat(file.fileno()).st_mode & _OTHERS:
                 raise LooseSecret(
-                    "others may read the file of the box's password", hint=f"chmod 600 {path}, then try again"
+                    "others may read the file of the box's password",
+                    hint=f"chmod 600 {quote(str(path))}, then try again",
                 )
             return file.read(_MAX_SECRET).rstrip("\r\n")
     except (OSError, UnicodeDecodeError):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from huisclos.cli import output
-from huisclos.cli.doors_report import own_codes
+from huisclos.cli.doors_report import can_be_written, own_codes
 from huisclos.cli.options import end_of_day, words_of_list
 from huisclos.errors import BadSetting, Unreadable
 
@@ -67,7 +68,9 @@ def new(
     )
     check(mandate)
     _write(file, msgspec.json.format(msgspec.json.encode(mandate), indent=2) + b"\n")
-    output.say(f"to be read by its owner, then signed: huisclos doors mandate sign {file} --key KEY")
+    output.say(
+        f"to be read by its owner, then signed: huisclos doors mandate sign {quote(str(file))} --key KEY"
+    )
     return 0
 
 
@@ -136,6 +139,7 @@ def _key(path: Path) -> Ed25519PrivateKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     if not path.exists():
+        can_be_written(path, "the key")
         key = Ed25519PrivateKey.generate()
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(key.private_bytes_raw().hex() + "\n")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Final
 
 import typer
 
 from huisclos.cli import output
-from huisclos.cli.doors_report import HtmlFile, Lang, language_of, own_codes
+from huisclos.cli.doors_report import HtmlFile, Lang, can_be_written, language_of, own_codes
 from huisclos.cli.options import UnlockWith
 from huisclos.errors import BadSetting
 
@@ -37,6 +38,8 @@ def round_(
     from huisclos.findings.report import decode
 
     language = language_of(lang)
+    if html is not None:
+        can_be_written(html, "the page")
     read = [decode(_bytes(path)) for path in reports]
     if html is None:
         for name, report in practices(read, language):
@@ -76,15 +79,19 @@ def rescue(
     from huisclos.findings.report import named
 
     name, _, number = finding.rpartition("#")
+    if not name or not number:
+        raise BadSetting("a finding is named as REPORT#ID", hint="such as report.json#F1")
     found = named(_bytes(Path(name)), number)
     root = Path(found.finding.target)
+    if wipe_list is not None:
+        can_be_written(wipe_list, "the list")
     if found.finding.check not in _rescued():
         raise BadSetting(
             "this is not a finding on images in clear", hint="name it as REPORT#ID, such as report.json#F1"
         )
     if not root.exists():
         raise BadSetting("what this finding is about is not there any more")
-    output.say(f"{found.finding.check} {root}: {found.finding.is_}")
+    output.say(f"{found.finding.check} {output.one_line(root)}: {found.finding.is_}")
     receipt = take_in(into, [root], unlock_with)
     refused = refusals(receipt)
     output.data(f"finding       {found.reference}")
@@ -94,7 +101,7 @@ def rescue(
     sound = _verified(into, unlock_with)
     tally = audit(root, Walk(keep_paths=True))
     left = sum(heap.images for heap in tally.heaps.values())
-    output.data(f"in clear      {output.number(left, 'image')} below {root}")
+    output.data(f"in clear      {output.number(left, 'image')} below {output.one_line(root)}")
     if left and sound:
         kept_out = {one.name for one in receipt.refused}
         _tell_wiping(root, tally.paths, kept_out, wipe_list)
@@ -116,7 +123,7 @@ def _verified(archive: Path, unlock_with: str | None) -> bool:
         code = verify(archive, unlock_with=unlock_with)
     except Locked:
         output.data("verified      not yet: the archive is locked")
-        output.say(f"Wipe nothing yet. Unlock it, then: huisclos verify {archive}")
+        output.say(f"Wipe nothing yet. Unlock it, then: huisclos verify {quote(str(archive))}")
         return False
     except HuisclosError as error:
         output.data("verified      no")
@@ -131,7 +138,6 @@ def _tell_wiping(
 ) -> None:
     """Which clear files can go, and how. A file that holds more than one image is left to a person."""
     from os import fsencode
-    from shlex import quote
 
     from huisclos.cli.files import write_new
 

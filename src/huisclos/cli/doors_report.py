@@ -99,6 +99,9 @@ def reporting(command: Callable[..., int]) -> Callable[..., int]:
 
 def begin(command: str, options: Options, consents: tuple[Consent, ...] = ()) -> Audit:
     """An audit to be filled. Raises `BadSetting` and `Unreadable` before anything is asked."""
+    for path in (options.json, options.html, options.pdf, options.sarif, options.csv):
+        if path is not None and str(path) != "-":
+            can_be_written(path, "the report")
     from huisclos.clock import now
     from huisclos.doors.assemble import Audit, read_mutes
     from huisclos.findings.nouns import Severity
@@ -112,6 +115,18 @@ def begin(command: str, options: Options, consents: tuple[Consent, ...] = ()) ->
     return Audit(
         command, language_of(options.lang), now(), site=options.site or None, consents=consents, mutes=mutes
     )
+
+
+def can_be_written(path: Path, what: str) -> None:
+    """Raises `BadSetting` now rather than after a minute of asking."""
+    import os
+
+    wrong = "it is a folder" if path.is_dir() else "" if path.parent.is_dir() else "its folder does not exist"
+    place = path if path.exists() else path.parent
+    if not wrong and not os.access(place, os.W_OK):
+        wrong = "this account may not write there"
+    if wrong:
+        raise BadSetting(f"{what} cannot be written: {wrong}")
 
 
 def language_of(text: str) -> Language:

@@ -25,36 +25,39 @@ def walk_tree(
     """What lies at or below `root`, and on what kind of disk where something does; `also` reads the tally."""
     from concurrent.futures import ProcessPoolExecutor
     from contextlib import nullcontext
-    from multiprocessing import get_context
+    from multiprocessing import active_children, get_context
+    from signal import SIG_IGN, SIGINT, signal
 
     from huisclos.doors.disk import probe_disk, probe_removable
     from huisclos.doors.rest.audit import audit, observe
 
     alone = workers == 1 or root.is_file()
-    pool = nullcontext() if alone else ProcessPoolExecutor(workers, mp_context=get_context("fork"))
+    # Ctrl-C goes to all of them: the one that hears it ends the others.
+    pool = (
+        nullcontext()
+        if alone
+        else ProcessPoolExecutor(
+            workers, mp_context=get_context("fork"), initializer=signal, initargs=(SIGINT, SIG_IGN)
+        )
+    )
     with pool as executor, output.progress("reading") as step:
-        tally = audit(root, walk, executor, lambda done: step(done, 0))
-    output.say(f"{output.number(tally.files, 'file')} looked at below {root}")
+        try:
+            tally = audit(root, walk, executor, lambda done: step(done, 0))
+        except KeyboardInterrupt:
+            for worker in active_children():
+                worker.terminate()
+            raise
+    output.say(f"{output.number(tally.files, 'file')} looked at below {output.one_line(root)}")
     if show:
         for kind, path in tally.paths:
-            output.data(f"{kind:10} {os_name(path)}")
+            output.data(f"{kind:10} {output.one_line(path)}")
         name_places(walk.shown)
     # What the disk is matters where something lies on it.
     below = [probe_disk(root), *probe_removable(root)] if tally.heaps or tally.rows else []
     return observe(root, tally) + below + (also(root, tally) if also is not None else [])
 
 
-def os_name(path: str) -> str:
-    """A path as one line, whatever characters are in it."""
-    return (
-        path.encode("utf-8", "surrogateescape")
-        .decode("utf-8", "backslashreplace")
-        .encode("unicode_escape" if not path.isprintable() else "utf-8", "backslashreplace")
-        .decode("utf-8", "replace")
-    )
-
-
 def name_places(shown: dict[str, str]) -> None:
     """Which token is which place, on stderr."""
     for token, path in shown.items():
-        output.say(f"{token}  {path}")
+        output.say(f"{token}  {output.one_line(path)}")

@@ -8,6 +8,7 @@ import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 
 from huisclos import clock
 from huisclos.cli.files import check_outside, write_new
@@ -22,7 +23,7 @@ from huisclos.wiring.places import SETTINGS_FILE, Archive, check_path, find_arch
 def check_free(root: Path) -> None:
     """Raises `Conflict` unless `root` is a folder that is empty or not there yet."""
     if (root / SETTINGS_FILE).exists():
-        raise Conflict(f"an archive lies in {root} already", hint=f"see: huisclos status {root}")
+        raise Conflict(f"an archive lies in {root} already", hint=f"see: huisclos status {quote(str(root))}")
     if root.is_symlink() or (root.exists() and not root.is_dir()):
         raise Conflict(f"{root} is not a folder")
     if root.is_dir() and any(root.iterdir()):

@@ -6,6 +6,7 @@ import getpass
 import os
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -62,12 +63,15 @@ def init(
     output.data(str(made.root))
     output.say(f"A new archive, opened by {holder}.")
     if recovery_file is None:
-        output.say(f"Next: print its recovery card: huisclos recovery card {archive} --pdf card.pdf")
-        output.say(f"and prove that you can read it: huisclos recovery confirm {archive}")
+        output.say(
+            f"Next: print its recovery card: huisclos recovery card {quote(str(archive))} --pdf card.pdf"
+        )
+        output.say(f"and prove that you can read it: huisclos recovery confirm {quote(str(archive))}")
     else:
         output.say(f"The recovery key is in {recovery_file}: move it away from this machine.")
-        output.say(f"Next: huisclos recovery confirm {archive} --recovery-file {recovery_file}")
-    output.say(f"Then: huisclos serve {archive}")
+        key = quote(str(recovery_file))
+        output.say(f"Next: huisclos recovery confirm {quote(str(archive))} --recovery-file {key}")
+    output.say(f"Then: huisclos serve {quote(str(archive))}")
 
 
 def _passphrase(root: Path, file: Path | None, unlock_with: str | None, holder: str) -> str:

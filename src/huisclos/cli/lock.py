@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from huisclos.cli import output
@@ -89,5 +90,5 @@ def _served(archive: ArchiveFolder) -> Archive:
 
     found = find_archive(archive)
     if not is_served(found):
-        raise NotFound("nobody serves this archive", hint=f"start it: huisclos serve {archive}")
+        raise NotFound("nobody serves this archive", hint=f"start it: huisclos serve {quote(str(archive))}")
     return found

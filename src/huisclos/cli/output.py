@@ -76,9 +76,17 @@ def tell(error: HuisclosError) -> None:
 
 def complain(message: str, hint: str = "") -> None:
     """One sentence on stderr, and what to do about it."""
-    say(f"huisclos: {message}")
+    say(f"huisclos: {one_line(message)}")
     if hint:
-        say(f"  hint: {hint}")
+        say(f"  hint: {one_line(hint)}")
+
+
+def one_line(text: object) -> str:
+    """A path as it can be shown: its name may hold line ends, and bytes that are no text."""
+    return "".join(
+        one if one == " " or one.isprintable() else one.encode("unicode_escape").decode("ascii")
+        for one in str(text)
+    )
 
 
 def table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 from huisclos.cli import output
@@ -86,6 +87,7 @@ def _guide(bound: tuple[Bound, ...], root: Path, link: str) -> None:
     from huisclos.cli.first import program, send_to
     from huisclos.cli.serve import address_of
 
+    there = quote(str(root))
     where = {listener.name: listener.text for listener in bound}
     pages, gate = address_of(where["http"]), address_of(where["gate"])
     lines = [pages, ""]
@@ -106,7 +108,7 @@ def _guide(bound: tuple[Bound, ...], root: Path, link: str) -> None:
         "Three things to try next:",
         f"  1. {'set up the archive with the link above' if link else 'unlock it, then log in'}",
         "  2. drop a folder of DICOM files on the page Add",
-        f"  3. admit a modality on the page Peers, or: {program()} peer add {root} CT01 --address 127.0.0.1",
+        f"  3. admit a modality on the page Peers, or: {program()} peer add {there} CT01 --address 127.0.0.1",
         "",
         "Ctrl-C ends it; the archive is then locked.",
     ]

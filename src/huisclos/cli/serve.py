@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -55,7 +56,9 @@ def serve(
         where = {listener.name: listener.text for listener in bound}
         output.data(address_of(where["http"]))
         output.say(f"Pages      {address_of(where['http'])}   DICOMweb: {address_of(where['http'])}dicom-web")
-        output.say(f"Gate       {address_of(where['gate'])}   unlock here, or: huisclos unlock {archive}")
+        output.say(
+            f"Gate       {address_of(where['gate'])}   unlock here, or: huisclos unlock {quote(str(archive))}"
+        )
         output.say(f"DICOM      {TITLE} at {where['dicom']}, over TLS at {where['dicom_tls']}")
         output.say("Ctrl-C ends it; the archive is then locked.")
 

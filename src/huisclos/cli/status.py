@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from huisclos.cli import output
@@ -98,19 +99,19 @@ def _findings(root: str, report: HouseReport, gate: GateState) -> list[dict[str,
             not glance.recovery_confirmed,
             "recovery-not-confirmed",
             "The recovery key was never typed back: only loopback listens.",
-            f"huisclos recovery confirm {root} --recovery-file F",
+            f"huisclos recovery confirm {quote(str(root))} --recovery-file F",
         ),
         (
             not glance.set_up,
             "no-owner",
             "Nobody owns this archive yet.",
-            f"huisclos user add {root} NAME --role owner",
+            f"huisclos user add {quote(str(root))} NAME --role owner",
         ),
         (
             not glance.journal_holds,
             "journal-broken",
             "The journal does not hold: entries were changed or removed.",
-            f"huisclos journal verify {root}",
+            f"huisclos journal verify {quote(str(root))}",
         ),
         (
             report.accounts_put_back,
@@ -153,7 +154,7 @@ def _findings(root: str, report: HouseReport, gate: GateState) -> list[dict[str,
             bool(report.silent),
             "silent-peer",
             "A peer was not heard for 7 days.",
-            f"huisclos peer list {root}",
+            f"huisclos peer list {quote(str(root))}",
         ),
         (
             report.pending > 0,

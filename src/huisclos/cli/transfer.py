@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -122,7 +123,7 @@ def export(
     if receipt.failed:
         output.complain(
             f"{output.number(receipt.failed, 'instance')} did not open as it should",
-            f"see: huisclos verify {archive}",
+            f"see: huisclos verify {quote(str(archive))}",
         )
         return SealError.exit_code
     return 0

@@ -104,10 +104,14 @@ def _amounts(found: Verification | Reindexed) -> str:
 
 def _processes() -> Executor:
     """A pool of processes that were forked from nothing that holds a secret."""
-    import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+    from signal import SIG_IGN, SIGINT, signal
 
-    return ProcessPoolExecutor(mp_context=multiprocessing.get_context("forkserver"))
+    # Ctrl-C goes to all of them: the one that hears it ends the others.
+    return ProcessPoolExecutor(
+        mp_context=get_context("forkserver"), initializer=signal, initargs=(SIGINT, SIG_IGN)
+    )
 
 
 def _print_problems(problems: list[Problem]) -> None:

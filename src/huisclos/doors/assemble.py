@@ -58,7 +58,7 @@ class Audit:
     def take(self, seen: Iterable[Seen], at: datetime) -> Iterator[Finding]:
         """Judge what was seen; the doors that this opened, put into words for whoever asks."""
         opened = []
-        seen, moment = list(seen), at.isoformat(timespec="seconds")
+        seen, moment = [_as_text(one) for one in seen], at.isoformat(timespec="seconds")
         for judgement in judge(one for one in seen if isinstance(one, Observation)):
             key = judgement.check, judgement.observation.target
             if self.only is not None and judgement.check not in self.only:
@@ -252,6 +252,13 @@ def shown_fact(one: Fact) -> str:
     if isinstance(one.value, bool):
         return f"{one.key} {'yes' if one.value else 'no'}"
     return f"{one.key} {one.value}"
+
+
+def _as_text(one: Seen) -> Seen:
+    """With a target that can be written down: the name of a path may hold bytes that are no text."""
+    if one.target.isascii():
+        return one
+    return replace(one, target=one.target.encode("utf-8", "backslashreplace").decode())
 
 
 def _few(judgement: Judgement) -> tuple[Fact, ...]:

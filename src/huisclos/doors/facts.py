@@ -109,7 +109,7 @@ def codes(found: Sequence[Fact]) -> str:
 
 
 def place(target: str, language: Language, check: str = "") -> str:
-    """Where a door is, for a person; `check` tells a box from another machine."""
+    """Where a door is, for a person: one line. `check` tells a box from another machine."""
     if check.startswith("BOX-") and check not in _NOT_THE_BOX and _ADDRESS.fullmatch(target):
         return _PLACES["box at"][language is Language.FR].format(target)
     kind, _, name = target.partition(" ")
@@ -119,7 +119,9 @@ def place(target: str, language: Language, check: str = "") -> str:
         return _PLACES["port"][language is Language.FR].format(here[2])
     if kind == "package" and name:
         return _PLACES[kind][language is Language.FR].format(name)
-    return target
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in target
+    )
 
 
 def number(value: int, language: Language) -> str:

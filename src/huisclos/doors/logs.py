@@ -55,6 +55,10 @@ _ASSOCIATION: Final = re.compile(
     rb"(\d{1,3}(?:\.\d{1,3}){3})",
     re.IGNORECASE,
 )
+_LINE: Final = re.compile(
+    rb"[DIWEFT]: |[DIWEFT]\d{4} |.{0,40}\d\d:\d\d|.{0,24}\b(?:DEBUG|INFO|WARN|ERROR|TRACE)\b"
+)
+"""how logs begin a line: DCMTK's level, Orthanc's level and day, a time, a level"""
 _DAY: Final = re.compile(rb"(20\d\d)-?(\d\d)-?(\d\d)")
 _MONTHS: Final = (
     b"Jan",
@@ -84,6 +88,8 @@ class _Counts:
     octets: int = 0
     accesses: int = 0
     """lines of requests and associations, whoever came"""
+    lines: int = 0
+    """that begin as logs do"""
     newest: int | None = None
     """days since something was added to any of the logs"""
     kept: int = 0
@@ -122,7 +128,7 @@ def read_logs(roots: Iterable[Path], clock: Clock = now, until: float | None = N
                     yield Miss(("LOG-005",), str(root), Reason.TOO_LARGE)
             except (OSError, EOFError):
                 yield Miss(("LOG-001", "LOG-005"), str(root), Reason.UNREADABLE)
-        if not counts.files:
+        if not counts.files or (counts.octets and not counts.lines and not counts.values):
             yield Miss(("*",), str(root), Reason.UNREADABLE if not root.exists() else Reason.NOT_IDENTIFIED)
             continue
         yield from _seen(root, counts)
@@ -183,10 +189,12 @@ def _count(line: bytes, counts: _Counts) -> None:
     match = _WEB.match(line)
     if match is not None:
         counts.accesses += 1
+        counts.lines += 1
         counts.parameters += bool(_PARAMETER.search(match[5]))
         if int(match[6]) in _SERVED and _IMAGING.search(match[5]) and _is_public(match[1]):
             counts.strangers[_web_day(match)] += 1
         return
+    counts.lines += _LINE.match(line) is not None
     counts.values += bool(_VALUE.search(line))
     came = _ASSOCIATION.search(line)
     counts.accesses += came is not None

@@ -17,7 +17,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from huisclos.access.addresses import Network, is_loopback
-from huisclos.doors.target import Target, is_own_network
+from huisclos.doors.target import Target, is_name, is_own_network
 from huisclos.errors import Refused, Unreadable
 from huisclos.findings.report import Consent
 
@@ -208,10 +208,15 @@ def check(mandate: Mandate) -> None:
         raise Unreadable("a mandate names at least one target")
     if mandate.since.tzinfo is None or mandate.until.tzinfo is None or mandate.since >= mandate.until:
         raise Unreadable("a mandate has a first and a last moment, with their time zone")
-    for entry in mandate.scope.targets:
+    for entry in (*mandate.scope.targets, *mandate.scope.exclusions):
         try:
             network = ip_network(entry, strict=False)
         except ValueError:
+            if not is_name(entry):
+                raise Unreadable(
+                    "a mandate names networks, addresses and names of machines, nothing else",
+                    hint="such as 192.0.2.0/28, 192.0.2.7 or pacs.example.org",
+                ) from None
             continue
         if network.prefixlen < MIN_PREFIX[network.version]:
             raise Unreadable(

@@ -75,6 +75,11 @@ def parse_target(text: str, resolver: Resolve = resolve) -> Target:
     return Target(host, _address(host, resolver), port, scheme, path)
 
 
+def is_name(text: str) -> bool:
+    """Whether it is written as the name of a machine (RFC 1123 section 2.1), and not as an address."""
+    return _NAME.fullmatch(text) is not None and not text.replace(".", "").isdigit()
+
+
 def is_own_network(address: Address, own: Iterable[Network]) -> bool:
     """Whether `address` is private and on a network that this machine is on."""
     return is_private(address) and any(address in network for network in own)
@@ -100,6 +105,6 @@ def _address(host: str, resolver: Resolve) -> Address:
     try:
         return parse_address(host)
     except BadSetting:
-        if not _NAME.fullmatch(host) or host.replace(".", "").isdigit():
+        if not is_name(host):
             raise BadSetting("a target is host, host:port, [address]:port or a URL") from None
         return resolver(host)

@@ -8,6 +8,7 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from huisclos.errors import ArchiveNotFound, BadSetting, Conflict, HouseOpen, Incomplete, Unreachable
@@ -66,7 +67,9 @@ def find_archive(root: Path) -> Archive:
                 f"{root} has the keys of an archive, but {SETTINGS_FILE} is missing",
                 hint="restore it from the newest backup; do not make a new archive here",
             ) from None
-        raise ArchiveNotFound(f"no archive lies in {root}", hint=f"make one: huisclos init {root}") from None
+        raise ArchiveNotFound(
+            f"no archive lies in {root}", hint=f"make one: huisclos init {quote(str(root))}"
+        ) from None
     except (OSError, UnicodeDecodeError):
         raise BadSetting(
             f"{root / SETTINGS_FILE} cannot be read", hint="restore it, or check its rights"
@@ -74,7 +77,8 @@ def find_archive(root: Path) -> Archive:
     mode = stat.S_IMODE(root.stat().st_mode)
     if mode & 0o077:
         raise HouseOpen(
-            f"{root} can be entered by other accounts of this machine", hint=f"run: chmod 700 {root}"
+            f"{root} can be entered by other accounts of this machine",
+            hint=f"run: chmod 700 {quote(str(root))}",
         )
     return Archive(root, load_settings(text))
 
@@ -120,7 +124,7 @@ def lock_archive(archive: Archive) -> int:
     except BlockingIOError:
         os.close(descriptor)
         raise Conflict(
-            "this archive is being served already", hint=f"see: huisclos status {archive.root}"
+            "this archive is being served already", hint=f"see: huisclos status {quote(str(archive.root))}"
         ) from None
     return descriptor
 

@@ -8,6 +8,7 @@ import os
 import stat
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from huisclos.errors import BadSetting, LooseSecret, NoSecret
@@ -149,7 +150,7 @@ def _check_file(path: Path, archive: Path) -> None:
         )
     loose = 0o037 if _handed_over(path) else 0o077
     if stat.S_IMODE(facts.st_mode) & loose and stat.S_ISREG(facts.st_mode):
-        raise LooseSecret(f"{path} can be read by other accounts", hint=f"run: chmod 600 {path}")
+        raise LooseSecret(f"{path} can be read by other accounts", hint=f"run: chmod 600 {quote(str(path))}")
 
 
 def _handed_over(path: Path) -> bool:

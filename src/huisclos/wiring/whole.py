@@ -6,6 +6,7 @@ objects, manifests and study keys are checked by `verify`, accounts and journal 
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import Final
 
 from huisclos.database import SqlIndex
@@ -43,7 +44,8 @@ def check_whole(archive: Archive, *, rebuilding: bool = False) -> None:
     if not archive.database("decisions").is_file() and not rebuilding:
         raise Incomplete(
             "decisions.sqlite (what was decided) is missing",
-            hint=f"restore it from the newest backup, or go on without: huisclos reindex {archive.root}",
+            hint="restore it from the newest backup, or go on without: "
+            f"huisclos reindex {quote(str(archive.root))}",
         )
     if not archive.database("index").is_file():
         _have_it_rebuilt(archive)
@@ -63,5 +65,6 @@ def check_listening(archive: Archive) -> None:
     if not (archive.root / places.LEAF).is_file():
         raise Incomplete(
             f"{places.LEAF} (the certificate of the pages) is missing",
-            hint=f"restore tls/ from a backup, or have it made anew: huisclos verify {archive.root}",
+            hint="restore tls/ from a backup, or have it made anew: "
+            f"huisclos verify {quote(str(archive.root))}",
         )

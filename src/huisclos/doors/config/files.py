@@ -61,9 +61,6 @@ def _root(root: Path, places: Places, environment: Mapping[str, str]) -> Iterato
         try:
             product, settings, document = _one(path)
         except _NotKnown:
-            if path == root:
-                found = True
-                yield Miss(("*",), str(root), Reason.UNREADABLE, facts(place=places.token(path)))
             continue
         except (Unreadable, OSError):
             if path == root or path.suffix not in (".yml", ".yaml", ".toml"):

@@ -1,0 +1,113 @@
+"""Every command of the doors used wrongly: one clear sentence, the right exit code, and no traceback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.doors.test_cli import doors
+from tests.peers.house import program as huisclos
+
+USAGE, REFUSED, UNTESTED, INTERRUPTED = 2, 3, 4, 130
+NEW = ("--owner", "A", "--contact", "B", "--auditor", "C", "--basis", "D")
+UNTIL = ("--until", "2030-01-31")
+WRONG: tuple[tuple[tuple[str, ...], int, str], ...] = (
+    (("check", "absent"), USAGE, "no archive lies in"),
+    (("check", "--json", "absent/x.json"), USAGE, "the report cannot be written: its folder does not exist"),
+    (("check", "--html", "."), USAGE, "the report cannot be written: it is a folder"),
+    (("check", "--mutes", "absent"), USAGE, "this file cannot be read"),
+    (("check", "--baseline", "absent"), USAGE, "this file cannot be read"),
+    (("check", "--lang", "de"), USAGE, "--lang is fr or en"),
+    (("check", "--fail-on", "awful"), USAGE, "--fail-on is critical"),
+    (("rest",), USAGE, "missing argument 'PATH'"),
+    (("rest", ".", "--workers", "0"), USAGE, "--workers"),
+    (("rest", ".", "--resume", "absent/r"), USAGE, "the file of --resume cannot be written"),
+    (("rest", ".", "--copies", "absent/c"), USAGE, "the file of --copies cannot be written"),
+    (("box", "--kind", "foo"), USAGE, "--kind is auto"),
+    (("box", "--questions"), USAGE, "--questions needs a terminal"),
+    (("box", "--answers", "absent"), USAGE, "the answers cannot be read"),
+    (("box", "--password-file", "absent"), USAGE, "password cannot be read"),
+    (("box", "--address", "8.8.8.8"), REFUSED, "a box is asked from inside"),
+    (("probe",), USAGE, "missing argument 'TARGET'"),
+    (("probe", "198.51.100.9"), REFUSED, "nobody said that this target may be asked"),
+    (("probe", "127.0.0.1\n:104"), USAGE, "a target is host"),
+    (("probe", "127.0.0.1:99999"), USAGE, "a target's port"),
+    (("probe", "127.0.0.1:1", "--mandate", "absent"), USAGE, "the mandate cannot be read"),
+    (("probe", "127.0.0.1:1", "--mandate", "line\nend"), USAGE, "not a signed mandate"),
+    (("probe", "127.0.0.1:1", "--checks", "X"), USAGE, "no such check: X"),
+    (("probe", "127.0.0.1:1", "--record", "absent/x"), USAGE, "the record cannot be written"),
+    (("mandate", "new", "m", *NEW, *UNTIL, "--target", "foo/bar"), USAGE, "a mandate names networks"),
+    (("mandate", "new", "m", *NEW, *UNTIL, "--target", "10.0.0.0/8"), USAGE, "not the Internet"),
+    (("mandate", "new", "m", *NEW, "--until", "soon", "--target", "a.example"), USAGE, "--until is a day"),
+    (("mandate", "new", "absent/m", *NEW, *UNTIL, "--target", "a.example"), USAGE, "cannot be written"),
+    (("mandate", "sign", "absent", "--key", "k"), USAGE, "this file cannot be read"),
+    (("mandate", "sign", "line\nend", "--key", "k"), USAGE, "not a mandate to sign"),
+    (("mandate", "show", "line\nend"), USAGE, "not a signed mandate"),
+    (("outside", "ask", "http://127.0.0.1:1"), USAGE, "https://"),
+    (("outside", "ask", "not a url"), USAGE, "a target is host"),
+    (("outside", "serve"), USAGE, "missing option '--listen'"),
+    (("round", "absent"), USAGE, "this file cannot be read"),
+    (("round", "line\nend"), USAGE, "not a report of the doors"),
+    (("round", "line\nend", "--html", "absent/x"), USAGE, "the page cannot be written"),
+    (("rescue", "foo", "--into", "absent"), USAGE, "a finding is named as REPORT#ID"),
+    (("rescue", "line\nend#F1", "--into", "absent"), USAGE, "not a report of the doors"),
+    (("record", "absent"), USAGE, "the record cannot be read"),
+    (("nosuch",), USAGE, "no such command 'nosuch'"),
+)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the commands are typed; it has a file whose name is two lines."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "line\nend").write_text("nothing that anybody knows\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("command", "code", "told"), WRONG, ids=lambda one: repr(one)[:60])
+def test_it_is_said_in_one_sentence(command: tuple[str, ...], code: int, told: str) -> None:
+    """What is wrong, on stderr, on one line; nothing on stdout."""
+    ended, out, err = doors(*command)
+    assert code == ended, err
+    assert not out
+    assert told in err.splitlines()[0]
+    assert len(err.splitlines()) <= 2, "a sentence, and a hint"
+
+
+@pytest.mark.parametrize("command", ["rest", "config", "logs"])
+@pytest.mark.parametrize("name", ["line\nend", os.fsdecode(b"no \xff text"), "absent"])
+def test_any_name_of_a_file(command: str, name: str, folder: Path) -> None:
+    """A path with a line end, with bytes that are no text, or that is not there, in each face of a report."""
+    if name != "absent":
+        (folder / name).write_text("nothing that anybody knows\n")
+    faces = [part for face in ("json", "html", "pdf", "sarif", "csv") for part in (f"--{face}", f"r.{face}")]
+    ended, out, err = doors(command, name, *faces)
+    assert ended in ((0,) if command == "rest" and name != "absent" else (UNTESTED,))
+    assert "Traceback" not in err
+    assert "line\nend" not in out + err
+    assert (folder / "r.pdf").stat().st_size > 0
+
+
+def test_an_end_in_the_middle(folder: Path, free_port: Callable[[], int]) -> None:
+    """Ctrl-C ends a probe of a server that says nothing, and a walk of two workers, without a word."""
+    for number in range(3000):
+        (folder / f"{number}.txt").write_bytes(b"PK\3\4" + bytes(64))
+    with socket.create_server(("127.0.0.1", free_port())) as silent:
+        where = f"127.0.0.1:{silent.getsockname()[1]}"
+        for command in (("probe", where), ("rest", "/usr"), ("rest", "/usr", "--resume", "kept")):
+            with subprocess.Popen(
+                [huisclos(), "doors", *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, start_new_session=True,
+            ) as process:  # fmt: skip
+                time.sleep(1.5)
+                os.killpg(process.pid, signal.SIGINT)
+                _, err = process.communicate(timeout=20)
+            assert INTERRUPTED == process.returncode, err.decode()
+            assert b"Traceback" not in err
