@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -33,7 +34,13 @@ class Slow:
         assert "abandon" not in self.calls
         self.written += b"".join(sealed)
 
-    def commit(self, place: str, header: bytes, *rest: bytes | memoryview) -> None:
+    def commit(
+        self,
+        place: str,
+        header: bytes,
+        rest: Sequence[bytes | memoryview] = (),
+        begun: Callable[[], object] | None = None,
+    ) -> None:
         """See the port."""
         self.write(*rest)
         self.calls.append(f"commit {place}")
@@ -92,6 +99,7 @@ async def test_an_error_of_the_disk_is_told_once_it_is_known() -> None:
         writing.error = Full("no room")
         one = WriteBehind(writing, None, beside=True)
         assert one.push(bytes(RUN)) is None
+        assert one.push(b"behind it") is None
         await asyncio.sleep(0.05)
         with pytest.raises(Full):
             await (one.commit("place", b"") if at_commit else _pushed(one))
@@ -108,6 +116,7 @@ async def test_abandoned_in_the_middle_of_a_write() -> None:
     writing = Slow(free=False)
     one = WriteBehind(writing, None, beside=True)
     one.push(bytes(RUN))
+    one.push(b"behind it")
     one.abandon()
     assert writing.calls == []
     writing.go.set()
@@ -120,6 +129,7 @@ async def test_cancelled_while_it_waits_for_a_write() -> None:
     writing = Slow(free=False)
     one = WriteBehind(writing, None, beside=True)
     one.push(bytes(RUN))
+    one.push(b"behind it")
     committing = one.commit("place", b"")
     await asyncio.sleep(0.02)
     committing.cancel()

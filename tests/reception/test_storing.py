@@ -191,10 +191,10 @@ async def test_an_instance_over_its_bound_and_a_full_disk(
     """A700 when there is no room, and the association goes on; over its bound it does not."""
     full = True
 
-    def commit(self: MemoryWriting, place: str, header: bytes, *rest: bytes | memoryview) -> None:
+    def commit(self: MemoryWriting, *given: Any) -> None:
         if full:
             raise Full("no room")
-        real(self, place, header, *rest)
+        real(self, *given)
 
     real = MemoryWriting.commit
     monkeypatch.setattr(MemoryWriting, "commit", commit)

@@ -49,11 +49,12 @@ class WriteBehind:
         if not self._beside:
             self._writing.write(sealed)
             return None
-        self.keep(sealed)
         if self._run is None or not self._run.locked():
             self._look()
+            # without these bytes: if they are the last, a thread is sent for once and not twice
             if self._held >= RUN:
                 leave_to_thread(self._executor, self._run_of_waiting())
+        self.keep(sealed)
         return self._caught_up() if self._held >= BACKLOG else None
 
     def keep(self, sealed: bytes) -> None:
@@ -61,8 +62,13 @@ class WriteBehind:
         self._waiting.append(sealed)
         self._held += len(sealed)
 
-    def commit(self, place: str, header: bytes) -> asyncio.Future[object]:
-        """Write what is left, then as `Writing.commit`; begun at once, and it goes on if not waited for."""
+    def commit(
+        self, place: str, header: bytes, begun: Callable[[], object] | None = None
+    ) -> asyncio.Future[object]:
+        """Write what is left, then as `Writing.commit`; begun at once, and it goes on if not waited for.
+
+        `begun` is called in the thread.
+        """
         before, rest = self._run, self._take()
         self._over = True
 
@@ -71,7 +77,7 @@ class WriteBehind:
                 if before is not None:
                     before.acquire()
                 self._look()
-                self._writing.commit(place, header, *rest)
+                self._writing.commit(place, header, rest, begun)
             finally:
                 self._writing.abandon()
 

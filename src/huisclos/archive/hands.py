@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
-from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
 
@@ -18,24 +18,36 @@ _Work = tuple[Callable[[], object], "asyncio.Future[object] | None"]
 
 
 class Hands:
-    """`count` threads for one event loop. Used as a context: at its end they finish what they were given."""
+    """`count` threads for one event loop. Used as a context: at its end they finish what they were given.
+
+    Work goes to the thread that was idle last, and wakes no other: with one queue for all, each
+    thread that took something woke one more, which wanted Python's lock only to find nothing.
+    """
 
     def __init__(self, count: int) -> None:
-        self._queue: SimpleQueue[_Work | None] = SimpleQueue()
-        self._threads = [threading.Thread(target=self._serve, name="hand", daemon=True) for _ in range(count)]
+        self._turn = threading.Lock()
+        """Held for a moment by whoever looks at the two below."""
+        self._waiting: deque[_Work] = deque()
+        self._idle: list[_Hand] = []
+        self._hands = [_Hand(self) for _ in range(count)]
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
+        self._idle += self._hands
+        for hand in self._hands:
+            hand.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for _ in self._threads:
-            self._queue.put(None)
-        for thread in self._threads:
-            thread.join()
+        for hand in self._hands:
+            hand.leaving = True
+        with self._turn:
+            idle, self._idle = self._idle, []
+        for hand in idle:
+            hand.give(None)
+        for hand in self._hands:
+            hand.join()
 
     def run(self, work: Callable[[], object]) -> asyncio.Future[object]:
         """Do `work` in one of the threads; done with what it returns or raises. Call it from the loop.
@@ -43,7 +55,7 @@ class Hands:
         To cancel the future stops nothing: work that was given is done.
         """
         done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-        self._queue.put((work, done))
+        self._give((work, done))
         return done
 
     def leave(self, work: Callable[[], object]) -> None:
@@ -51,19 +63,67 @@ class Hands:
 
         Spares the loop a turn. Works that wait for each other's locks must be given in their order.
         """
-        self._queue.put((work, None))
+        self._give((work, None))
 
-    def _serve(self) -> None:
-        while (given := self._queue.get()) is not None:
-            work, done = given
-            told = _Told(done)
-            with told:
-                told.result = work()
-            if done is not None:
-                if done.get_loop().is_closed():
-                    return  # nobody waits any more
-                done.get_loop().call_soon_threadsafe(told)
-            del given, work, done, told
+    def _give(self, work: _Work) -> None:
+        with self._turn:
+            if not self._idle:
+                self._waiting.append(work)
+                return
+            hand = self._idle.pop()
+        hand.give(work)
+
+    def next_for(self, hand: _Hand) -> _Work | None:
+        """More work for a thread that has done its own; None if it is idle from now on."""
+        with self._turn:
+            if self._waiting:
+                return self._waiting.popleft()
+            if not hand.leaving:
+                self._idle.append(hand)
+            return None
+
+
+class _Hand(threading.Thread):
+    """One thread, and the work that it is given."""
+
+    def __init__(self, hands: Hands) -> None:
+        super().__init__(name="hand", daemon=True)
+        self.leaving = False
+        """Whether it ends once there is nothing left to do."""
+        self._hands = hands
+        self._given: _Work | None = None
+        self._wake = threading.Lock()
+        self._wake.acquire()
+
+    def give(self, work: _Work | None) -> None:
+        """Wake the thread, which is idle; None ends it."""
+        self._given = work
+        self._wake.release()
+
+    def run(self) -> None:
+        """What the thread does."""
+        work: _Work | None = None
+        while work is not None or not self.leaving:
+            if work is None:
+                self._wake.acquire()
+                work, self._given = self._given, None
+            if work is not None and not _do(*work):
+                return
+            if work is not None:
+                work = self._hands.next_for(self)
+
+
+def _do(work: Callable[[], object], done: asyncio.Future[object] | None) -> bool:
+    """Do it, and say so; False when there is nobody any more to say it to."""
+    told = _Told(done)
+    with told:
+        told.result = work()
+    if done is None:
+        return True
+    if done.get_loop().is_closed():
+        return False
+    done.get_loop().call_soon_threadsafe(told)
+    return True
 
 
 class _Told:

@@ -15,7 +15,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 from msgspec import Struct
@@ -312,8 +312,13 @@ class Reception:
             if await self._held(stored):
                 return stored, Outcome.DUPLICATE
         await self._receiver.reserve(self._source, self._sealer.plain_size)
-        committing = self._behind.commit(_place_of(where, instance_id), header)
-        # The disk is at work from here on; the digest, too, is made while it is.
+        loop = asyncio.get_running_loop()
+        begun: asyncio.Future[None] = loop.create_future()
+        place, tell = _place_of(where, instance_id), partial(loop.call_soon_threadsafe, _done, begun)
+        committing = self._behind.commit(place, header, tell)
+        committing.add_done_callback(lambda _: _done(begun))
+        # Only now is the disk at work and a processor free: made before, the digest held the thread up.
+        await begun
         stored = self._stored(where, header, instance_id)
         self._receiver.prepare(where.recipient)
         await committing
@@ -344,6 +349,11 @@ class Reception:
             heading=heading,
             looked_inside=intake.looked_inside,
         )
+
+
+def _done(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _looked_at(task: asyncio.Task[Destination]) -> None:

@@ -15,7 +15,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -310,7 +310,13 @@ class LocalWriting:
                 os.posix_fadvise(descriptor, self._sent, length, os.POSIX_FADV_DONTNEED)
                 self._sent = self._written
 
-    def commit(self, place: str, header: bytes, *rest: bytes | memoryview) -> None:
+    def commit(
+        self,
+        place: str,
+        header: bytes,
+        rest: Sequence[bytes | memoryview] = (),
+        begun: Callable[[], object] | None = None,
+    ) -> None:
         """See the port."""
         if len(header) != self._room:
             raise ValueError("the header does not fill the room that was left for it")
@@ -321,6 +327,8 @@ class LocalWriting:
             else:
                 write_at(temporary.descriptor, rest, self._written)
                 write_at(temporary.descriptor, (header,), 0)
+            if begun is not None:
+                begun()
             temporary.flush()
             self._store.publish(temporary, place)
             temporary.remove()
