@@ -53,8 +53,14 @@ class Bound(msgspec.Struct, frozen=True):
     @property
     def text(self) -> str:
         """`host:port`, an IPv6 address in brackets."""
-        host = self.addresses[0]
-        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+        return self.texts[0]
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The same of every address."""
+        return tuple(
+            f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}" for host in self.addresses
+        )
 
 
 def bind_all(
