@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.doors.test_cli import doors
+from tests.doors.test_rest import encode, image
 from tests.peers.house import program as huisclos
 
 USAGE, REFUSED, UNTESTED, INTERRUPTED = 2, 3, 4, 130
@@ -93,6 +94,20 @@ def test_any_name_of_a_file(command: str, name: str, folder: Path) -> None:
     assert "Traceback" not in err
     assert "line\nend" not in out + err
     assert (folder / "r.pdf").stat().st_size > 0
+
+
+def test_one_language_at_a_time(folder: Path) -> None:
+    """Where the system speaks French a command of the doors does, on stdout and stderr, set as French is."""
+    (folder / "clair").mkdir()
+    (folder / "clair" / "1.dcm").write_bytes(encode(image()))
+    ran = subprocess.run(
+        [huisclos(), "doors", "rest", "clair", "absent"], capture_output=True, text=True, check=False,
+        env={"PATH": os.environ["PATH"], "LANG": "fr_FR.UTF-8"}, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    said = ran.stdout + ran.stderr
+    assert "1 fichier examiné sous clair" in said
+    assert "Que faire\u202f:" in said
+    assert not {"the", "and", "files", "looked", "below", "of"} & set(said.split())
 
 
 def test_an_end_in_the_middle(folder: Path, free_port: Callable[[], int]) -> None:

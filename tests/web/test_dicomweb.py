@@ -69,6 +69,21 @@ def related(contents: list[bytes], media: str = "application/dicom") -> tuple[by
     return body + b"--b--\r\n", {"Content-Type": 'multipart/related; type="application/dicom"; boundary=b'}
 
 
+async def test_a_limit_beyond_ours_is_said(
+    program: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PS3.18 section 8.3.4.4.1: a server may give fewer than asked for, and says how many are left."""
+    monkeypatch.setattr("huisclos.web.dicomweb.query.MAX_LIMIT", 2)
+    for name in ("CT_small.dcm", "MR_small.dcm", "JPEG2000.dcm"):
+        await put(world, name)
+    answer = await program.get("/dicom-web/studies?limit=999999999999", headers=bearer(world))
+    assert (answer.status_code, len(answer.json()), answer.headers["x-total-count"]) == (200, 2, "3")
+    assert answer.headers["warning"].startswith(f"299 {SERVICE}: ")
+    assert "There are 1 additional results that can be requested" in answer.headers["warning"]
+    rest = await program.get("/dicom-web/studies?limit=999999999999&offset=2", headers=bearer(world))
+    assert (len(rest.json()), "warning" in rest.headers) == (1, False)
+
+
 async def test_searching(program: httpx.AsyncClient, world: World) -> None:
     """Levels, limit, offset, the exact total and what is left."""
     stored = [await put(world, name) for name in ("CT_small.dcm", "MR_small.dcm", "JPEG2000.dcm")]

@@ -142,11 +142,12 @@ def _write_test(url: str, targets: list[Target], *, sure: bool) -> Target | None
 def _probe(targets: list[Target], manners: Manners, audit: Audit) -> None:
     import asyncio
 
+    from huisclos.doors.reports.words import word
     from huisclos.doors.runner import run
 
     async def work() -> None:
         done = 0
-        with output.progress("asking") as step:
+        with output.progress(word("asking", audit.language)) as step:
             async for _, seen in run(targets, manners):
                 done += 1
                 step(done, len(targets))
@@ -285,7 +286,7 @@ def rest(
     there, absent = trees(paths)
     for root in there:
         also = partial(_also, keep_years=keep_years, copies=known)
-        take(audit, walk_tree(root, walk, workers, show=show_paths, also=also))
+        take(audit, walk_tree(root, walk, workers, show=show_paths, language=audit.language, also=also))
     take(audit, [_absent(root) for root in absent])
     if known is not None:
         if walk.key != known.key:

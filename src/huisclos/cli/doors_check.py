@@ -108,11 +108,12 @@ def _listeners(audit: Audit, own: frozenset[int], until: float) -> None:
         observe_listeners,
         own_address,
     )
+    from huisclos.doors.reports.words import word
 
     found = [one for one in listeners() if one.port not in own]
     take(audit, observe_listeners(found, global_six=has_global_address()))
     asked, near = imaging(found), own_address()
-    with output.progress("asking this machine's listeners") as step:
+    with output.progress(word("asking-here", audit.language)) as step:
         for done, one in enumerate(asked, 1):
             take(audit, asyncio.run(_ask(one, near, until)))
             step(done, len(asked))
@@ -149,4 +150,4 @@ def _files(audit: Audit, more: tuple[Path, ...], begun: float) -> None:
     walk = Walk(until=begun + TREES_SECONDS)
     _, trees = places(Path.home())
     for root in (*more, *trees):
-        take(audit, walk_tree(root, walk, 1, show=False))
+        take(audit, walk_tree(root, walk, 1, show=False, language=audit.language))

@@ -144,13 +144,16 @@ def take(audit: Audit, seen: Iterable[Seen]) -> None:
     import sys
 
     from huisclos.clock import now
+    from huisclos.doors.reports.typeset import typeset
     from huisclos.doors.reports.words import word
 
     opened = audit.take(seen, now())
     if sys.stderr.isatty():
         for finding in opened:
             severity = word(finding.severity.value, audit.language)
-            output.say(f"{severity:8} {finding.check} {finding.target}: {finding.title}")
+            colon = typeset(" :", audit.language) if audit.language == "fr" else ":"
+            title = typeset(finding.title, audit.language)
+            output.say(f"{severity:8} {finding.check} {output.one_line(finding.target)}{colon} {title}")
 
 
 def finish(audit: Audit, options: Options) -> int:
@@ -215,45 +218,56 @@ def _csv(report: Report) -> Iterable[bytes]:
 def show(report: Report) -> None:
     """The report on stdout: a sentence a door, worst first."""
     from huisclos.doors.facts import place
+    from huisclos.doors.reports.typeset import typeset
     from huisclos.doors.reports.view import changes, headline, untested
     from huisclos.doors.reports.words import word
     from huisclos.findings.nouns import Severity
 
-    def say(name: str) -> str:
-        return word(name, report.language)
+    language = report.language
 
-    output.data(headline(report))
+    def say(name: str) -> str:
+        return typeset(word(name, language), language)
+
+    def told(sentence: str) -> str:
+        return typeset(sentence, language)
+
+    colon = told(" :") if language == "fr" else ":"
+    output.data(told(headline(report)))
     changed = changes(report) or {"opened": [], "closed": []}
     for name, rows in (("opened-since", changed["opened"]), ("closed-since", changed["closed"])):
         for row in rows:
-            output.data(f"{say(name)}: {row['title']} {row['place']} ({row['check']})")
+            output.data(f"{say(name)}{colon} {told(row['title'])} {row['place']} ({row['check']})")
     for one in report.findings:
         if one.muted is None and one.severity is not Severity.INFO:
-            output.data(_shown_door(one, report.language))
+            output.data(_shown_door(one, language, colon))
     for group in untested(report):
         checks = ", ".join(asked["check"] for asked in group["asked"] if asked["check"])
-        output.data(f"\n{say('untested')}: {group['place']}\n     {group['reason']} {checks}".rstrip())
+        reason = told(group["reason"])
+        output.data(f"\n{say('untested')}{colon} {group['place']}\n     {reason} {checks}".rstrip())
     for one in report.findings:
         if one.muted is not None:
-            where = place(one.target, report.language, one.check)
+            where = place(one.target, language, one.check)
             output.data(
-                f"\n{say('muted')}: {one.check} {where}: {one.muted.reason} "
+                f"\n{say('muted')}{colon} {one.check} {where}{colon} {one.muted.reason} "
                 f"({one.muted.author}, {say('until')} {one.muted.until})"
             )
 
 
-def _shown_door(one: Finding, language: Language) -> str:
+def _shown_door(one: Finding, language: Language, colon: str) -> str:
     from huisclos.doors.facts import place
-    from huisclos.doors.reports.typeset import ended, moment
+    from huisclos.doors.reports.typeset import ended, moment, typeset
     from huisclos.doors.reports.words import word
 
-    what = one.title if one.is_.startswith(one.title) else f"{one.title}: {one.is_}"
+    what = typeset(one.title, language)
+    if not one.is_.startswith(one.title):
+        what = f"{what}{colon} {typeset(one.is_, language)}"
     where = place(one.target, language, one.check)
+    verdict = typeset(word(f"at-{one.verdict.value}", language, moment(one.seen_at, language)), language)
     return (
         f"\n{one.id:4} {word(one.severity.value, language)}  {one.check}  {where}\n"
         f"     {ended(what)}\n"
-        f"     {word(f'at-{one.verdict.value}', language, moment(one.seen_at, language))}\n"
-        f"     {word('fix', language)}: {ended(one.fix)}"
+        f"     {verdict}\n"
+        f"     {word('fix', language)}{colon} {typeset(ended(one.fix), language)}"
     )
 
 

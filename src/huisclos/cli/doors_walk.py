@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from huisclos.doors.observation import Seen
     from huisclos.doors.rest.audit import Walk
     from huisclos.doors.rest.tally import Tally
+    from huisclos.findings.nouns import Language
 
 
 def walk_tree(
@@ -20,6 +21,7 @@ def walk_tree(
     workers: int,
     *,
     show: bool,
+    language: Language,
     also: Callable[[Path, Tally], list[Seen]] | None = None,
 ) -> list[Seen]:
     """What lies at or below `root`, and on what kind of disk where something does; `also` reads the tally."""
@@ -29,6 +31,8 @@ def walk_tree(
     from signal import SIG_IGN, SIGINT, signal
 
     from huisclos.doors.disk import probe_disk, probe_removable
+    from huisclos.doors.facts import number
+    from huisclos.doors.reports.words import word
     from huisclos.doors.rest.audit import audit, observe
 
     alone = workers == 1 or root.is_file()
@@ -40,14 +44,15 @@ def walk_tree(
             workers, mp_context=get_context("fork"), initializer=signal, initargs=(SIGINT, SIG_IGN)
         )
     )
-    with pool as executor, output.progress("reading") as step:
+    with pool as executor, output.progress(word("reading", language)) as step:
         try:
             tally = audit(root, walk, executor, lambda done: step(done, 0))
         except KeyboardInterrupt:
             for worker in active_children():
                 worker.terminate()
             raise
-    output.say(f"{output.number(tally.files, 'file')} looked at below {output.one_line(root)}")
+    said = "one-looked-at" if tally.files == 1 else "many-looked-at"
+    output.say(word(said, language, number(tally.files, language), output.one_line(root)))
     if show:
         for kind, path in tally.paths:
             output.data(f"{kind:10} {output.one_line(path)}")
