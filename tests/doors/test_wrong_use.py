@@ -126,3 +126,14 @@ def test_an_end_in_the_middle(folder: Path, free_port: Callable[[], int]) -> Non
                 _, err = process.communicate(timeout=20)
             assert INTERRUPTED == process.returncode, err.decode()
             assert b"Traceback" not in err
+
+
+def test_a_mandate_is_signed_once(folder: Path) -> None:
+    """Signing it again is told apart from a file that is none; what it says ends with its last day."""
+    assert doors("mandate", "new", "m", *NEW, *UNTIL, "--target", "198.51.100.0/28")[0] == 0
+    assert doors("mandate", "sign", "m", "--key", "k")[0] == 0
+    code, _, err = doors("mandate", "sign", "m", "--key", "k")
+    assert (code, "signed already" in err) == (USAGE, True)
+    _, out, _ = doors("mandate", "show", "m")
+    assert "2030-01-31 23:59:59" in out
+    assert "never      nothing named" in out

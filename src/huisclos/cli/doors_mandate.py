@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +13,7 @@ import typer
 from huisclos.cli import output
 from huisclos.cli.doors_report import can_be_written, own_codes
 from huisclos.cli.options import end_of_day, words_of_list
-from huisclos.errors import BadSetting, Unreadable
+from huisclos.errors import BadSetting, Conflict, Unreadable
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -88,12 +89,16 @@ def sign(
     """
     import msgspec
 
-    from huisclos.doors.mandate import Mandate, read
+    from huisclos.doors.mandate import Mandate, Signed, read
     from huisclos.doors.mandate import sign as signed
 
+    raw = _read(file)
     try:
-        mandate = msgspec.json.decode(_read(file), type=Mandate)
+        mandate = msgspec.json.decode(raw, type=Mandate)
     except (msgspec.MsgspecError, ValueError):
+        with suppress(msgspec.MsgspecError, ValueError):
+            msgspec.json.decode(raw, type=Signed)
+            raise Conflict("this mandate is signed already", hint="read it: huisclos doors mandate show FILE")
         raise Unreadable(
             "this is not a mandate to sign", hint="make one with: huisclos doors mandate new"
         ) from None
@@ -123,10 +128,10 @@ def show(file: MandateFile) -> int:
         "auditor": mandate.auditor,
         "basis": mandate.basis,
         "targets": ", ".join(mandate.scope.targets),
-        "never": ", ".join(mandate.scope.exclusions),
+        "never": ", ".join(mandate.scope.exclusions) or "nothing named",
         "ports": ", ".join(str(one) for one in mandate.scope.ports) or "all",
         "since": output.local(mandate.since.timestamp()),
-        "until": output.local(mandate.until.timestamp()),
+        "until": output.local(mandate.until.timestamp() - 1),
         "signed by": right.fingerprint,
         "today": "holds" if mandate.since <= now() <= mandate.until else "does not hold",
     }
