@@ -128,7 +128,7 @@ def test_an_end_in_the_middle(folder: Path, free_port: Callable[[], int]) -> Non
             assert b"Traceback" not in err
 
 
-def test_a_mandate_is_signed_once(folder: Path) -> None:
+def test_a_mandate_is_signed_once() -> None:
     """Signing it again is told apart from a file that is none; what it says ends with its last day."""
     assert doors("mandate", "new", "m", *NEW, *UNTIL, "--target", "198.51.100.0/28")[0] == 0
     assert doors("mandate", "sign", "m", "--key", "k")[0] == 0

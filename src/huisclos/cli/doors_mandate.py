@@ -98,7 +98,9 @@ def sign(
     except (msgspec.MsgspecError, ValueError):
         with suppress(msgspec.MsgspecError, ValueError):
             msgspec.json.decode(raw, type=Signed)
-            raise Conflict("this mandate is signed already", hint="read it: huisclos doors mandate show FILE")
+            raise Conflict(
+                "this mandate is signed already", hint="read it: huisclos doors mandate show FILE"
+            ) from None
         raise Unreadable(
             "this is not a mandate to sign", hint="make one with: huisclos doors mandate new"
         ) from None
