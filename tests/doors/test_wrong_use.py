@@ -137,3 +137,12 @@ def test_a_mandate_is_signed_once() -> None:
     _, out, _ = doors("mandate", "show", "m")
     assert "2030-01-31 23:59:59" in out
     assert "never      nothing named" in out
+
+
+@pytest.mark.parametrize("group", [(), ("mandate",), ("outside",)])
+def test_a_group_alone_says_what_there_is(group: tuple[str, ...]) -> None:
+    """Its help, on stderr, laid out as help is."""
+    code, out, err = doors(*group)
+    assert (code, out) == (USAGE, "")
+    assert err.startswith("Usage: huisclos doors")
+    assert "\nCommands:\n" in err

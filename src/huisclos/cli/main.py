@@ -94,7 +94,10 @@ def main() -> int:
     except TyperException as error:
         context = getattr(error, "ctx", None)
         hint = f"see: {context.command_path} --help" if context is not None else ""
-        if message := error.format_message().strip():
+        message = error.format_message().strip()
+        if message.startswith("Usage:"):  # A group without a command: what there is.
+            output.say(message)
+        elif message:
             output.complain(f"{message[0].lower()}{message[1:].removesuffix('.')}", hint)
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
