@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -34,13 +34,7 @@ class Slow:
         assert "abandon" not in self.calls
         self.written += b"".join(sealed)
 
-    def commit(
-        self,
-        place: str,
-        header: bytes,
-        rest: Sequence[bytes | memoryview] = (),
-        begun: Callable[[], object] | None = None,
-    ) -> None:
+    def commit(self, place: str, header: bytes, rest: Sequence[bytes | memoryview] = ()) -> None:
         """See the port."""
         self.write(*rest)
         self.calls.append(f"commit {place}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -42,19 +42,13 @@ class Slow:
         time.sleep(SLOW / 10)
         self._inner.write(*sealed)
 
-    def commit(
-        self,
-        place: str,
-        header: bytes,
-        rest: Sequence[bytes | memoryview] = (),
-        begun: Callable[[], object] | None = None,
-    ) -> None:
+    def commit(self, place: str, header: bytes, rest: Sequence[bytes | memoryview] = ()) -> None:
         """See the port."""
         Slow.under_way += 1
         Slow.most = max(Slow.most, Slow.under_way)
         time.sleep(SLOW)
         Slow.under_way -= 1
-        self._inner.commit(place, header, rest, begun)
+        self._inner.commit(place, header, rest)
 
     def abandon(self) -> None:
         """See the port."""

@@ -18,8 +18,12 @@ from huisclos.archive.hands import Hands, in_thread, leave_to_thread
 from huisclos.archive.ports import Writing
 from huisclos.errors import HuisclosError, Unreachable
 
-RUN: Final = 256 * 1024
-"""Bytes that are worth a thread's attention; what is left at the end leaves with the commit."""
+RUN: Final = 1024 * 1024
+"""Bytes that are worth a thread's attention; what is left at the end leaves with the commit.
+
+An ordinary slice leaves whole: sent for in the middle of it, a thread gets Python's lock when the
+rest has come as well, and makes the loop wait for it meanwhile.
+"""
 BACKLOG: Final = 4 * 1024**2
 """Bytes that may wait before whoever sends them must wait too."""
 
@@ -62,13 +66,8 @@ class WriteBehind:
         self._waiting.append(sealed)
         self._held += len(sealed)
 
-    def commit(
-        self, place: str, header: bytes, begun: Callable[[], object] | None = None
-    ) -> asyncio.Future[object]:
-        """Write what is left, then as `Writing.commit`; begun at once, and it goes on if not waited for.
-
-        `begun` is called in the thread.
-        """
+    def commit(self, place: str, header: bytes) -> asyncio.Future[object]:
+        """Write what is left, then as `Writing.commit`; begun at once, and it goes on if not waited for."""
         before, rest = self._run, self._take()
         self._over = True
 
@@ -77,7 +76,7 @@ class WriteBehind:
                 if before is not None:
                     before.acquire()
                 self._look()
-                self._writing.commit(place, header, rest, begun)
+                self._writing.commit(place, header, rest)
             finally:
                 self._writing.abandon()
 

@@ -6,7 +6,7 @@ A docstring here is a contract, and one suite of tests per port runs on every ad
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -39,17 +39,10 @@ class Writing(Protocol):
     def write(self, *sealed: bytes | memoryview) -> None:
         """Append payload bytes after the room left for the header. Raises `Full`, `Unreachable`."""
 
-    def commit(
-        self,
-        place: str,
-        header: bytes,
-        rest: Sequence[bytes | memoryview] = (),
-        begun: Callable[[], object] | None = None,
-    ) -> None:
+    def commit(self, place: str, header: bytes, rest: Sequence[bytes | memoryview] = ()) -> None:
         """Append `rest`, write `header` into its room, make bytes and directory entry durable at `place`.
 
-        Blocks until both would survive power loss; call it off the event loop. `begun` is called when
-        there is nothing left but to wait for the disk. Raises
+        Blocks until both would survive power loss; call it off the event loop. Raises
         `Conflict` if `place` exists (nothing is overwritten), `Full`, `Unreachable`.
         """
 

@@ -152,17 +152,14 @@ class Receiver:
 
     async def settle(self, stored: StoredObject) -> Outcome:
         """What became of a durable object: registered, or deleted since it was here already."""
-        if stored.study_id:
-            return await self.telling.outcome(stored)
-        await self._heard(stored, Outcome.STORED)
-        return Outcome.STORED
+        return await self.telling.outcome(stored)
 
-    async def settle_later(self, stored: StoredObject) -> None:
-        """As `settle`, when the finder gets to it; waits only while it is far behind."""
-        if stored.study_id:
-            await self.telling.leave(stored)
-        else:
-            await self._heard(stored, Outcome.STORED)
+    async def settle_later(self, make: Callable[[], StoredObject]) -> None:
+        """As `settle`, when the finder gets to it; waits only while it is far behind.
+
+        `make` is called in the loop's next turn: a sender is answered before the digest is made.
+        """
+        await self.telling.leave(make)
 
     async def _heard(self, stored: StoredObject, outcome: Outcome) -> None:
         if outcome is Outcome.DUPLICATE:
@@ -262,7 +259,8 @@ class Reception:
         When this returns, the instance survives power loss. Raises as `write`; then nothing
         of it is left. If the catalog dies between, the instance is kept and caught up later.
         """
-        stored, outcome = await self._durable()
+        make, outcome = await self._durable()
+        stored = make()
         if outcome is None:
             outcome = await self._receiver.settle(stored)
         else:
@@ -271,9 +269,9 @@ class Reception:
 
     async def keep(self) -> None:
         """As `finish`, but what came of it is found out later: see `Receiver.told`."""
-        stored, outcome = await self._durable()
+        make, outcome = await self._durable()
         if outcome is None:
-            await self._receiver.settle_later(stored)
+            await self._receiver.settle_later(make)
         else:
             self._receiver.remember(self._source, outcome)
 
@@ -292,8 +290,8 @@ class Reception:
             self._placing = asyncio.get_running_loop().create_task(where)
             self._placing.add_done_callback(_looked_at)
 
-    async def _durable(self) -> tuple[StoredObject, Outcome | None]:
-        """The instance, and what came of it if that is known already."""
+    async def _durable(self) -> tuple[Callable[[], StoredObject], Outcome | None]:
+        """What to make of the instance, and what came of it if that is known already."""
         try:
             for part in self._intake.finish():
                 self._behind.keep(self._sealer.update(part))
@@ -305,24 +303,14 @@ class Reception:
         finally:
             self.abandon()
 
-    async def _commit(self, where: Destination) -> tuple[StoredObject, Outcome | None]:
+    async def _commit(self, where: Destination) -> tuple[Callable[[], StoredObject], Outcome | None]:
         header, instance_id = self._prepared.header_for(where.recipient), new_id()
-        if where.study_id and self._ask_first:
-            stored = self._stored(where, header, instance_id)
-            if await self._held(stored):
-                return stored, Outcome.DUPLICATE
+        make = partial(self._stored, where, header, instance_id)
+        if where.study_id and self._ask_first and await self._held(make()):
+            return make, Outcome.DUPLICATE
         await self._receiver.reserve(self._source, self._sealer.plain_size)
-        loop = asyncio.get_running_loop()
-        begun: asyncio.Future[None] = loop.create_future()
-        place, tell = _place_of(where, instance_id), partial(loop.call_soon_threadsafe, _done, begun)
-        committing = self._behind.commit(place, header, tell)
-        committing.add_done_callback(lambda _: _done(begun))
-        # Only now is the disk at work and a processor free: made before, the digest held the thread up.
-        await begun
-        stored = self._stored(where, header, instance_id)
-        self._receiver.prepare(where.recipient)
-        await committing
-        return stored, None
+        await self._behind.commit(_place_of(where, instance_id), header)
+        return make, None
 
     async def _held(self, stored: StoredObject) -> bool:
         try:
@@ -334,6 +322,7 @@ class Reception:
         intake, heading = self._intake, self._intake.heading
         if heading is None:
             raise NotDicom("the data set ended before it said what it is")
+        self._receiver.prepare(where.recipient)
         return StoredObject(
             instance_id=instance_id,
             study_id=where.study_id,
@@ -349,11 +338,6 @@ class Reception:
             heading=heading,
             looked_inside=intake.looked_inside,
         )
-
-
-def _done(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 def _looked_at(task: asyncio.Task[Destination]) -> None:

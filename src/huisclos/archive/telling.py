@@ -35,8 +35,15 @@ Heard = Callable[[StoredObject, Outcome], Awaitable[None]]
 class _Item(Struct):
     """An object to tell of; without one, somebody who waits until all before were told."""
 
-    stored: StoredObject | None
+    make: Callable[[], StoredObject] | None = None
+    made: StoredObject | None = None
     waiting: asyncio.Future[Outcome] | None = None
+
+    def stored(self) -> StoredObject | None:
+        """The object, made now if it was not."""
+        if self.make is not None:
+            self.made, self.make = self.make(), None
+        return self.made
 
 
 class Telling:
@@ -51,26 +58,31 @@ class Telling:
         self._task: asyncio.Task[None] | None = None
         self._due: asyncio.TimerHandle | None = None
 
-    async def leave(self, stored: StoredObject) -> None:
-        """The finder is to learn of it, in its turn. Waits only while many others do."""
+    async def leave(self, make: Callable[[], StoredObject]) -> None:
+        """The finder is to learn of what `make` gives, in its turn. Waits only while many others do.
+
+        It is made in the loop's next turn, after what the caller does at once.
+        """
         if len(self._items) >= UNTOLD:
             await self.all_told()
-        self._add(_Item(stored))
+        item = _Item(make)
+        self._add(item)
+        asyncio.get_running_loop().call_soon(item.stored)
 
     async def outcome(self, stored: StoredObject) -> Outcome:
-        """Tell of it now. STORED when the finder is away: the scribe catches up later.
+        """Tell of it now. STORED when the finder is away, or it lies in a batch: the scribe catches up.
 
         Raises `Conflict` when its study is not there any more, or what else the finder refuses with.
         """
         waiting: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._add(_Item(stored, waiting))
+        self._add(_Item(made=stored, waiting=waiting))
         return await waiting
 
     async def all_told(self) -> None:
         """Wait until the finder has heard of everything before."""
         if self._items or self._task is not None:
             waiting: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-            self._add(_Item(None, waiting))
+            self._add(_Item(waiting=waiting))
             await waiting
 
     def _add(self, item: _Item) -> None:
@@ -102,16 +114,18 @@ class Telling:
     async def _tell_some(self) -> None:
         some = [self._items.popleft() for _ in range(min(TOGETHER, len(self._items)))]
         self._hurried -= sum(item.waiting is not None for item in some)
-        stored = tuple(item.stored for item in some if item.stored is not None)
+        told = [stored for item in some if (stored := item.stored()) is not None and stored.study_id]
         try:
-            outcomes = iter(await self._asked(stored) if stored else ())
+            outcomes = iter(await self._asked(tuple(told)) if told else ())
             for item in some:
-                if item.stored is None:
+                stored = item.made
+                if stored is None:
                     _settle(item, Outcome.STORED)
                     continue
-                outcome = next(outcomes)
+                # what lies in a batch the finder learns of when it is settled
+                outcome = next(outcomes) if stored.study_id else Outcome.STORED
                 if isinstance(outcome, Outcome):
-                    await self._heard(item.stored, outcome)
+                    await self._heard(stored, outcome)
                 elif item.waiting is None:
                     # Erased since it was placed: it went with its study, as if it had come before.
                     _LOG.warning("a stored instance was not registered: %s", type(outcome).__name__)

@@ -310,13 +310,7 @@ class LocalWriting:
                 os.posix_fadvise(descriptor, self._sent, length, os.POSIX_FADV_DONTNEED)
                 self._sent = self._written
 
-    def commit(
-        self,
-        place: str,
-        header: bytes,
-        rest: Sequence[bytes | memoryview] = (),
-        begun: Callable[[], object] | None = None,
-    ) -> None:
+    def commit(self, place: str, header: bytes, rest: Sequence[bytes | memoryview] = ()) -> None:
         """See the port."""
         if len(header) != self._room:
             raise ValueError("the header does not fill the room that was left for it")
@@ -327,8 +321,6 @@ class LocalWriting:
             else:
                 write_at(temporary.descriptor, rest, self._written)
                 write_at(temporary.descriptor, (header,), 0)
-            if begun is not None:
-                begun()
             temporary.flush()
             self._store.publish(temporary, place)
             temporary.remove()

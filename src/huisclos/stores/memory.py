@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -84,17 +84,9 @@ class MemoryWriting:
         for piece in sealed:
             self._sealed += piece
 
-    def commit(
-        self,
-        place: str,
-        header: bytes,
-        rest: Sequence[bytes | memoryview] = (),
-        begun: Callable[[], object] | None = None,
-    ) -> None:
+    def commit(self, place: str, header: bytes, rest: Sequence[bytes | memoryview] = ()) -> None:
         """See the port."""
         self.write(*rest)
-        if begun is not None:
-            begun()
         if len(header) != self._room:
             raise ValueError("the header does not fill the room that was left for it")
         self._store.add(place, header + bytes(self._sealed))
