@@ -15,7 +15,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -154,12 +154,9 @@ class Receiver:
         """What became of a durable object: registered, or deleted since it was here already."""
         return await self.telling.outcome(stored)
 
-    async def settle_later(self, make: Callable[[], StoredObject]) -> None:
-        """As `settle`, when the finder gets to it; waits only while it is far behind.
-
-        `make` is called in the loop's next turn: a sender is answered before the digest is made.
-        """
-        await self.telling.leave(make)
+    async def settle_later(self, stored: StoredObject) -> None:
+        """As `settle`, when the finder gets to it; waits only while it is far behind."""
+        await self.telling.leave(stored)
 
     async def _heard(self, stored: StoredObject, outcome: Outcome) -> None:
         if outcome is Outcome.DUPLICATE:
@@ -259,8 +256,7 @@ class Reception:
         When this returns, the instance survives power loss. Raises as `write`; then nothing
         of it is left. If the catalog dies between, the instance is kept and caught up later.
         """
-        make, outcome = await self._durable()
-        stored = make()
+        stored, outcome = await self._durable()
         if outcome is None:
             outcome = await self._receiver.settle(stored)
         else:
@@ -269,9 +265,9 @@ class Reception:
 
     async def keep(self) -> None:
         """As `finish`, but what came of it is found out later: see `Receiver.told`."""
-        make, outcome = await self._durable()
+        stored, outcome = await self._durable()
         if outcome is None:
-            await self._receiver.settle_later(make)
+            await self._receiver.settle_later(stored)
         else:
             self._receiver.remember(self._source, outcome)
 
@@ -290,8 +286,8 @@ class Reception:
             self._placing = asyncio.get_running_loop().create_task(where)
             self._placing.add_done_callback(_looked_at)
 
-    async def _durable(self) -> tuple[Callable[[], StoredObject], Outcome | None]:
-        """What to make of the instance, and what came of it if that is known already."""
+    async def _durable(self) -> tuple[StoredObject, Outcome | None]:
+        """The instance, and what came of it if that is known already."""
         try:
             for part in self._intake.finish():
                 self._behind.keep(self._sealer.update(part))
@@ -303,14 +299,19 @@ class Reception:
         finally:
             self.abandon()
 
-    async def _commit(self, where: Destination) -> tuple[Callable[[], StoredObject], Outcome | None]:
+    async def _commit(self, where: Destination) -> tuple[StoredObject, Outcome | None]:
         header, instance_id = self._prepared.header_for(where.recipient), new_id()
-        make = partial(self._stored, where, header, instance_id)
-        if where.study_id and self._ask_first and await self._held(make()):
-            return make, Outcome.DUPLICATE
+        if where.study_id and self._ask_first:
+            stored = self._stored(where, header, instance_id)
+            if await self._held(stored):
+                return stored, Outcome.DUPLICATE
         await self._receiver.reserve(self._source, self._sealer.plain_size)
-        await self._behind.commit(_place_of(where, instance_id), header)
-        return make, None
+        committing = self._behind.commit(_place_of(where, instance_id), header)
+        # The disk is at work from here on; the digest, too, is made while it is.
+        stored = self._stored(where, header, instance_id)
+        self._receiver.prepare(where.recipient)
+        await committing
+        return stored, None
 
     async def _held(self, stored: StoredObject) -> bool:
         try:
@@ -322,7 +323,6 @@ class Reception:
         intake, heading = self._intake, self._intake.heading
         if heading is None:
             raise NotDicom("the data set ended before it said what it is")
-        self._receiver.prepare(where.recipient)
         return StoredObject(
             instance_id=instance_id,
             study_id=where.study_id,

@@ -35,15 +35,8 @@ Heard = Callable[[StoredObject, Outcome], Awaitable[None]]
 class _Item(Struct):
     """An object to tell of; without one, somebody who waits until all before were told."""
 
-    make: Callable[[], StoredObject] | None = None
-    made: StoredObject | None = None
+    stored: StoredObject | None = None
     waiting: asyncio.Future[Outcome] | None = None
-
-    def stored(self) -> StoredObject | None:
-        """The object, made now if it was not."""
-        if self.make is not None:
-            self.made, self.make = self.make(), None
-        return self.made
 
 
 class Telling:
@@ -58,16 +51,11 @@ class Telling:
         self._task: asyncio.Task[None] | None = None
         self._due: asyncio.TimerHandle | None = None
 
-    async def leave(self, make: Callable[[], StoredObject]) -> None:
-        """The finder is to learn of what `make` gives, in its turn. Waits only while many others do.
-
-        It is made in the loop's next turn, after what the caller does at once.
-        """
+    async def leave(self, stored: StoredObject) -> None:
+        """The finder is to learn of it, in its turn. Waits only while many others do."""
         if len(self._items) >= UNTOLD:
             await self.all_told()
-        item = _Item(make)
-        self._add(item)
-        asyncio.get_running_loop().call_soon(item.stored)
+        self._add(_Item(stored))
 
     async def outcome(self, stored: StoredObject) -> Outcome:
         """Tell of it now. STORED when the finder is away, or it lies in a batch: the scribe catches up.
@@ -75,7 +63,7 @@ class Telling:
         Raises `Conflict` when its study is not there any more, or what else the finder refuses with.
         """
         waiting: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._add(_Item(made=stored, waiting=waiting))
+        self._add(_Item(stored, waiting))
         return await waiting
 
     async def all_told(self) -> None:
@@ -114,11 +102,11 @@ class Telling:
     async def _tell_some(self) -> None:
         some = [self._items.popleft() for _ in range(min(TOGETHER, len(self._items)))]
         self._hurried -= sum(item.waiting is not None for item in some)
-        told = [stored for item in some if (stored := item.stored()) is not None and stored.study_id]
+        told = [item.stored for item in some if item.stored is not None and item.stored.study_id]
         try:
             outcomes = iter(await self._asked(tuple(told)) if told else ())
             for item in some:
-                stored = item.made
+                stored = item.stored
                 if stored is None:
                     _settle(item, Outcome.STORED)
                     continue
