@@ -13,11 +13,13 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import UID
 
 from huisclos.access.nouns import Right
+from huisclos.archive.layout import instance_place
 from huisclos.archive.nouns import StoredObject
 from huisclos.dicom.native import DECODED
 from huisclos.dicom.uids import EXPLICIT_LE, IMPLICIT_LE, JPEG_BASELINE, TRANSFER_SYNTAXES, transfer_syntax
 from huisclos.web.dicomweb.instances import _forms
 from huisclos.web.dicomweb.media import Wish
+from huisclos.web.problems import BrokenAnswer
 from tests import corpus
 from tests.tools import need
 from tests.web.live import live
@@ -71,7 +73,9 @@ async def test_explicit_little_endian_is_made(program: httpx.AsyncClient, world:
             (f"application/dicom;{EXPLICIT}", alone.content)
         ]
         accept = 'multipart/related; type="application/dicom"; transfer-syntax=*'
-        assert parts(await get(program, world, url(stored, level), accept))[0][1] == content
+        whole = await get(program, world, url(stored, level), accept)
+        assert parts(whole)[0][1] == content
+        assert whole.headers["content-length"] == str(len(whole.content)), "a client can show how far it is"
     accept = f"application/dicom; transfer-syntax={stored.transfer_syntax}"
     assert (await get(program, world, url(stored), accept)).content == content
     assert sum(octets for _, _, octets in world.keys.read) > 2 * len(content)
@@ -93,6 +97,28 @@ async def test_no_syntax_named(program: httpx.AsyncClient, world: World, name: s
     for accept in ("*/*", 'multipart/related; type="application/dicom"'):
         ((media, body),) = parts(await get(program, world, url(stored), accept))
         assert (media, syntax_of(body)) == (f"application/dicom;transfer-syntax={given}", given)
+
+
+async def test_a_study_is_read_ahead(program: httpx.AsyncClient, world: World) -> None:
+    """Instances of several pieces and of one, in order; one that cannot be read breaks the body off."""
+    data = pydicom.dcmread(corpus.named("CT_small.dcm"))
+    contents: list[bytes] = []
+    stored = await put(world, "CT_small.dcm")
+    contents.append(corpus.named("CT_small.dcm").read_bytes())
+    for number in range(4):
+        data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = UID(f"2.25.1{number}")
+        data.InstanceNumber = number + 1
+        data.PixelData = bytes([number, 0]) * (2**20 if number == 1 else 5_000)
+        data.save_as(written := io.BytesIO())
+        contents.append(written.getvalue())
+        stored = await world.put(written.getvalue())
+    accept = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+    whole = await get(program, world, url(stored, "study"), accept)
+    assert sorted(body for _, body in parts(whole)) == sorted(contents)
+    assert whole.headers["content-length"] == str(len(whole.content))
+    world.store.delete(instance_place(stored.study_id, stored.instance_id))
+    with pytest.raises(BrokenAnswer):
+        await get(program, world, url(stored, "study"), accept)
 
 
 async def test_the_best_wish_that_can_be_met(program: httpx.AsyncClient, world: World) -> None:

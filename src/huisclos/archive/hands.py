@@ -12,8 +12,9 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar, cast
 
+_Result = TypeVar("_Result")
 _Work = tuple[Callable[[], object], "asyncio.Future[object] | None"]
 
 
@@ -167,3 +168,8 @@ def leave_to_thread(helper: Executor | Hands | None, work: Callable[[], object])
         helper.leave(work)
     else:
         asyncio.get_running_loop().run_in_executor(helper, work)
+
+
+async def by_hand(helper: Executor | Hands | None, work: Callable[[], _Result]) -> _Result:
+    """What `work` gives, done as by `in_thread`."""
+    return cast("_Result", await in_thread(helper, work))

@@ -95,7 +95,7 @@ class Receiver:
         self.max_octets = max_octets
         self.timestamp = timestamp
         self._keeper = keeper
-        self._executor = executor
+        self.executor = executor
         self._repeats: OrderedDict[tuple[str, str], bool] = OrderedDict()
         self._prepared: list[_Prepared] = []
         self.telling = Telling(catalog, self._heard)
@@ -139,12 +139,12 @@ class Receiver:
 
     def behind(self, *, beside: bool) -> WriteBehind:
         """One object on its way to the store; `beside`: written in a thread as it arrives."""
-        return WriteBehind(self.store.begin(X25519_HEADER_LENGTH), self._executor, beside=beside)
+        return WriteBehind(self.store.begin(X25519_HEADER_LENGTH), self.executor, beside=beside)
 
     async def delete(self, place: str) -> None:
         """Remove an object that turned out to be here already; if that fails, the scribe finds it."""
         with contextlib.suppress(StoreError):
-            await in_thread(self._executor, lambda: self.store.delete(place))
+            await in_thread(self.executor, lambda: self.store.delete(place))
 
     async def told(self) -> None:
         """Wait until the finder has heard of everything that is durable by now."""

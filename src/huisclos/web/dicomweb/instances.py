@@ -7,19 +7,21 @@ the first byte where that is known.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from huisclos.archive.hands import by_hand
 from huisclos.archive.nouns import ManifestEntry
 from huisclos.dicom.native import can_be_native
 from huisclos.dicom.uids import EXPLICIT_LE, transfer_syntax
 from huisclos.errors import TooLarge, UnknownTransferSyntax, Unreadable
 from huisclos.web.dicomweb.caller import reading_of, site_of_service
 from huisclos.web.dicomweb.media import ANY_SYNTAX, DICOM, Wish, takes, wishes
-from huisclos.web.dicomweb.parts import Part, multipart
+from huisclos.web.dicomweb.parts import Announced, Part, multipart
 from huisclos.web.dicomweb.retrieve import Asked, find, told
 from huisclos.web.problems import NotAcceptable
 from huisclos.web.reading import Reading, in_thread, pieces
@@ -85,17 +87,24 @@ def _way(entry: ManifestEntry, syntaxes: Sequence[str]) -> _Way | None:
     return _Way(entry, transcoded, stored=False) if transcoded else None
 
 
+def _media_of(entry: ManifestEntry) -> str:
+    return f"{DICOM};transfer-syntax={entry.transfer_syntax}"
+
+
 @dataclass(frozen=True)
 class _StoredPart:
-    """One Part 10 file as it is stored."""
+    """One Part 10 file as it is stored, its first piece unsealed."""
 
     asked: Asked
     entry: ManifestEntry
+    first: bytes
+    rest: Iterator[bytes]
+    """Blocks."""
 
     @property
     def media(self) -> str:
         """With the transfer syntax it is in."""
-        return f"{DICOM};transfer-syntax={self.entry.transfer_syntax}"
+        return _media_of(self.entry)
 
     @property
     def location(self) -> str:
@@ -105,11 +114,12 @@ class _StoredPart:
     async def pieces(self) -> AsyncIterator[bytes]:
         """The file, unsealed piece by piece."""
         tally = self.asked.tally
-        await tally.add(0, 1)
-        opened = await in_thread(lambda: self.asked.opened.study.read_part10(self.entry))
-        async for piece in pieces(opened):
-            await tally.add(len(piece))
-            yield piece
+        await tally.add(len(self.first), 1)
+        yield self.first
+        if len(self.first) < self.entry.length:
+            async for piece in pieces(self.rest):
+                await tally.add(len(piece))
+                yield piece
 
 
 @dataclass(frozen=True)
@@ -151,20 +161,36 @@ class _Giving:
         """Instances in parts, one at a time; 206 if some are left out (section 10.4.3, table 10.4.3-1)."""
         count = len(self.asked.entries)
         # an instance that turns out broken among others is given as stored: no image goes missing in silence
-        ready: list[Part] = [await self._part(ways[0], stored=ways[0].stored or count > 1)]
+        ready: list[_StoredPart | _MadePart] = [await self._part(ways[0], stored=ways[0].stored or count > 1)]
 
         async def parts() -> AsyncIterator[Part]:
-            yield ready.pop()
+            part = ready.pop()
             for way in ways[1:]:
-                yield await self._part(way, stored=True)
+                # while one is sent the next is read; what the cage makes is whole in memory, one at a time
+                ahead = None if way.transcoded else asyncio.create_task(self._part(way, stored=True))
+                try:
+                    yield part
+                    part = await (ahead or self._part(way, stored=True))
+                finally:
+                    if ahead is not None:
+                        ahead.cancel()
+                        ahead.add_done_callback(_looked_at)
+            yield part
 
-        response = multipart(parts(), DICOM)
+        # made in the cage, an instance has another length, which is known when it is made
+        announced = (
+            () if any(way.transcoded for way in ways) else [self._announced(way.entry) for way in ways]
+        )
+        response = multipart(parts(), DICOM, announced)
         if len(ways) < count:
             response.status_code = 206
             left = f"{count - len(ways)} of {count} instances are not held in that transfer syntax"
             response.headers["Warning"] = f'299 - "{left}"'
         response.body_iterator = told(response.body_iterator, self.asked.tally)
         return response
+
+    def _announced(self, entry: ManifestEntry) -> Announced:
+        return Announced(_media_of(entry), self.asked.url(entry), entry.length)
 
     async def _part(self, way: _Way, *, stored: bool) -> _StoredPart | _MadePart:
         """The instance, ready to be sent: what is wrong with it is an error here and not a broken body."""
@@ -176,11 +202,25 @@ class _Giving:
                 if not stored:
                     kind = TooLarge if isinstance(error, TooLarge) else UnknownTransferSyntax
                     raise kind(error.message, hint=_HINT) from None
-        await in_thread(lambda: self.asked.opened.study.read_part10(entry))
-        return _StoredPart(self.asked, entry)
+        first, rest = await self._begun(entry)
+        return _StoredPart(self.asked, entry, first, rest)
+
+    async def _begun(self, entry: ManifestEntry) -> tuple[bytes, Iterator[bytes]]:
+        def begin() -> tuple[bytes, Iterator[bytes]]:
+            rest = self.asked.opened.study.read_part10(entry)
+            return next(rest, b""), rest
+
+        # a hand is there and back in a quarter of the time of a thread of the framework's
+        return await by_hand(self.site.receiver.executor, begin)
 
     async def _made(self, entry: ManifestEntry) -> bytes:
         study = self.asked.opened.study
         async with self.reading.whole:
             whole = await in_thread(lambda: b"".join(study.read_part10(entry)))
             return await self.site.renderer.transcode(whole, transfer_syntax=EXPLICIT_LE)
+
+
+def _looked_at(task: asyncio.Task[_StoredPart | _MadePart]) -> None:
+    """What was read ahead for a client that went away leaves no unheard error."""
+    if not task.cancelled():
+        task.exception()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,21 +38,47 @@ class WrittenPart:
         yield self.content
 
 
-def multipart(parts: AsyncIterator[Part], media: str) -> StreamingResponse:
-    """A response of `parts`, whose root type is `media`."""
+@dataclass(frozen=True)
+class Announced:
+    """What is known of a part before it is read."""
+
+    media: str
+    location: str
+    length: int
+
+
+def multipart(
+    parts: AsyncIterator[Part], media: str, announced: Sequence[Announced] = ()
+) -> StreamingResponse:
+    """A response of `parts`, whose root type is `media`.
+
+    With all of them `announced`, it says how long it is: a client can show how far it has come, and the
+    server need not copy each piece into a chunk of its own.
+    """
     boundary = secrets.token_hex(16)
-    content_type = f'multipart/related; type="{media}"; boundary={boundary}'
-    return StreamingResponse(_body(parts, boundary), headers={"Content-Type": content_type})
+    headers = {"Content-Type": f'multipart/related; type="{media}"; boundary={boundary}'}
+    if announced:
+        length = sum(len(_opening(boundary, one)) + one.length for one in announced)
+        headers["Content-Length"] = str(length + len(_end(boundary)))
+    return StreamingResponse(_body(parts, boundary), headers=headers)
 
 
 async def _body(parts: AsyncIterator[Part], boundary: str) -> AsyncIterator[bytes]:
     async for part in parts:
-        yield (
-            f"\r\n--{boundary}\r\nContent-Type: {part.media}\r\nContent-Location: {part.location}\r\n\r\n"
-        ).encode()
+        yield _opening(boundary, part)
         async for piece in part.pieces():
             yield piece
-    yield f"\r\n--{boundary}--\r\n".encode()
+    yield _end(boundary)
+
+
+def _opening(boundary: str, part: Part | Announced) -> bytes:
+    return (
+        f"\r\n--{boundary}\r\nContent-Type: {part.media}\r\nContent-Location: {part.location}\r\n\r\n"
+    ).encode()
+
+
+def _end(boundary: str) -> bytes:
+    return f"\r\n--{boundary}--\r\n".encode()
 
 
 async def begun(parts: AsyncIterator[Part]) -> AsyncIterator[Part] | None:
