@@ -31,8 +31,8 @@ SERVERS: Final = 2000
 RUNS: Final = 5
 CHECKS: Final = ("DCM-002", "DCM-003", "DCM-005", "DCM-006", "DCM-009", "DCM-015")
 GOAL: Final = 10.0
-LEAST: Final = {200: 8.0, 50: 3.5, 5: 1.2, 0: 0.7}
-"""times nmap's servers a second, by the milliseconds of an answer, also where others load the machine"""
+MILLISECONDS: Final = (200, 50, 5, 0)
+"""that a server takes over an answer"""
 _FOUND: Final = "DICOM Service Provider discovered"
 # As the goal words it, but for names: where no resolver answers, nmap waits two minutes for theirs.
 _PLAIN: Final = ("-n",)
@@ -46,7 +46,7 @@ def run() -> list[dict[str, Any]]:
     if shutil.which("nmap") is None:
         return []
     with tempfile.TemporaryDirectory(prefix="huisclos-") as folder:
-        return [figure for milliseconds in LEAST for figure in _figures(Path(folder), milliseconds)]
+        return [figure for milliseconds in MILLISECONDS for figure in _figures(Path(folder), milliseconds)]
 
 
 def _figures(folder: Path, milliseconds: int) -> list[dict[str, Any]]:
@@ -64,10 +64,9 @@ def _figures(folder: Path, milliseconds: int) -> list[dict[str, Any]]:
     name = f"doors probe, {SERVERS} servers that answer " + (
         f"in {milliseconds} ms" if milliseconds else "at once"
     )
-    goal = {"goal": GOAL, "least": LEAST[milliseconds]}
     quick = {"peer_name": "nmap dicom-ping at its fastest"}
     return [
-        _figure(f"{name}, servers", "servers/s", (ours, 1), (plain, 1)) | goal,
+        _figure(f"{name}, servers", "servers/s", (ours, 1), (plain, 1)) | {"goal": GOAL},
         _figure(f"{name}, servers, beside the fastest", "servers/s", (ours, 1), (fastest, 1)) | quick,
         _figure(f"{name}, verdicts", "verdicts/s", (ours, len(CHECKS)), (fastest, 1)) | quick,
     ]

@@ -3,8 +3,7 @@
     python bench/run.py [NAME...]
 
 A bench is a module with `run() -> list[dict]`, one dict for each figure: name, ours, peer, peer_name, ratio,
-goal (the least ratio; None when there is none), unit, runs (what was measured, before the median); and
-`least`, where the goal is missed and docs/performance.md says why: below it the bench fails all the same.
+goal (the least ratio; None when there is none), unit, runs (what was measured, before the median).
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         figures += (checked(figure) for figure in importlib.import_module(f"bench.{name}").run())
     FIGURES.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     Console().print(table(figures))
-    return 1 if any(failed(figure) for figure in figures) else 0
+    return 1 if any(missed(figure) for figure in figures) else 0
 
 
 def discover() -> list[str]:
@@ -52,7 +51,7 @@ def discover() -> list[str]:
 
 def checked(figure: dict[str, Any]) -> dict[str, Any]:
     """The figure itself; raises `ValueError` when it is not of the shape above."""
-    if set(figure) - {"least"} != set(FIELDS):
+    if set(figure) != set(FIELDS):
         raise ValueError(f"a figure with {sorted(figure)} instead of {sorted(FIELDS)}")
     return figure
 
@@ -62,18 +61,13 @@ def missed(figure: dict[str, Any]) -> bool:
     return figure["goal"] is not None and figure["ratio"] < figure["goal"]
 
 
-def failed(figure: dict[str, Any]) -> bool:
-    """Whether it is missed, and by more than is known and explained."""
-    return missed(figure) and figure["ratio"] < figure.get("least", figure["goal"])
-
-
 def table(figures: Sequence[dict[str, Any]]) -> Table:
     """What is shown on the terminal."""
     shown = Table("bench", "ours", "peer", "beside", "ratio", "goal", "")
     for figure in figures:
         numbers = (f"{figure[name]} {figure['unit']}" for name in ("ours", "peer"))
         goal = "" if figure["goal"] is None else f"≥ {figure['goal']}"
-        verdict = "missed" if failed(figure) else "missed, as known" if missed(figure) else ""
+        verdict = "missed" if missed(figure) else ""
         shown.add_row(figure["name"], *numbers, figure["peer_name"], str(figure["ratio"]), goal, verdict)
     return shown
 

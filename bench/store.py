@@ -13,7 +13,6 @@ import os
 import socket
 import statistics
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from bench.ground import at_rest, ground
 from bench.images import template, write_series
 from bench.processes import cpu_seconds, family, highest
 from tests.peers import house, orthanc
@@ -68,6 +68,7 @@ class Side:
         """Send each series over an association of its own, all at one time."""
         count = sum(len(list(one.iterdir())) for one in series)
         pids = family(self.folder) if self.folder is not None else []
+        at_rest()
         before, began = cpu_seconds(pids), time.perf_counter()
         send(series, self.title, self.port, environment)
         self.rates.append(count / (time.perf_counter() - began))
@@ -92,8 +93,7 @@ class Pictures:
 def run() -> list[Figure]:
     """Rates and costs beside Orthanc's, associations together, and the memory of a large object."""
     need("storescu", "Orthanc")
-    with tempfile.TemporaryDirectory(prefix="hcbench") as work, ExitStack() as running:
-        folder = Path(work)
+    with ground() as folder, ExitStack() as running:
         archive, kept = house.make_archive(folder / "ours")
         served = running.enter_context(house.serve(archive, kept, free_ports(len(house.LISTENERS))))
         pictures = Pictures(folder / "sent")

@@ -12,7 +12,6 @@ import os
 import ssl
 import statistics
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -24,6 +23,7 @@ from typing import Any, Final
 import pydicom
 from pydicom.uid import UID
 
+from bench.ground import at_rest, ground
 from bench.images import template, write_series
 from bench.store import free_ports
 from tests.peers import house, orthanc
@@ -64,8 +64,7 @@ class Ours:
 def run() -> list[Figure]:
     """Uploads, a study's retrieval, a series' metadata; medians of `ROUNDS`."""
     need("curl", "Orthanc", "nginx")
-    with tempfile.TemporaryDirectory(prefix="hcbench") as work, ExitStack() as running:
-        folder = Path(work)
+    with ground() as folder, ExitStack() as running:
         ours = running.enter_context(_house(folder / "ours"))
         dicom, http = free_ports(2)
         # every round has a series of its own: what is refused as a duplicate would be no upload
@@ -201,6 +200,7 @@ def _curl(*arguments: str) -> None:
 
 
 def _timed(work: Callable[[], None]) -> float:
+    at_rest()
     began = time.perf_counter()
     work()
     return time.perf_counter() - began

@@ -50,17 +50,6 @@ def test_a_figure_without_a_goal_is_never_missed(monkeypatch: pytest.MonkeyPatch
     assert run.main(["invented"]) == 0
 
 
-def test_a_known_miss_is_shown_and_passes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A miss that is written down is called so and lets the others go on; a greater one does not."""
-    known = FIGURE | {"least": 0.4}
-    _with_figures(monkeypatch, tmp_path, known)
-    assert run.main([]) == 0
-    assert run.missed(known)
-    assert "missed, as known" in run.table([known]).columns[6].cells
-    _with_figures(monkeypatch, tmp_path, known | {"ratio": 0.3})
-    assert run.main([]) == 1
-
-
 def test_a_figure_has_its_eight_fields(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A bench that forgets its unit, or adds a field, is wrong."""
     _with_figures(monkeypatch, tmp_path, FIGURE | {"note": ""})
