@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from huisclos.errors import Unreadable
 
@@ -26,8 +25,12 @@ def new_file_key() -> bytes:
 
 
 def derive(secret: bytes, salt: bytes, info: bytes) -> bytes:
-    """32 bytes by HKDF-SHA-256 (RFC 5869); an empty salt is what RFC 5869 takes it for."""
-    return HKDF(algorithm=hashes.SHA256(), length=KEY, salt=salt, info=info).derive(secret)
+    """32 bytes by HKDF-SHA-256 (RFC 5869); an empty salt is what RFC 5869 takes it for.
+
+    One block is all that is wanted. By the library's class it takes 10 us, three times for each header.
+    """
+    pseudorandom = hmac.digest(salt or bytes(KEY), secret, "sha256")
+    return hmac.digest(pseudorandom, info + b"\x01", "sha256")
 
 
 def wrap(wrap_key: bytes, file_key: bytes) -> bytes:
