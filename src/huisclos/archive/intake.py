@@ -72,12 +72,8 @@ class _DataSet:
         self.heading: Heading | None = None
         self.looked_inside = True
 
-    def push(self, piece: Piece) -> None:
-        self._hash.update(piece)
-        self._look(piece)
-
-    def push_late(self, piece: bytes) -> None:
-        """As `push`, but up to `LATE` bytes are kept, to be hashed when the digest is asked for."""
+    def push(self, piece: bytes) -> None:
+        """Take the next bytes; up to `LATE` of them are kept, to be hashed when the digest is asked for."""
         if self._late_length + len(piece) > LATE:
             self._hash_late()
             self._hash.update(piece)
@@ -156,7 +152,7 @@ class NetworkIntake:
             self._begun = True
             yield self._meta
         kept = bytes(piece)
-        self._data.push_late(kept)
+        self._data.push(kept)
         yield kept
 
     def finish(self) -> Iterator[bytes]:
@@ -205,7 +201,7 @@ class FileIntake:
     def push(self, piece: Piece) -> Iterator[Piece]:
         """See `Intake`."""
         if self._data is not None:
-            self._data.push(piece)
+            self._data.push(bytes(piece))
             yield piece
         elif self._bare is not None:
             yield from self._hold_back(self._bare, piece)
@@ -247,7 +243,7 @@ class FileIntake:
             return
         missing = _missing_front(bytes(held[: PREAMBLE + len(MAGIC)]))
         self._data, self.data_set_offset = data, len(missing) + start.data_offset
-        data.push(memoryview(held)[start.data_offset :])
+        data.push(bytes(memoryview(held)[start.data_offset :]))
         if missing:
             yield missing
         yield held
@@ -255,7 +251,7 @@ class FileIntake:
     def _hold_back(self, data: _DataSet, piece: Piece) -> Iterator[bytes]:
         """A data set without meta waits until its own UIDs are known."""
         self._held += piece
-        data.push(piece)
+        data.push(bytes(piece))
         if data.heading is not None:
             yield from self._with_meta(data)
         elif len(self._held) > MAX_BARE_HEAD:
