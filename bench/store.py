@@ -10,6 +10,7 @@ after: on a disk that takes long to flush, or that others flush as well, ours wa
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import statistics
 import subprocess
@@ -20,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from bench.ground import at_rest, ground
+from bench.ground import at_rest, desk, ground
 from bench.images import template, write_series
 from bench.processes import cpu_seconds, family, highest
 from tests.peers import house, orthanc
@@ -89,14 +90,19 @@ class Pictures:
         write_series(made, slices, self._number)
         return made
 
+    def forget(self) -> None:
+        """Remove the series there are: they were sent."""
+        for series in self._folder.iterdir():
+            shutil.rmtree(series)
+
 
 def run() -> list[Figure]:
     """Rates and costs beside Orthanc's, associations together, and the memory of a large object."""
     need("storescu", "Orthanc")
-    with ground() as folder, ExitStack() as running:
+    with ground() as folder, desk() as sent, ExitStack() as running:
         archive, kept = house.make_archive(folder / "ours")
         served = running.enter_context(house.serve(archive, kept, free_ports(len(house.LISTENERS))))
-        pictures = Pictures(folder / "sent")
+        pictures = Pictures(sent)
         figures: list[Figure] = []
         for place, (name, (environment, goal)) in enumerate(ENVIRONMENTS.items()):
             dicom, http = free_ports(2)
@@ -147,6 +153,7 @@ def _beside(
     slow = SLICES if environment else CLEAN_SLICES
     for _ in range(ROUNDS + 1):
         for side, slices in ((mine, SLICES), (theirs, slow), (limit, slow)):
+            pictures.forget()
             side.measure([pictures.series(slices)], environment)
     what, peer = f"C-STORE, 512 KB CT, stock sender, {name}", "Orthanc (Debian)"
     costs = _figure(f"{what}: processors", mine.costs[1:], theirs.costs[1:], peer, None, "ms an instance")
@@ -164,6 +171,7 @@ def _together(pictures: Pictures, served: house.House, archive: Path) -> list[Fi
     sides = {count: Side(served.title, served.dicom_port, archive) for count in (1, *TOGETHER)}
     for _ in range(ROUNDS):
         for count, side in sides.items():
+            pictures.forget()
             side.measure([pictures.series(SLICES // count) for _ in range(count)], environment)
     return [
         _figure(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import ssl
 import statistics
 import subprocess
@@ -23,7 +24,7 @@ from typing import Any, Final
 import pydicom
 from pydicom.uid import UID
 
-from bench.ground import at_rest, ground
+from bench.ground import at_rest, desk, ground
 from bench.images import template, write_series
 from bench.store import free_ports
 from tests.peers import house, orthanc
@@ -64,12 +65,12 @@ class Ours:
 def run() -> list[Figure]:
     """Uploads, a study's retrieval, a series' metadata; medians of `ROUNDS`."""
     need("curl", "Orthanc", "nginx")
-    with ground() as folder, ExitStack() as running:
+    with ground() as folder, desk() as sent, ExitStack() as running:
         ours = running.enter_context(_house(folder / "ours"))
         dicom, http = free_ports(2)
         # every round has a series of its own: what is refused as a duplicate would be no upload
         peer = running.enter_context(orthanc.orthanc(folder / "peer", dicom_port=dicom, http_port=http))
-        figures = _uploads(folder, ours, peer)
+        figures = _uploads(sent, ours, peer)
         figures.append(_metadata(folder, ours, peer))
         figures.append(_study(folder, ours, running))
     return figures
@@ -106,6 +107,8 @@ def _uploads(folder: Path, ours: Ours, peer: orthanc.Orthanc) -> list[Figure]:
             SLICES / _timed(partial(_stow_each, ours, second)),
             SLICES / _timed(partial(_upload, peer, first)),
         )
+        for series in (first[0].parent, second[0].parent):
+            shutil.rmtree(series)
         whole.unlink()
         if number:
             for kept, rate in zip((together, apart, theirs), rates, strict=True):
