@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -38,6 +40,24 @@ async def test_at_the_end_everything_given_is_done() -> None:
             hands.run(partial(done.append, number))
     assert sorted(done) == list(range(20))
     assert threading.active_count() == before
+
+
+async def test_work_given_at_the_very_end_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when the thread that takes it had just found nothing more to do."""
+    real = Hands.next_for
+
+    def slowly(self: Hands, hand: Any) -> Any:
+        found = real(self, hand)
+        time.sleep(0.02)
+        return found
+
+    monkeypatch.setattr(Hands, "next_for", slowly)
+    done: list[int] = []
+    with Hands(1) as hands:
+        hands.leave(partial(done.append, 1))
+        await asyncio.sleep(0.01)
+        hands.leave(partial(done.append, 2))
+    assert done == [1, 2]
 
 
 @pytest.mark.parametrize("own", [True, False])

@@ -20,7 +20,7 @@ from huisclos.archive.nouns import Deposit, Outcome, StoredObject
 from huisclos.archive.ports import BatchKey
 from huisclos.archive.receive import Received, Receiver
 from huisclos.dicom.part10 import file_meta
-from huisclos.errors import BadIdentifier, Full, NotDicom, StudyNotFound, TooLarge, Unreachable
+from huisclos.errors import BadIdentifier, Full, NotDicom, StudyNotFound, TooLarge, Unreachable, Unreadable
 from huisclos.seal import X25519Identity, header_facts, unseal
 from huisclos.stores.local import LocalStore
 from huisclos.stores.memory import MemoryStore, MemoryWriting
@@ -483,6 +483,24 @@ async def test_what_the_finder_refuses_later_holds_nothing_up(house: World) -> N
     await house.receiver.told()
     assert len(calls) == 2
     assert len(house.finder.study_of(calls[1].study_id).objects) == 1
+
+
+async def test_one_at_fault_takes_no_other_with_it(house: World) -> None:
+    """A failure that is not the finder's being away is told of one instance, and the others are taken."""
+    real = house.finder.register_all
+
+    async def faulty(stored: tuple[StoredObject, ...]) -> tuple[Outcome | None, ...]:
+        if any(one.heading.instance_uid == uid(1, 1, 2) for one in stored):
+            raise Unreadable("something went wrong in the house")
+        return await real(stored)
+
+    house.finder.register_all = faulty  # type: ignore[method-assign]
+    for number in (1, 2, 3):
+        await kept(house, data_set(instance=number), number=number)
+    await house.receiver.told()
+    (study,) = house.finder.by_uid.values()
+    told = {stored.heading.instance_uid for stored, _ in study.objects.values()}
+    assert told == {uid(1, 1, 1), uid(1, 1, 3)}
 
 
 async def test_the_finder_is_not_left_behind_without_end(

@@ -41,9 +41,9 @@ class Hands:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for hand in self._hands:
-            hand.leaving = True
         with self._turn:
+            for hand in self._hands:
+                hand.leaving = True
             idle, self._idle = self._idle, []
         for hand in idle:
             hand.give(None)
@@ -79,7 +79,9 @@ class Hands:
         with self._turn:
             if self._waiting:
                 return self._waiting.popleft()
-            if not hand.leaving:
+            if hand.leaving:
+                hand.give(None)
+            else:
                 self._idle.append(hand)
             return None
 
@@ -104,14 +106,13 @@ class _Hand(threading.Thread):
     def run(self) -> None:
         """What the thread does."""
         work: _Work | None = None
-        while work is not None or not self.leaving:
+        while True:
             if work is None:
                 self._wake.acquire()
                 work, self._given = self._given, None
-            if work is not None and not _do(*work):
+            if work is None or not _do(*work):
                 return
-            if work is not None:
-                work = self._hands.next_for(self)
+            work = self._hands.next_for(self)
 
 
 def _do(work: Callable[[], object], done: asyncio.Future[object] | None) -> bool:

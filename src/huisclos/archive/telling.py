@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from huisclos.archive.nouns import Outcome, StoredObject
 from huisclos.archive.ports import Catalog
-from huisclos.errors import Conflict, HuisclosError, Locked, StoreError
+from huisclos.errors import Conflict, HuisclosError, Locked, StoreError, Unreachable
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -96,8 +96,8 @@ class Telling:
                 await self._tell_some()
         finally:
             self._task = None
-        if self._items:
-            self._due = asyncio.get_running_loop().call_later(LINGER, self._begin)
+            if self._items:
+                self._due = asyncio.get_running_loop().call_later(LINGER, self._begin)
 
     async def _tell_some(self) -> None:
         some = [self._items.popleft() for _ in range(min(TOGETHER, len(self._items)))]
@@ -119,9 +119,8 @@ class Telling:
                     _LOG.warning("a stored instance was not registered: %s", type(outcome).__name__)
                 _settle(item, outcome)
         finally:
-            for item in some:
-                if item.waiting is not None:
-                    item.waiting.cancel()  # nobody waits for ever, whatever went wrong
+            for item in some:  # nobody waits for ever, whatever went wrong
+                _settle(item, Unreachable("it is not known whether the instance was registered"))
 
     async def _asked(self, stored: tuple[StoredObject, ...]) -> Sequence[Outcome | HuisclosError]:
         try:
@@ -129,7 +128,10 @@ class Telling:
         except (Locked, StoreError):
             return [Outcome.STORED] * len(stored)
         except HuisclosError as error:
-            return [error] * len(stored)
+            if len(stored) == 1:
+                return [error]
+            # one of them is at fault, and not the others
+            return [(await self._asked((one,)))[0] for one in stored]
         return [_gone() if outcome is None else outcome for outcome in outcomes]
 
 

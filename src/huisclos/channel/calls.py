@@ -99,9 +99,9 @@ class Channel(asyncio.Protocol):
 
     async def call(self, name: str, request: msgspec.Struct, reply: type[Reply]) -> Reply:
         """Call `name` at the other end and wait. Raises what the callee raised, or `Unreachable`."""
+        await self._room.wait()
         if self._transport is None or self._transport.is_closing():
             raise Unreachable("a process of the house is away", hint="try again in a moment")
-        await self._room.wait()
         number = next(self._numbers)
         waiting = self._loop.create_future()
         self._waiting[number] = waiting

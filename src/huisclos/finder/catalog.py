@@ -126,6 +126,10 @@ class FinderCatalog:
             return self._registrar.register(stored)
         except (StudyNotFound, Conflict):
             return None
+        except HuisclosError:
+            # its database is away: the sender was answered, so the scribe is to find it in its folder
+            self._shelf.doubt({stored.study_id})
+            return Outcome.STORED
 
     async def holds(self, sop_instance_uid: str, digest: bytes) -> bool:
         """See `Catalog`."""

@@ -149,7 +149,7 @@ class Shelf:
         """Ids of studies whose folders nobody has looked through since they were OPEN at a start, of the
         finder or of a face."""
         self._known_else: set[str] = set()
-        """Those of them that were open when a face ended, and not since the finder's own start."""
+        """Those of them that came to be doubted later, and not since the finder's own start."""
         self.undescribed: set[str] = set()
         """Ids of studies with a series whose metadata is to be written."""
         self._keys = keys
@@ -350,9 +350,12 @@ class Shelf:
 
     def doubt_open(self) -> None:
         """The folders of all studies that something may be on its way to are to be looked through."""
-        doubted = {study.study_id for study in self._studies.values() if study.state is Settling.OPEN}
-        self._known_else = (self._known_else & self.unsettled) | (doubted - self.unsettled)
-        self.unsettled |= doubted
+        self.doubt({one.study_id for one in self._studies.values() if one.state is not Settling.SETTLED})
+
+    def doubt(self, study_ids: set[str]) -> None:
+        """These folders hold, or may hold, what no row knows: they are to be looked through."""
+        self._known_else = (self._known_else & self.unsettled) | (study_ids - self.unsettled)
+        self.unsettled |= study_ids
 
     def settle_old(self) -> None:
         """SETTLED from the next commit on: what nothing can be on its way to any more."""

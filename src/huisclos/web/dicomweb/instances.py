@@ -114,6 +114,7 @@ class _StoredPart:
     async def pieces(self) -> AsyncIterator[bytes]:
         """The file, unsealed piece by piece."""
         tally = self.asked.tally
+        self.asked.opened.study.check()  # it was read before, and the archive may be locked by now
         await tally.add(len(self.first), 1)
         yield self.first
         if len(self.first) < self.entry.length:
