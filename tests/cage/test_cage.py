@@ -228,8 +228,14 @@ async def test_inside_memory_is_bounded() -> None:
     def attack(_job: Job, _part10: bytes) -> bytes:
         return bytes(bytearray(zygote.MEMORY + 2**20))
 
-    with _hostile(attack) as cage, pytest.raises(TooLarge):
-        await cage.decode_frame(b"")
+    with _hostile(attack) as cage:
+        for _ in range(3):
+            with pytest.raises(Unreadable) as refused:
+                await cage.decode_frame(b"")
+            # seen once in hundreds of runs: the process was ended before it could say why
+            if isinstance(refused.value, TooLarge):
+                break
+    assert isinstance(refused.value, TooLarge)
 
 
 async def test_inside_time_is_bounded() -> None:
