@@ -228,14 +228,14 @@ async def test_inside_memory_is_bounded() -> None:
     def attack(_job: Job, _part10: bytes) -> bytes:
         return bytes(bytearray(zygote.MEMORY + 2**20))
 
+    refusals: list[type[Unreadable]] = []
     with _hostile(attack) as cage:
-        for _ in range(3):
+        # seen once in hundreds of runs: the process was ended before it could say why
+        while TooLarge not in refusals and len(refusals) < 3:
             with pytest.raises(Unreadable) as refused:
                 await cage.decode_frame(b"")
-            # seen once in hundreds of runs: the process was ended before it could say why
-            if isinstance(refused.value, TooLarge):
-                break
-    assert isinstance(refused.value, TooLarge)
+            refusals.append(refused.type)
+    assert TooLarge in refusals
 
 
 async def test_inside_time_is_bounded() -> None:
