@@ -34,7 +34,6 @@ from huisclos.errors import (
     Rebuilding,
     StudyNotFound,
     Tampered,
-    Unreachable,
 )
 from huisclos.finder.catalog import FinderCatalog
 from huisclos.finder.rebuilding import LEASE
@@ -322,31 +321,6 @@ async def test_registering_where_it_does_not_belong(world: World) -> None:
     nowhere = msgspec.structs.replace(placement, study_id=new_id())
     with pytest.raises(StudyNotFound):
         await catalog.register(stored(nowhere, heading(1)))
-
-
-async def test_many_at_once_and_the_database_away_for_one(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The others are taken; the folder of what was not is to be looked through: its sender was answered."""
-    catalog = world.start()
-    placement = await catalog.place(heading(1).study_uid)
-    many = [stored(placement, heading(1, 1, number)) for number in (1, 2, 3)]
-    strange = stored(placement, heading(2))
-    ask, asked = world.index.instances_by_token, 0
-
-    def failing(token: bytes) -> Any:
-        nonlocal asked
-        asked += 1
-        if asked == 2:
-            raise Unreachable("the database does not answer")
-        return ask(token)
-
-    monkeypatch.setattr(world.index, "instances_by_token", failing)
-    outcomes = await catalog.register_all((*many, strange))
-    assert outcomes == (Outcome.STORED, Outcome.STORED, Outcome.STORED, None)
-    assert await catalog.unsettled() == (placement.study_id,)
-    missing = await catalog.unknown(placement.study_id, tuple(one.instance_id for one in many))
-    assert missing == (many[1].instance_id,)
 
 
 @pytest.mark.parametrize("right", [Right.JOURNAL, Right.STATE, Right.STORE])
