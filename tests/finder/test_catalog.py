@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -38,14 +36,6 @@ from huisclos.errors import (
 from huisclos.finder.catalog import FinderCatalog
 from huisclos.finder.rebuilding import LEASE
 from tests.finder.house import JPEG, NOW, World, heading, stored
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    """An empty archive."""
-    made = World(tmp_path)
-    yield made
-    made.close()
 
 
 async def put(

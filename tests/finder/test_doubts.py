@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import msgspec
 import pytest
 
@@ -18,14 +15,6 @@ from tests.finder.house import NOW, World, heading
 from tests.finder.test_catalog import put, rows
 
 STRANGER = Source(ActorKind.PEER, "bb" * 16, "STRANGER", "192.168.1.9", quarantine=True)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    """An empty archive."""
-    made = World(tmp_path)
-    yield made
-    made.close()
 
 
 async def cards(catalog: FinderCatalog, world: World, *, decided: bool = False) -> tuple[Doubt, ...]:

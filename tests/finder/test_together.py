@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,14 +9,6 @@ import pytest
 from huisclos.archive.nouns import Outcome
 from huisclos.errors import Unreachable
 from tests.finder.house import World, heading, stored
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    """An empty archive."""
-    made = World(tmp_path)
-    yield made
-    made.close()
 
 
 async def test_many_at_once_and_the_database_away_for_one(
