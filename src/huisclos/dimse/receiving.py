@@ -26,9 +26,8 @@ async def receive_instance(
     """
     if not command.has_data_set:
         return Status.MISTYPED_ARGUMENT
-    deposit = _Deposit()
+    deposit = Deposit(open_sink, context, command)
     try:
-        deposit.open(open_sink, context, command)
         event = await read_data(wire, deposit.write)
         return await deposit.finish(event.piece) if isinstance(event, DataReceived) else event
     finally:
@@ -51,14 +50,17 @@ def forget(_: memoryview) -> None:
     """Take a piece that nobody wants."""
 
 
-class _Deposit:
-    """One instance on its way to its sink; once something failed, the rest is read and forgotten."""
+class Deposit:
+    """One instance on its way to its sink; once something failed, the rest is read and forgotten.
 
-    def __init__(self) -> None:
+    `finish` or `abort` it in any case.
+    """
+
+    def __init__(self, open_sink: OpenSink, context: AcceptedContext, command: Command) -> None:
+        self.context = context
+        self.command = command
         self._sink: StoreSink | None = None
         self._status = Status.PROCESSING_FAILURE
-
-    def open(self, open_sink: OpenSink, context: AcceptedContext, command: Command) -> None:
         if not (is_uid(command.sop_class or "") and is_uid(command.sop_instance or "")):
             self._status = Status.INVALID_INSTANCE
             return
@@ -73,6 +75,7 @@ class _Deposit:
             self._sink = opened
 
     def write(self, piece: memoryview) -> Awaitable[None] | None:
+        """Take the next bytes, as `StoreSink.write`; raises nothing of the house's."""
         if self._sink is None:
             return None
         try:
@@ -83,6 +86,7 @@ class _Deposit:
         return None if behind is None else self._wait(behind)
 
     async def finish(self, last: memoryview) -> Status:
+        """Take the last bytes; the status to answer with."""
         behind = self.write(last)
         if behind is not None:
             await behind

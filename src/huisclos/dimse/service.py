@@ -25,7 +25,7 @@ from huisclos.dimse.protocol.items import UserInformation
 from huisclos.dimse.protocol.machine import Machine, Side
 from huisclos.dimse.protocol.pdus import CONGESTED, AssociateAccept, AssociateReject, AssociateRequest
 from huisclos.dimse.protocol.statuses import Status
-from huisclos.dimse.receiving import forget, read_data, receive_instance
+from huisclos.dimse.receiving import Deposit, forget, read_data
 from huisclos.dimse.wire import Wire
 from huisclos.errors import AssociationEnded, HuisclosError, PeerTooSlow
 
@@ -44,6 +44,9 @@ class Association:
         self.certificate: bytes | None = None
         """the peer's, DER, once TLS has proven it"""
         self.wire = Wire(Machine(Side.ACCEPTOR, bounds))
+        self.wire.on_command = self._begin
+        self._deposit: Deposit | None = None
+        """the instance that is coming"""
         self._bounds = bounds
         self._congested = congested
         self._ended = False
@@ -63,12 +66,32 @@ class Association:
             how = Ended(HowEnded.STOPPED)
             raise
         finally:
+            self._break_off()
             self._end(how)
             self.wire.machine.abort()
             self.wire.settle()
             self.wire.close()
 
+    def _begin(self, event: CommandReceived) -> bool:
+        """An instance is about to come: its sink is opened while what came with its command is read."""
+        if event.command.field != Field.C_STORE or not event.command.has_data_set:
+            return False
+        self._deposit = Deposit(self.handler.on_store, event.context, event.command)
+        self.wire.on_data = self._deposit.write
+        return True
+
+    def _break_off(self) -> None:
+        """What was coming, if anything, comes no more."""
+        self.wire.on_data = None
+        if self._deposit is not None:
+            deposit, self._deposit = self._deposit, None
+            deposit.abort()
+
     async def _on_event(self, event: Event) -> None:
+        if isinstance(event, DataReceived) and self._deposit is not None:
+            await self._keep(self._deposit, event)
+            return
+        self._break_off()
         match event:
             case AssociateRequested(request):
                 await self._decide(request)
@@ -125,14 +148,25 @@ class Association:
         if command.field == Field.C_CANCEL:
             return
         if command.field == Field.C_STORE:
-            status = await self._store(context, command)
-        else:
-            status = await self._other(context, command)
+            # One that announces its data set does not come here.
+            await self._answer(context, command, Status.MISTYPED_ARGUMENT)
+            return
+        status = await self._other(context, command)
         if status is not None:
-            with contextlib.suppress(AssociationEnded):
-                self.wire.machine.send_command(context.id, respond(command, status))
-                self.wire.settle()
-                await self.wire.drain()
+            await self._answer(context, command, status)
+
+    async def _keep(self, deposit: Deposit, event: DataReceived) -> None:
+        """The end of an instance: kept, and answered."""
+        self.wire.on_data = None
+        status = await deposit.finish(event.piece)
+        self._deposit = None
+        await self._answer(deposit.context, deposit.command, status)
+
+    async def _answer(self, context: AcceptedContext, command: Command, status: Status) -> None:
+        with contextlib.suppress(AssociationEnded):
+            self.wire.machine.send_command(context.id, respond(command, status))
+            self.wire.settle()
+            await self.wire.drain()
 
     async def _other(self, context: AcceptedContext, command: Command) -> Status | None:
         if command.has_data_set:
@@ -147,14 +181,6 @@ class Association:
             return await self.handler.on_other(command, context)
         except HuisclosError as error:
             return status_of(error)
-
-    async def _store(self, context: AcceptedContext, command: Command) -> Status | None:
-        received = await receive_instance(self.wire, self.handler.on_store, context, command)
-        if isinstance(received, Status):
-            return received
-        if received is not None:
-            await self._on_event(received)
-        return None
 
     def _end(self, how: Ended) -> None:
         if not self._ended:

@@ -1,8 +1,8 @@
 """A machine on a transport: the bytes, the timers and the back-pressure of one association.
 
 Shared by the two ends. The pieces of a data set go from the socket to `on_data` without waking a
-task; everything else is handed to whoever awaits `next_event`. While nobody does, at most one more
-read is taken, and then the peer waits.
+task, and so does the command before them, to `on_command`; everything else is handed to whoever
+awaits `next_event`. While nobody does, at most one more read is taken, and then the peer waits.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final, cast
 
-from huisclos.dimse.protocol.events import DataReceived, Event
+from huisclos.dimse.protocol.events import CommandReceived, DataReceived, Event
 from huisclos.dimse.protocol.machine import Machine
 from huisclos.errors import PeerTooSlow
 
@@ -26,6 +26,8 @@ _FLUSH_SECONDS: Final = 2.0
 """seconds: for what is outgoing to leave a transport that is being closed"""
 
 OnData = Callable[[memoryview], Awaitable[None] | None]
+OnCommand = Callable[[CommandReceived], bool]
+"""True if it was begun, and `Wire.on_data` takes what comes; else the command is an event like others."""
 
 
 class Wire(asyncio.BufferedProtocol):
@@ -37,6 +39,8 @@ class Wire(asyncio.BufferedProtocol):
         """the socket under the transport, where it is known: what the transport lends is dearer to ask"""
         self.on_data: OnData | None = None
         """takes each piece of a data set but the last, which comes as an event"""
+        self.on_command: OnCommand | None = None
+        """begins what a command asks for, so that its data set need not wait for a task to be woken"""
         self.transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._socket: socket.socket | None = None
@@ -172,6 +176,10 @@ class Wire(asyncio.BufferedProtocol):
                 if not self._spilled:
                     break
                 machine.feed(memoryview(self._spilled.popleft()))
+            elif (
+                isinstance(event, CommandReceived) and self.on_command is not None and self.on_command(event)
+            ):
+                continue
             elif not isinstance(event, DataReceived) or event.last or self.on_data is None:
                 break
             else:
