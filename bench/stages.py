@@ -189,8 +189,8 @@ def whole(store: LocalStore, data_set: bytes) -> None:
     sealer = Sealer()
     writing = store.begin(X25519_HEADER_LENGTH)
     for at in range(0, len(data_set), READ):
-        writing.write(sealer.update(data_set[at : at + READ]))
-    writing.write(sealer.finish())
+        sealer.update_into(data_set[at : at + READ], writing.room)
+    sealer.finish_into(writing.room)
     writing.commit(instance_place("ab" * 16, new_id()), sealer.header([_RECIPIENT]))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -20,23 +21,33 @@ class Slow:
 
     def __init__(self, *, free: bool = True) -> None:
         self.written = bytearray()
+        self.waiting: deque[bytearray] = deque()
         self.calls: list[str] = []
         self.go = threading.Event()
         self.error: Full | None = None
         if free:
             self.go.set()
 
-    def write(self, *sealed: bytes | memoryview) -> None:
+    def ready(self) -> None:
         """See the port."""
+
+    def room(self, length: int) -> memoryview:
+        """See the port."""
+        self.waiting.append(bytearray(length))
+        return memoryview(self.waiting[-1])
+
+    def write(self) -> None:
+        """See the port."""
+        waiting = [self.waiting.popleft() for _ in range(len(self.waiting))]
         assert self.go.wait(10)
         if self.error is not None:
             raise self.error
         assert "abandon" not in self.calls
-        self.written += b"".join(sealed)
+        self.written += b"".join(waiting)
 
-    def commit(self, place: str, header: bytes, rest: Sequence[bytes | memoryview] = ()) -> None:
+    def commit(self, place: str, header: bytes) -> None:
         """See the port."""
-        self.write(*rest)
+        self.write()
         self.calls.append(f"commit {place}")
 
     def abandon(self) -> None:
@@ -44,12 +55,18 @@ class Slow:
         self.calls.append("abandon")
 
 
+def push(one: WriteBehind, piece: bytes) -> Awaitable[None] | None:
+    """As what seals does."""
+    one.room(len(piece))[:] = piece
+    return one.push(len(piece))
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(0, 2 * RUN), max_size=12), st.booleans())
 def test_everything_leaves_in_order(sizes: list[int], beside: bool) -> None:
     """Whatever the pieces, what was written at the commit is what was pushed."""
 
-    async def push() -> None:
+    async def all_of_it() -> None:
         with ThreadPoolExecutor(2) as executor:
             behind, writing = None, Slow()
             one = WriteBehind(writing, executor, beside=beside)
@@ -57,16 +74,17 @@ def test_everything_leaves_in_order(sizes: list[int], beside: bool) -> None:
             for number, size in enumerate(sizes):
                 piece = bytes([number]) * size
                 sent += piece
-                behind = one.push(piece)
+                behind = push(one, piece)
                 if behind is not None:
                     await behind
                 await asyncio.sleep(0)
-            one.keep(b"end")
+            one.room(3)[:] = b"end"
+            one.keep(3)
             await one.commit("place", b"header")
             assert bytes(writing.written) == sent + b"end"
             assert writing.calls == ["commit place", "abandon"]
 
-    asyncio.run(push())
+    asyncio.run(all_of_it())
 
 
 async def test_who_sends_waits_for_a_disk_that_is_behind() -> None:
@@ -74,7 +92,7 @@ async def test_who_sends_waits_for_a_disk_that_is_behind() -> None:
     writing = Slow(free=False)
     one = WriteBehind(writing, None, beside=True)
     pushed = 0
-    while (behind := one.push(bytes(RUN))) is None:
+    while (behind := push(one, bytes(RUN))) is None:
         pushed += RUN
         assert pushed <= BACKLOG + RUN
     waiting = asyncio.ensure_future(behind)
@@ -92,8 +110,8 @@ async def test_an_error_of_the_disk_is_told_once_it_is_known() -> None:
         writing = Slow()
         writing.error = Full("no room")
         one = WriteBehind(writing, None, beside=True)
-        assert one.push(bytes(RUN)) is None
-        assert one.push(b"behind it") is None
+        assert push(one, bytes(RUN)) is None
+        assert push(one, b"behind it") is None
         await asyncio.sleep(0.05)
         with pytest.raises(Full):
             await (one.commit("place", b"") if at_commit else _pushed(one))
@@ -102,15 +120,15 @@ async def test_an_error_of_the_disk_is_told_once_it_is_known() -> None:
 
 
 async def _pushed(one: WriteBehind) -> None:
-    one.push(b"more")
+    push(one, b"more")
 
 
 async def test_abandoned_in_the_middle_of_a_write() -> None:
     """The file is given up when the thread has left it, not before."""
     writing = Slow(free=False)
     one = WriteBehind(writing, None, beside=True)
-    one.push(bytes(RUN))
-    one.push(b"behind it")
+    push(one, bytes(RUN))
+    push(one, b"behind it")
     one.abandon()
     assert writing.calls == []
     writing.go.set()
@@ -122,8 +140,8 @@ async def test_cancelled_while_it_waits_for_a_write() -> None:
     """A commit that has begun goes on to its end, and the thread lets go of the file itself."""
     writing = Slow(free=False)
     one = WriteBehind(writing, None, beside=True)
-    one.push(bytes(RUN))
-    one.push(b"behind it")
+    push(one, bytes(RUN))
+    push(one, b"behind it")
     committing = one.commit("place", b"")
     await asyncio.sleep(0.02)
     committing.cancel()

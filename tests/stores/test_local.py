@@ -17,6 +17,7 @@ from huisclos.archive.layout import batch_place, instance_place, manifest_place,
 from huisclos.errors import BadIdentifier, BadSetting, Full, InstanceNotFound, Unreachable
 from huisclos.stores import local, system
 from huisclos.stores.local import LocalStore
+from tests.stores.test_store import put
 
 CALLS = ("open", "write", "pwritev", "utime", "fdatasync", "mkdir", "link", "fsync", "unlink", "close")
 """System calls on the way of one object, and `rename_new`, which is ours."""
@@ -33,8 +34,9 @@ def renaming(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 def commit(store: LocalStore, at: str, payload: bytes = b"p" * 1000) -> None:
     """One object, whole."""
     writing = store.begin(10)
-    writing.write(payload)
+    put(writing, payload)
     writing.commit(at, b"h" * 10)
+    writing.abandon()
 
 
 def test_modes_and_times(tmp_path: Path) -> None:
@@ -78,7 +80,7 @@ def test_sweep_leaves_the_living_alone(tmp_path: Path) -> None:
     """What a dead writer left goes; what another process is writing stays."""
     store, other = LocalStore(tmp_path), LocalStore(tmp_path)
     living = other.begin(10)
-    living.write(b"p")
+    put(living, b"p")
     (tmp_path / "incoming" / ("0" * 32)).write_bytes(b"left by the dead")
     assert store.sweep() == 1
     at = instance_place(new_id(), new_id())
@@ -140,7 +142,7 @@ def test_a_failing_disk_is_told_and_leaves_nothing(
             if call == "link":
                 patched.setattr(system, "_rename", None)
             patched.setattr(local if call == "rename_new" else os, call, fail)
-            writing.write(b"p")
+            put(writing, b"p")
             writing.commit(at, b"h" * 10)
 
     with pytest.raises(error) as told:
@@ -241,7 +243,6 @@ def test_order_of_the_steps_that_survive_power_loss(
     monkeypatch.setattr(os, "open", remembering)
     commit(store, instance_place(study, new_id()))
     assert steps == [
-        "pwritev",
         "pwritev",
         "fdatasync",
         f"fsync {tmp_path / 'objects'}",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from huisclos.archive.layout import instance_place, manifest_place, new_id
-from huisclos.archive.ports import ObjectStore
+from huisclos.archive.ports import LONGEST_ROOM, ObjectStore, Writing
 from huisclos.errors import Conflict, InstanceNotFound
 from huisclos.stores.local import LocalStore
 from huisclos.stores.memory import MemoryStore
@@ -32,11 +32,19 @@ def place() -> str:
     return instance_place(new_id(), new_id())
 
 
+def put(writing: Writing, payload: bytes) -> None:
+    """Append `payload`, as much at a time as there may be room for."""
+    for at in range(0, len(payload), LONGEST_ROOM):
+        piece = payload[at : at + LONGEST_ROOM]
+        writing.room(len(piece))[:] = piece
+        writing.write()
+
+
 def written(store: ObjectStore, at: str, payload: bytes = b"payload") -> bytes:
     """Commit one object; what must be read back."""
     writing = store.begin(ROOM)
     for byte in range(0, len(payload), 3):
-        writing.write(payload[byte : byte + 3])
+        put(writing, payload[byte : byte + 3])
     writing.commit(at, b"h" * ROOM)
     return b"h" * ROOM + payload
 
@@ -56,7 +64,7 @@ def test_what_is_committed_is_read_back(store: ObjectStore) -> None:
 def test_nothing_is_visible_before_commit(store: ObjectStore) -> None:
     """Neither by reading nor by listing, nor after abandoning."""
     writing = store.begin(ROOM)
-    writing.write(b"x" * 100_000)
+    put(writing, b"x" * 100_000)
     assert list(store.list()) == []
     writing.abandon()
     writing.abandon()
@@ -66,7 +74,7 @@ def test_nothing_is_visible_before_commit(store: ObjectStore) -> None:
 def test_abandon_after_commit_is_harmless(store: ObjectStore) -> None:
     """The object stays."""
     at, writing = place(), store.begin(ROOM)
-    writing.write(b"x")
+    put(writing, b"x")
     writing.commit(at, b"h" * ROOM)
     writing.abandon()
     assert store.read(at) == b"h" * ROOM + b"x"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -37,18 +37,22 @@ class Slow:
     def __init__(self, inner: Writing) -> None:
         self._inner = inner
 
-    def write(self, *sealed: bytes | memoryview) -> None:
+    def room(self, length: int) -> memoryview:
+        """See the port."""
+        return self._inner.room(length)
+
+    def write(self) -> None:
         """See the port."""
         time.sleep(SLOW / 10)
-        self._inner.write(*sealed)
+        self._inner.write()
 
-    def commit(self, place: str, header: bytes, rest: Sequence[bytes | memoryview] = ()) -> None:
+    def commit(self, place: str, header: bytes) -> None:
         """See the port."""
         Slow.under_way += 1
         Slow.most = max(Slow.most, Slow.under_way)
         time.sleep(SLOW)
         Slow.under_way -= 1
-        self._inner.commit(place, header, rest)
+        self._inner.commit(place, header)
 
     def abandon(self) -> None:
         """See the port."""
@@ -142,9 +146,9 @@ async def test_the_sender_waits_when_the_disk_is_behind(slow: World, monkeypatch
     most = 0
     push = behind.WriteBehind.push
 
-    def watched(self: behind.WriteBehind, sealed: bytes) -> Any:
+    def watched(self: behind.WriteBehind, length: int) -> Any:
         nonlocal most
-        waits = push(self, sealed)
+        waits = push(self, length)
         most = max(most, self._held)
         return waits
 

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Final
 
 from huisclos.archive.hands import Hands, in_thread, leave_to_thread
-from huisclos.archive.ports import Writing
+from huisclos.archive.ports import LONGEST_ROOM, Writing
 from huisclos.errors import HuisclosError, Unreachable
 
 RUN: Final = 1024 * 1024
@@ -28,47 +28,74 @@ BACKLOG: Final = 4 * 1024**2
 """Bytes that may wait before whoever sends them must wait too."""
 
 
+def append(writing: Writing, sealed: bytes | memoryview) -> None:
+    """Append bytes that are there already. Blocks; raises `Full`, `Unreachable`."""
+    whole = memoryview(sealed)
+    for at in range(0, len(whole), LONGEST_ROOM):
+        piece = whole[at : at + LONGEST_ROOM]
+        writing.room(len(piece))[:] = piece
+    writing.write()
+
+
 class WriteBehind:
     """Sealed bytes on their way to `writing`; `executor` runs what blocks, None for the loop's own.
 
-    Unless it is to write `beside`, each push writes at once: for callers who do not wait.
+    Unless it is to write `beside`, each `push` writes at once what is worth it: for callers who do not wait.
     """
 
     def __init__(self, writing: Writing, executor: Executor | Hands | None, *, beside: bool) -> None:
+        self.room = writing.room
+        """Where sealed bytes are put, `push` with how many they were, or `keep` for the last of them."""
         self._writing = writing
         self._beside = beside
         self._executor = executor
-        self._waiting: list[bytes] = []
         self._held = 0
         self._run: threading.Lock | None = None
         """Held by the run that is on its way, or was the last."""
         self._failed: HuisclosError | None = None
         self._over = False
 
-    def push(self, sealed: bytes) -> Awaitable[None] | None:
-        """Take the next bytes; given an awaitable, push no more until it is done.
+    def push(self, length: int) -> Awaitable[None] | None:
+        """So many bytes were put into their room; given an awaitable, push no more until it is done.
 
         Raises what an earlier write raised: `Full`, `Unreachable`.
         """
         if not self._beside:
-            self._writing.write(sealed)
+            self.keep(length)
+            if self._held >= RUN:
+                self._held = 0
+                self._writing.write()
             return None
-        if self._run is None or not self._run.locked():
+        if self.at_rest:
             self._look()
             # without these bytes: if they are the last, a thread is sent for once and not twice
             if self._held >= RUN:
                 leave_to_thread(self._executor, self._run_of_waiting())
-        self.keep(sealed)
+        self.keep(length)
         return self._caught_up() if self._held >= BACKLOG else None
 
-    def keep(self, sealed: bytes) -> None:
-        """Take the last bytes: they leave with the commit."""
-        self._waiting.append(sealed)
-        self._held += len(sealed)
+    def keep(self, length: int) -> None:
+        """These were the last bytes: they leave with the commit."""
+        self._held += length
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether no run is on its way, so that `commit_here` would not have to wait for it."""
+        return self._run is None or not self._run.locked()
+
+    def commit_here(self, place: str, header: bytes) -> None:
+        """As `commit`, in this thread, which waits for the disk; call it `at_rest`.
+
+        What it held is let go of once the loop has its turn: whoever sends is answered first.
+        """
+        self._over = True
+        asyncio.get_running_loop().call_soon(self._writing.abandon)
+        self._look()
+        self._writing.commit(place, header)
 
     def commit(self, place: str, header: bytes) -> asyncio.Future[object]:
         """Write what is left, then as `Writing.commit`; begun at once, and it goes on if not waited for."""
-        before, rest = self._run, self._take()
+        before = self._run
         self._over = True
 
         def commit() -> None:
@@ -76,7 +103,7 @@ class WriteBehind:
                 if before is not None:
                     before.acquire()
                 self._look()
-                self._writing.commit(place, header, rest)
+                self._writing.commit(place, header)
             finally:
                 self._writing.abandon()
 
@@ -84,7 +111,6 @@ class WriteBehind:
 
     def abandon(self) -> None:
         """Leave no trace, once the run that is on its way has ended. Idempotent."""
-        self._take()
         if self._over:
             return
         self._over = True
@@ -96,9 +122,9 @@ class WriteBehind:
 
     def _run_of_waiting(self) -> Callable[[], None]:
         """What writes all that waits, once the run before it has ended."""
-        before, pieces, landed = self._run, self._take(), threading.Lock()
+        before, landed = self._run, threading.Lock()
         landed.acquire()
-        self._run = landed
+        self._run, self._held = landed, 0
 
         def write() -> None:
             try:
@@ -106,7 +132,7 @@ class WriteBehind:
                     before.acquire()
                 if self._failed is None:
                     self._failed = Unreachable("the object was not written whole")
-                    self._writing.write(*pieces)
+                    self._writing.write()
                     self._failed = None
             except HuisclosError as error:
                 self._failed = error
@@ -114,10 +140,6 @@ class WriteBehind:
                 landed.release()
 
         return write
-
-    def _take(self) -> list[bytes]:
-        pieces, self._waiting, self._held = self._waiting, [], 0
-        return pieces
 
     async def _caught_up(self) -> None:
         # A cancelled wait must not cancel the run: its thread would go on unseen.

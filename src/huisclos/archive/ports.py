@@ -6,9 +6,9 @@ A docstring here is a contract, and one suite of tests per port runs on every ad
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
@@ -32,22 +32,40 @@ from huisclos.archive.nouns import (
 )
 from huisclos.seal import ReadAt
 
+LONGEST_ROOM: Final = 64 * 1024 + 16
+"""Bytes that may be asked room for at once: a sealed chunk."""
+
 
 class Writing(Protocol):
-    """One sealed object on its way to the store. Nothing of it is visible before `commit`."""
+    """One sealed object on its way to the store. Nothing of it is visible before `commit`.
 
-    def write(self, *sealed: bytes | memoryview) -> None:
-        """Append payload bytes after the room left for the header. Raises `Full`, `Unreachable`."""
+    `abandon` it in any case, at the end.
+    """
 
-    def commit(self, place: str, header: bytes, rest: Sequence[bytes | memoryview] = ()) -> None:
-        """Append `rest`, write `header` into its room, make bytes and directory entry durable at `place`.
+    def ready(self) -> None:
+        """Do what can be done before there is a byte, so that less is to be waited for later.
 
-        Blocks until both would survive power loss; call it off the event loop. Raises
-        `Conflict` if `place` exists (nothing is overwritten), `Full`, `Unreachable`.
+        Optional, and blocks. Raises `Full`, `Unreachable`.
+        """
+
+    def room(self, length: int) -> memoryview:
+        """Where the next `length` payload bytes go, `LONGEST_ROOM` at most: to be filled at once.
+
+        Never blocks: it may be asked for on the event loop while a thread is in `write`.
+        """
+
+    def write(self) -> None:
+        """Send on what fills the rooms given so far, if it is worth it. Raises `Full`, `Unreachable`."""
+
+    def commit(self, place: str, header: bytes) -> None:
+        """Put `header` before the payload, make bytes and directory entry durable at `place`.
+
+        Blocks until both would survive power loss. Raises `Conflict` if `place` exists (nothing
+        is overwritten), `Full`, `Unreachable`.
         """
 
     def abandon(self) -> None:
-        """Leave no trace. Idempotent; harmless after `commit`."""
+        """Let go of what was held; no trace is left, but of what was committed. Idempotent."""
 
 
 class SealedAt(ReadAt, AbstractContextManager["SealedAt"], Protocol):

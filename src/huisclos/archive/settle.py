@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from huisclos import clock
+from huisclos.archive.behind import append
 from huisclos.archive.deposits import Deposits
 from huisclos.archive.examine import HOUSE, Examined, Whereabouts, examine, stored_from
 from huisclos.archive.layout import (
@@ -256,7 +257,7 @@ def _copied(
     writing = store.begin(X25519_HEADER_LENGTH)
     try:
         for at in range(sealed.header_length, source.size, _PIECE):
-            writing.write(source.read_at(at, _PIECE))
+            append(writing, source.read_at(at, _PIECE))
         writing.commit(place, header)
     except Conflict:
         return False  # a settling cut short left it, and it must prove to be the same

@@ -51,10 +51,13 @@ class Telling:
         self._task: asyncio.Task[None] | None = None
         self._due: asyncio.TimerHandle | None = None
 
-    async def leave(self, stored: StoredObject) -> None:
-        """The finder is to learn of it, in its turn. Waits only while many others do."""
+    async def caught_up(self) -> None:
+        """Wait while too many wait to be told."""
         if len(self._items) >= UNTOLD:
             await self.all_told()
+
+    def leave(self, stored: StoredObject) -> None:
+        """The finder is to learn of it, in its turn."""
         self._add(_Item(stored))
 
     async def outcome(self, stored: StoredObject) -> Outcome:

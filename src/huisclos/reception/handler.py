@@ -119,6 +119,7 @@ class PeerHandler:
 
     def ended(self, reason: Ended) -> None:
         """See `Handler`."""
+        self._receiver.preparing.rest()
         if self._source is not None:
             self._tidings.left(self._source.id)
         elif self._asked is None and reason.how in _UNASKED:

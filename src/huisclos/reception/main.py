@@ -65,7 +65,14 @@ async def run_reception(  # noqa: PLR0913 - what a process is made of, each by i
     `Unreachable` when the vault is not there at the start.
     """
     with Hands(_FLUSHERS) as hands:
-        receiver = Receiver(store, catalog, keeper, executor=hands, max_octets=settings.max_object)
+        receiver = Receiver(
+            store,
+            catalog,
+            keeper,
+            executor=hands,
+            max_octets=settings.max_object,
+            alone=lambda: len(acceptor.associations) <= 1,
+        )
         tidings = Tidings(door, receiver.deposits)
         acceptor = Acceptor(
             lambda address, secured: PeerHandler(Caller(address, secured), receiver, door, tidings),

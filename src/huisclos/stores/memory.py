@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
@@ -77,19 +77,24 @@ class MemoryWriting:
     def __init__(self, store: MemoryStore, room: int) -> None:
         self._store = store
         self._room = room
-        self._sealed = bytearray()
+        self._sealed: list[bytearray] = []
 
-    def write(self, *sealed: bytes | memoryview) -> None:
-        """See the port."""
-        for piece in sealed:
-            self._sealed += piece
+    def ready(self) -> None:
+        """See the port: there is nothing to do."""
 
-    def commit(self, place: str, header: bytes, rest: Sequence[bytes | memoryview] = ()) -> None:
+    def room(self, length: int) -> memoryview:
         """See the port."""
-        self.write(*rest)
+        self._sealed.append(bytearray(length))
+        return memoryview(self._sealed[-1])
+
+    def write(self) -> None:
+        """See the port: what is in its room is where it stays."""
+
+    def commit(self, place: str, header: bytes) -> None:
+        """See the port."""
         if len(header) != self._room:
             raise ValueError("the header does not fill the room that was left for it")
-        self._store.add(place, header + bytes(self._sealed))
+        self._store.add(place, b"".join((header, *self._sealed)))
 
     def abandon(self) -> None:
         """See the port."""

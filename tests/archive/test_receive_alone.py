@@ -1,0 +1,140 @@
+"""A sender who is alone: the loop itself waits for the disk, and what follows is as it is otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from huisclos.archive import receive
+from huisclos.archive.hands import Hands
+from huisclos.archive.layout import new_id
+from huisclos.archive.receive import Receiver
+from huisclos.errors import Conflict, Full
+from huisclos.stores.local import LocalStore, LocalWriting
+from tests.archive.samples import EXPLICIT, data_set, names, uid
+from tests.archive.world import MODALITY, World
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> World:
+    """A house on a disk."""
+    return World(LocalStore(tmp_path / "archive"))
+
+
+def incoming(tmp_path: Path) -> list[Path]:
+    """What lies about unfinished."""
+    return list((tmp_path / "archive" / "incoming").iterdir())
+
+
+def receiver(house: World, hands: Hands, alone: Callable[[], bool] = lambda: True) -> Receiver:
+    """One that is told whether its sender is alone."""
+    return Receiver(house.store, house.finder, house.vault, executor=hands, alone=alone)
+
+
+async def keep(receiving: Receiver, number: int) -> bytes:
+    """One instance, as the reception keeps it; what was sent."""
+    sent = data_set(instance=number, pixels=os.urandom(200_000))
+    reception = receiving.begin(MODALITY, *names(instance=number), EXPLICIT, "SCANNER")
+    assert reception.write(sent) is None
+    await reception.keep()
+    return sent
+
+
+@pytest.fixture
+def committed_by(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The threads that waited for the disk, by name."""
+    threads: list[str] = []
+    real = LocalWriting.commit
+
+    def commit(self: LocalWriting, place: str, header: bytes) -> None:
+        threads.append(threading.current_thread().name)
+        real(self, place, header)
+
+    monkeypatch.setattr(LocalWriting, "commit", commit)
+    return threads
+
+
+async def test_what_is_kept_is_durable_and_told(
+    house: World, tmp_path: Path, committed_by: list[str]
+) -> None:
+    """Each has its digest, made beside; once all are told, nothing unfinished lies about."""
+    with Hands(4) as hands:
+        receiving = receiver(house, hands)
+        sent = [await keep(receiving, number) for number in range(1, 6)]
+        assert len(list(house.store.list("objects"))) == len(sent)
+        await receiving.told()
+    kept = [stored for stored, _ in house.finder.by_uid[uid(1)].objects.values()]
+    assert {one.digest for one in kept} == {hashlib.sha256(one).digest() for one in sent}
+    assert set(committed_by) == {"MainThread"}
+    assert incoming(tmp_path) == []
+
+
+async def test_a_second_sender_ends_it(house: World, committed_by: list[str]) -> None:
+    """With others about, a thread waits."""
+    alone = True
+    with Hands(4) as hands:
+        receiving = receiver(house, hands, lambda: alone)
+        await keep(receiving, 1)
+        alone = False
+        await keep(receiving, 2)
+        await receiving.told()
+    assert committed_by == ["MainThread", "hand"]
+
+
+async def test_a_slow_disk_ends_it_for_a_while(
+    house: World, monkeypatch: pytest.MonkeyPatch, committed_by: list[str]
+) -> None:
+    """After one long wait the loop is spared the next ones, and tries again later."""
+    monkeypatch.setattr(receive, "SLOW", -1.0)
+    monkeypatch.setattr(receive, "_A_WHILE", 2)
+    with Hands(4) as hands:
+        receiving = receiver(house, hands)
+        for number in range(1, 5):
+            await keep(receiving, number)
+        await receiving.told()
+    assert committed_by == ["MainThread", "hand", "hand", "MainThread"]
+
+
+async def test_an_error_of_the_disk_is_told_and_leaves_nothing(
+    house: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the flush, when everything was written."""
+
+    def full(_: int) -> None:
+        raise OSError(28, "full")
+
+    with Hands(4) as hands:
+        receiving = receiver(house, hands)
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fdatasync", full)
+            with pytest.raises(Full):
+                await keep(receiving, 1)
+        await asyncio.sleep(0.05)
+        await receiving.told()
+        assert list(house.store.list("objects")) == []
+        assert incoming(tmp_path) == []
+        await keep(receiving, 1)
+        await receiving.told()
+    assert len(list(house.store.list("objects"))) == 1
+
+
+async def test_nothing_is_overwritten(house: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An id that is there already, which cannot be: the first object stays."""
+    same = new_id()
+    monkeypatch.setattr(receive, "new_id", lambda: same)
+    with Hands(4) as hands:
+        receiving = receiver(house, hands)
+        await keep(receiving, 1)
+        (place, size), *_ = house.store.list("objects")
+        with pytest.raises(Conflict):
+            await keep(receiving, 2)
+        await asyncio.sleep(0.05)
+        await receiving.told()
+    assert list(house.store.list("objects")) == [(place, size)]
+    assert incoming(tmp_path) == []
