@@ -23,7 +23,7 @@ store = archive.store
 confine_role(sys.argv[2], archive)
 for place in sys.argv[3:]:
     writing = store.begin(1)
-    writing.write(b"ealed")
+    writing.room(5)[:] = b"ealed"
     writing.commit(place, b"s")
 try:
     (archive.root / "keys" / "archive.recipient").read_bytes()
