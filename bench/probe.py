@@ -6,9 +6,9 @@ six, each proved by an answer, over one association that is released: five answe
 How long servers take over an answer decides who is ahead, so that there are several kinds: 5 ms is a quick
 one beside us, 50 ms a busy one or one behind a line, 200 ms one that is slow or far; those that answer at
 once show what is left when all time is the programs' own and the kernel's. nmap is run as one would, without
-a word on how much at once, which is 20 sockets of scripts; and as fast as it goes. The goal of ten times is one
-of proved verdicts a second beside the first, for servers that take any time at all over an answer; servers a
-second are shown beside it, and are another matter: docs/performance.md.
+a word on how much at once, which is 20 sockets of scripts; and as fast as it goes. The goal of ten times is
+one of proved verdicts a second beside the first, for servers that take any time at all over an answer;
+servers a second are shown beside it, and are another matter: docs/performance.md.
 """
 
 from __future__ import annotations

@@ -304,7 +304,7 @@ def _speaks(port: int) -> bool:
 
 
 def _figure(
-    name: str, ours: Sequence[float], peer: Sequence[float], peer_name: str, goal: float, unit: str
+    name: str, ours: Sequence[float], peer: Sequence[float], peer_name: str, goal: float | None, unit: str
 ) -> Figure:
     middle, beside = statistics.median(ours), statistics.median(peer)
     return {
