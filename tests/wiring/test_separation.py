@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -54,3 +55,41 @@ def test_a_confined_face_stores(tmp_path: Path, role: str, *, apart: bool) -> No
     assert [b"sealed", b"sealed"] == [stored.read(place) for place in places]
     if not done.stdout:
         pytest.skip("this kernel has no Landlock: the keys are kept from nobody")
+
+
+REACHING = """
+import socket
+import sys
+from pathlib import Path
+from huisclos.wiring.places import find_archive
+from huisclos.wiring.separation import confine_role
+
+archive = find_archive(Path(sys.argv[1]))
+confine_role(sys.argv[2], archive)
+try:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as line:
+        line.connect(sys.argv[3])
+    print("reached")
+except PermissionError:
+    print("refused")
+ours, theirs = socket.socketpair()
+ours.sendall(b"x")
+print(theirs.recv(1))
+"""
+
+
+@pytest.mark.parametrize("role", ["vault", "finder", "scribe", "web", "reception", "gate", "auditor"])
+def test_no_process_of_the_house_reaches_its_control_socket(tmp_path: Path, role: str) -> None:
+    """Whoever does, under the house's account, speaks for its owner: a worker taken over must not."""
+    settings = ArchiveSettings(archive="a" * 32)
+    (tmp_path / "huisclos.toml").write_text(write_settings(settings))
+    tmp_path.chmod(0o700)
+    prepare_folders(Archive(tmp_path, settings))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as control:
+        control.bind(str(tmp_path / "control"))
+        control.listen()
+        command = [sys.executable, "-c", REACHING, str(tmp_path), role, str(tmp_path / "control")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    reached, pair = done.stdout.splitlines()
+    assert (reached, pair) == ("refused", "b'x'")

@@ -17,7 +17,7 @@ from typing import Final
 from huisclos.confine import landlock as _landlock
 from huisclos.confine import seccomp as _seccomp
 from huisclos.confine.kernel import prctl
-from huisclos.confine.seccomp import PROCESSES
+from huisclos.confine.seccomp import LOCAL_SOCKETS, PROCESSES
 from huisclos.confine.syscalls import COMPUTE, EXEC, FILES, IDENTITY, KERNEL, NETWORK, SPY
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "FILES",
     "IDENTITY",
     "KERNEL",
+    "LOCAL_SOCKETS",
     "NETWORK",
     "PROCESSES",
     "SPY",

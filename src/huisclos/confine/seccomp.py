@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import socket
 from collections.abc import Iterable
 from struct import pack
 from typing import Final
@@ -34,17 +35,25 @@ _THREAD: Final = 0x00010000
 PROCESSES: Final = "processes"
 """In a list of names to refuse: starting processes; threads stay possible."""
 
+LOCAL_SOCKETS: Final = "local sockets"
+"""In a list of names to refuse: making a socket that reaches other programs of this machine by a path.
+
+Pairs stay possible, and so do those that others hand over.
+"""
+
 
 def seccomp_deny(names: Iterable[str]) -> bool:
     """Refuse these system calls (EPERM) from now on, in all threads and all this process starts.
 
-    Names are those of `syscalls`, and `PROCESSES`. Needs `no_new_privs` first. Whether it is in
-    force; raises `KeyError` for a name the table does not know, never for the kernel.
+    Names are those of `syscalls`, `PROCESSES`, and `LOCAL_SOCKETS`. Needs `no_new_privs` first. Whether it is
+    in force; raises `KeyError` for a name the table does not know, never for the kernel.
     """
     program = []
     for name in names:
         if name == PROCESSES:
             program += _no_processes()
+        elif name == LOCAL_SOCKETS:
+            program += _no_local_sockets()
         elif (number := _number(name)) is not None:
             program += [_jump(_EQUAL, number, 0, 1), _give(_REFUSE)]
     return _install([*program, _give(_ALLOW)])
@@ -86,6 +95,16 @@ def _no_processes() -> list[bytes]:
         _give(_ALLOW),
     ]
     return program
+
+
+def _no_local_sockets() -> list[bytes]:
+    return [
+        _jump(_EQUAL, _known("socket"), 0, 4),
+        _load(_ARGUMENTS),
+        _jump(_EQUAL, socket.AF_UNIX, 0, 1),
+        _give(_REFUSE),
+        _give(_ALLOW),
+    ]
 
 
 def _number(name: str) -> int | None:

@@ -48,7 +48,9 @@ def confine_role(role: str, archive: Archive, reads: Iterable[Path] = ()) -> Non
     if role in _LISTENING:
         read = (*read, archive.root / "tls")
     confine.landlock(read=read, write=write, scope_signals=True)
-    denied = (*confine.EXEC, *confine.SPY, *confine.KERNEL)
+    # Landlock keeps nobody from a socket's path, and who reaches the control socket under the house's
+    # account speaks for its owner (`wiring.control`): no process that a stranger may have taken over does.
+    denied = (*confine.EXEC, *confine.SPY, *confine.KERNEL, confine.LOCAL_SOCKETS)
     confine.seccomp_deny(denied if role in _LISTENING | _ASKING else (*denied, *_REACHING))
 
 
@@ -66,10 +68,7 @@ def in_force() -> tuple[Separation, tuple[str, ...]]:
     """How well the processes are kept apart, and what is missing."""
     mechanisms = confine.describe()
     missing = tuple(name for name, there in mechanisms.items() if not there)
-    level = confine.separation(mechanisms)
-    if level is confine.Separation.NONE:
-        return Separation.NONE, (*missing, "users")
-    return Separation.PARTIAL, (*missing, "users")
+    return Separation(confine.separation(mechanisms).value), missing
 
 
 def _program() -> tuple[Path, ...]:

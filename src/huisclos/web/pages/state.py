@@ -203,7 +203,6 @@ def _separation(report: HouseReport, words: Words) -> Item:
             "good", _("Separation of the processes"), _("Full: what speaks with the outside holds no key.")
         )
     known = {
-        "users": _("all processes run under one account"),
         "landlock": _("the kernel does not confine what files they see (Landlock)"),
         "seccomp": _("the kernel does not confine what they ask of it (seccomp)"),
     }
