@@ -111,6 +111,10 @@ VALUES = {
         "-*",
         "o'b*",
         "yamada^tarou",
+        "*efevre*",
+        "m?rtin*",
+        "=山田*",
+        "yam*=*",
     ],
     "StudyDate": ["20190917", "20190101-20191231", "-20200101", "20200101-", "2019-09-17"],
     "StudyTime": ["1015", "08-12", "-10"],
@@ -311,6 +315,10 @@ def test_combined_date_and_time(one_study: MemoryIndex) -> None:
         Query(Level.STUDY, {"00181030.00080060": "1"}),
         Query(Level.STUDY, {"KVP": "120"}),
         Query(Level.STUDY, {"StudyDate": "yesterday"}),
+        Query(Level.STUDY, {"StudyDate": "20241301"}),
+        Query(Level.STUDY, {"StudyDate": "20240101-20240132"}),
+        Query(Level.STUDY, {"StudyTime": "2500"}),
+        Query(Level.SERIES, {"SeriesTime": "10-1060"}),
         Query(Level.STUDY, {"SOPInstanceUID": "1.2"}),
         Query(Level.STUDY, offset=-1),
         Query(Level.STUDY, sort=("RetrieveURL",)),
@@ -354,4 +362,49 @@ def test_fuzzy_names() -> None:
     assert named("jeannoel") == names[:1]
     assert named("lefevre") == named("zoe martin") == named("Lefèvre Martin") == names[2:]
     assert named("efevre") == []
-    assert named("*efèvre*") == names[2:]
+    assert named("*efèvre*") == named("*EFEVRE?mar*") == names[2:]
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("=山田^太郎", 1),
+        ("=山田*", 1),
+        ("Yamada^Tarou=", 1),
+        ("yam*=*太*", 1),
+        ("Yamada^Tarou=山田^太郎=", 1),
+        ("山田^太郎=", 0),
+        ("Suzuki=山田*", 0),
+        ("==やま*", 0),
+    ],
+)
+def test_groups_of_a_name(one_study: MemoryIndex, value: str, found: int) -> None:
+    """A value with several groups asks each group of the name; an empty one asks nothing."""
+    assert ask(one_study, Query(Level.STUDY, {"PatientName": value})).total == found
+
+
+@pytest.mark.parametrize("level", [Level.STUDY, Level.SERIES])
+@pytest.mark.parametrize("descending", [False, True])
+def test_what_has_no_value_is_sorted_last(level: Level, descending: bool) -> None:
+    """A study without a date stands behind the others, whichever way they are sorted."""
+    memory = the_index(
+        [
+            (
+                StudyRecord(f"1.{at}", study_date=day, series=1, instances=1),
+                [SeriesRecord("0" * 32, f"1.{at}.1", instances=1)],
+            )
+            for at, day in enumerate(("", "20240101", "20250101"))
+        ],
+        loaded=3,
+    )
+    found = ask(memory, Query(level, sort=("-StudyDate" if descending else "StudyDate",)))
+    dates = [memory.study(hit.row).study_date for hit in found.hits]
+    assert dates == (["20250101", "20240101", ""] if descending else ["20240101", "20250101", ""])
+
+
+def test_including_what_the_index_does_not_hold(one_study: MemoryIndex) -> None:
+    """An unknown attribute that is only to be shown is left out; by tag, and `all`, in either case."""
+    with_age = rows(one_study, Query(Level.STUDY, include=("Nonsense,00101010", "PatientWeight", "00191001")))
+    assert "00101010" in with_age[0]
+    assert "00101030" not in with_age[0]
+    assert "00100021" in rows(one_study, Query(Level.STUDY, include=("ALL",)))[0]

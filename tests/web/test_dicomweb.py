@@ -15,13 +15,16 @@ import pydicom
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.requests import Request
 
-from huisclos.access.nouns import Right
-from huisclos.archive.nouns import StoredObject
+from huisclos.access.nouns import Proof, ProofKind, Right
+from huisclos.archive.nouns import Level, StoredObject
 from huisclos.dicom.xml import to_xml
 from huisclos.errors import BadQuery, HuisclosError
+from huisclos.web.dicomweb.caller import Caller
 from huisclos.web.dicomweb.frames import frame_numbers
 from huisclos.web.dicomweb.media import _wish
+from huisclos.web.dicomweb.query import query_of
 from tests import corpus
 from tests.web.browser import ORIGIN
 from tests.web.world import World
@@ -109,6 +112,21 @@ async def test_searching(program: httpx.AsyncClient, world: World) -> None:
     assert below.json()[0]["00080018"]["Value"] == [mine.instance_uid]
     none = await program.get("/dicom-web/studies?PatientID=nobody", headers=headers)
     assert (none.status_code, none.json(), none.headers["x-total-count"]) == (200, [], "0")
+
+
+async def test_an_attribute_asked_for_more_than_once(program: httpx.AsyncClient, world: World) -> None:
+    """UIDs and codes are a list, by keyword or tag; of anything else no condition goes unheard: 400."""
+    caller = Caller(Proof(ProofKind.TOKEN, "", "127.0.0.1"), "dicomweb", SERVICE)
+
+    def asked(query: str) -> dict[str, str]:
+        request = Request({"type": "http", "query_string": query.encode(), "path_params": {}, "headers": []})
+        return query_of(request, caller, Level.STUDY).match
+
+    assert asked("StudyInstanceUID=1.2&0020000d=1.3,1.4") == {"StudyInstanceUID": "1.2,1.3,1.4"}
+    assert asked("ModalitiesInStudy=CT&00080061=MR") == {"ModalitiesInStudy": "CT,MR"}
+    assert asked("PatientID=P1&00100020=P1&PatientID=") == {"PatientID": "P1"}
+    two = await program.get("/dicom-web/studies?PatientID=P1&00100020=P2", headers=bearer(world))
+    assert (two.status_code, two.json()["type"]) == (400, "urn:huisclos:problem:bad-query")
 
 
 @pytest.mark.parametrize(

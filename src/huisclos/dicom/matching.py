@@ -205,9 +205,11 @@ def _ends(value: str) -> tuple[str, str]:
 
 
 def _day(text: str) -> str:
-    if _DATE.fullmatch(text) is None:
+    plain = re.sub(r"[-.]", "", text)
+    # a month has 31 days here: people end a range with the 31st of any month
+    if _DATE.fullmatch(text) is None or not ("01" <= plain[4:6] <= "12" and "01" <= plain[6:] <= "31"):
         raise BadQuery("a date is written YYYYMMDD")
-    return re.sub(r"[-.]", "", text)
+    return plain
 
 
 def time_range(value: str) -> tuple[str, str]:
@@ -225,7 +227,8 @@ def time_range(value: str) -> tuple[str, str]:
 
 def _moment(text: str, fill: str) -> str:
     found = _TIME.fullmatch(text.strip())
-    if found is None:
+    # 60 is a leap second (PS3.5 table 6.2-1)
+    if found is None or found[1] > "23" or (found[2] or "") > "59" or (found[3] or "") > "60":
         raise BadQuery("a time is written HHMMSS")
     return _filled("".join(group or "" for group in found.groups()[:3]) + "." + (found[4] or ""), fill)
 

@@ -171,22 +171,50 @@ def any_of(field: Field, value: str) -> Callable[[str], bool]:
 
 def _name_judge(field: Field, value: str, *, fuzzy: bool) -> Judge:
     """The whole name, or one of its groups; with `fuzzy` as people write it (PS3.18 section 8.3.4.2)."""
-    wanted = matcher("PN", value.rstrip("^ "))
+    wanted = _groups_matcher(value) if "=" in value else _group_matcher(value)
     alike = name_query(_WILD.sub(" ", value)) if fuzzy else None
+    folded = _folded_matcher(value) if fuzzy and _WILD.search(value) else None
 
     def judge(record: Any) -> bool:
         for stored in field.values(record):
-            if wanted(stored.rstrip("^ ")):
+            if wanted(stored):
                 return True
-            if "=" in stored:
-                groups = (group.rstrip("^ ") for group in stored.split("="))
-                if any(wanted(group) for group in groups if group):
-                    return True
             if alike is not None and alike(name_words(stored)):
+                return True
+            if folded is not None and folded(stored):
                 return True
         return False
 
     return judge
+
+
+def _folded_matcher(value: str) -> Callable[[str], bool]:
+    """The wildcards of a fuzzy value stand in a name as people write it: `*efevre*` finds Lefèvre."""
+    pieces = re.split(r"([*?]+)", value)
+    wanted = matcher("PN", "".join(piece if place % 2 else fold(piece) for place, piece in enumerate(pieces)))
+    return lambda stored: any(wanted(fold(group)) for group in stored.split("="))
+
+
+def _group_matcher(value: str) -> Callable[[str], bool]:
+    wanted = matcher("PN", value.rstrip("^ "))
+
+    def matches(stored: str) -> bool:
+        groups = (group.rstrip("^ ") for group in stored.split("="))
+        return wanted(stored.rstrip("^ ")) or any(wanted(group) for group in groups if group)
+
+    return matches
+
+
+def _groups_matcher(value: str) -> Callable[[str], bool]:
+    """A value with several groups asks of each what stands there; an empty one asks nothing (`=山田*`)."""
+    wanted = [matcher("PN", group.rstrip("^ ")) for group in value.split("=")]
+
+    def matches(stored: str) -> bool:
+        groups = [group.rstrip("^ ") for group in stored.split("=")]
+        groups += [""] * (len(wanted) - len(groups))
+        return all(one(group) for one, group in zip(wanted, groups, strict=False))
+
+    return matches
 
 
 # narrowings

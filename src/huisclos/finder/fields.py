@@ -109,9 +109,14 @@ def matched_field(attribute: str) -> Field | None:
 
 def included_fields(include: tuple[str, ...]) -> frozenset[str] | None:
     """Keywords asked for with includefield; None for all. What the index does not hold is left out."""
-    if "all" in include:
+    asked = {part.strip() for text in include for part in text.split(",")}
+    if any(part.lower() == "all" for part in asked):
         return None
-    return frozenset(keyword(part.strip()) for text in include for part in text.split(",") if part.strip())
+    return frozenset(field.keyword for field in FIELDS if asked & {field.keyword, *_written(field)})
+
+
+def _written(field: Field) -> tuple[str, str]:
+    return field.json_tag, field.json_tag.lower()
 
 
 def sort_value(field: Field, record: Any) -> tuple[bool, Any]:

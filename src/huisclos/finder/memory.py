@@ -408,15 +408,16 @@ class MemoryIndex:
         """
         for field, descending in reversed(keys):
             ranks = self._ranks_of(field)[rows]
-            order = np.argsort(-ranks if descending else ranks, kind="stable")
-            rows = rows[order]
+            keys_of = np.where(ranks < 0, np.iinfo("i8").max, -ranks if descending else ranks)
+            rows = rows[np.argsort(keys_of, kind="stable")]
         return rows
 
     def _ranks_of(self, field: Field) -> NDArray[Any]:
+        """The place of each study under a field; -1 where it says nothing, which is last either way."""
         generation, ranks = self._ranks.get(field.name, (-1, None))
         if ranks is None or generation != self.generation:
             values = [sort_value(field, self.study(row)) for row in self.rows()]
-            ranked = {value: rank for rank, value in enumerate(sorted(set(values)))}
+            ranked = {value: -1 if value[0] else rank for rank, value in enumerate(sorted(set(values)))}
             ranks = np.fromiter((ranked[value] for value in values), "i8", len(values))
             self._ranks[field.name] = self.generation, ranks
         return ranks

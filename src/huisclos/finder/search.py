@@ -208,6 +208,8 @@ def _sorted_page(
         raise BadQuery("too many results to sort", hint="narrow the search")
     for field, descending in reversed(keys):
         found.sort(key=lambda hit: sort_value(field, _record(memory, hit, field)), reverse=descending)
+        if descending:  # what says nothing there stays last
+            found.sort(key=lambda hit: sort_value(field, _record(memory, hit, field))[0])
     return Found(len(found), found[offset : offset + limit])
 
 

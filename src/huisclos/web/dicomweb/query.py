@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from huisclos.access.nouns import Right
 from huisclos.archive.nouns import Level, Query
+from huisclos.dicom.dictionary import keyword_of, tag_of, vr_of
 from huisclos.dicom.values import Json
 from huisclos.dicom.xml import to_xml
 from huisclos.errors import BadQuery
@@ -75,22 +76,22 @@ def query_of(request: Request, caller: Caller, level: Level) -> Query:
     parameters = request.query_params.multi_items()
     if len(parameters) > MAX_PARAMETERS:
         raise BadQuery("the query has too many parameters")
-    match: dict[str, str] = {}
+    asked: dict[str, list[str]] = {}
     given: dict[str, list[str]] = {}
     for name, value in parameters:
         if len(value) > MAX_VALUE:
             raise BadQuery("a value of the query is too long")
         own = _OWN.get(name.lower())
         if own is None:
-            match[_attribute(name)] = value
+            asked.setdefault(_one_name(_attribute(name)), []).append(value)
         else:
             given.setdefault(own, []).append(value)
+    match = {name: _one_value(name, values) for name, values in asked.items()}
     for place, keyword in (("study", "StudyInstanceUID"), ("series", "SeriesInstanceUID")):
         if place in request.path_params:
             match[keyword] = request.path_params[place]
     if caller.only:
         # whatever the viewer asks, it is about the study it was opened for
-        match = {name: value for name, value in match.items() if name.upper() != "0020000D"}
         match["StudyInstanceUID"] = caller.study(match.get("StudyInstanceUID") or caller.only)
     return Query(
         level,
@@ -127,6 +128,27 @@ def _attribute(name: str) -> str:
     if len(name) > 256 or not _ATTRIBUTE.fullmatch(name):  # noqa: PLR2004 - far beyond any path of keywords
         raise BadQuery("a query names attributes by keyword or by eight hexadecimal digits")
     return name
+
+
+def _one_name(attribute: str) -> str:
+    """One name for an attribute however it is written, so that no condition stands beside another unseen."""
+    return keyword_of(int(attribute, 16)) or attribute.upper() if _TAG.fullmatch(attribute) else attribute
+
+
+def _one_value(name: str, values: list[str]) -> str:
+    """What one attribute is asked to be; UIDs and codes given several times are a list of them.
+
+    Raises `BadQuery` for any other attribute that is asked to be two things.
+    """
+    different = list(dict.fromkeys(value for value in values if value)) or [""]
+    if len(different) > 1 and vr_of(tag_of(name) or 0) not in _LISTED:
+        raise BadQuery("an attribute is asked for once (PS3.18 section 8.3.4.1)")
+    return ",".join(different)
+
+
+_TAG: Final = re.compile(r"[0-9A-Fa-f]{8}")
+_LISTED: Final = frozenset({"UI", "CS"})
+"""VRs of what is asked for as a list."""
 
 
 def _sorted(name: str) -> str:
