@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pydicom
 import pytest
 
@@ -335,3 +336,17 @@ async def test_bulk_data_of_a_big_endian_instance_is_little_endian(world: World)
     assert len(whole) == value.length
     for offset, length in ((0, 7), (1, 2), (3, 10), (value.length - 3, 100), (value.length, 1)):
         assert value.read_at(offset, length) == whole[offset : offset + length]
+
+
+@pytest.mark.parametrize("name", ["ExplVR_BigEnd.dcm", "emri_small_big_endian.dcm", "rtdose_expb.dcm"])
+async def test_frames_of_a_big_endian_instance_are_little_endian(world: World, name: str) -> None:
+    """Its cells are turned round and nothing else: planes stay planes, as its metadata says."""
+    content = corpus.named(name).read_bytes()
+    stored = (await world.upload(content)).stored
+    study = world.open(stored.heading.study_uid)
+    found = study.frames(study.instance(stored.heading.instance_uid))
+    dataset = pydicom.dcmread(BytesIO(content))
+    bits = dataset.BitsAllocated
+    whole = np.frombuffer(dataset.PixelData, f">u{bits // 8}").astype(f"<u{bits // 8}").tobytes()
+    assert b"".join(found.read(number) for number in range(len(found))) == whole[: len(whole) // 2 * 2]
+    assert len(found) == int(dataset.get("NumberOfFrames") or 1)

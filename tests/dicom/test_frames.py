@@ -57,6 +57,15 @@ def _all(data: bytes, syntax: object = LITTLE) -> list[bytes]:
     return [read_frame(source, frame) for frame in frames(source, pixels)]
 
 
+def test_frames_that_share_a_unit() -> None:
+    """Three frames of three bytes in words that are turned round: each is whole, wherever it begins."""
+    pixels = bytes((1, 0, 3, 2, 5, 4, 7, 6, 9, 8))
+    source = Held(_head(3, rows=3, columns=1) + explicit((0x7FE00010, "OW", pixels)))
+    found = read_pixels(source, LITTLE)
+    turned = [read_frame(source, frame, 2, found.offset) for frame in frames(source, found)]
+    assert turned == [b"\0\1\2", b"\3\4\5", b"\6\7\x08"]
+
+
 def test_native_frames() -> None:
     """Frames of whole bytes follow each other."""
     data = _head(3) + explicit((0x7FE00010, "OB", b"aaaabbbbcccc"))

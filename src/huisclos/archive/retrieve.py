@@ -21,7 +21,7 @@ from huisclos.archive.metadata import SeriesMetadata, described, instance_json, 
 from huisclos.archive.nouns import Manifest, ManifestEntry, ManifestSeries, Standing, StudyState
 from huisclos.archive.ports import ObjectStore, StudyKey
 from huisclos.dicom.bulk import Bulk, find_value
-from huisclos.dicom.frames import Frame, Pixels, cut_frame, frames, opened, read_frame, read_pixels
+from huisclos.dicom.frames import Frame, Pixels, cell_unit, cut_frame, frames, opened, read_frame, read_pixels
 from huisclos.dicom.heading import Heading, HeadingReader
 from huisclos.dicom.uids import TransferSyntax, transfer_syntax
 from huisclos.dicom.values import swapped
@@ -283,15 +283,20 @@ class Frames:
         """Whether the whole data set is held in memory, since it came deflated."""
         self.pixels: Pixels = read_pixels(self._source, self.syntax)
         self._frames: list[Frame] = frames(self._source, self.pixels)
+        native = not self.pixels.encapsulated
+        self._unit = cell_unit(self.pixels.bits_allocated, self.pixels.vr, self.syntax) if native else 1
 
     def __len__(self) -> int:
         return len(self._frames)
 
     def read(self, number: int) -> bytes:
-        """Frame `number`, from 0, as it lies in the object. Raises `InstanceNotFound`, `TooLarge`."""
+        """Frame `number`, from 0, as it lies in the object, a native one little endian.
+
+        Raises `InstanceNotFound`, `TooLarge`.
+        """
         if not 0 <= number < len(self._frames):
             raise InstanceNotFound("the instance has no such frame")
-        return read_frame(self._source, self._frames[number])
+        return read_frame(self._source, self._frames[number], self._unit, self.pixels.offset)
 
 
 class BulkValue:

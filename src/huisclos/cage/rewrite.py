@@ -16,6 +16,7 @@ import numpy as np
 
 from huisclos.cage.jobs import Failed, Outcome
 from huisclos.dicom.dictionary import FOLLOWS_PIXELS, IS_LONG, UNITS
+from huisclos.dicom.frames import cell_unit
 from huisclos.dicom.native import MAX_WHOLE
 from huisclos.dicom.uids import TransferSyntax
 from huisclos.dicom.values import swapped
@@ -24,13 +25,11 @@ from huisclos.dicom.walk import ITEM, ITEM_END, PIXEL_DATA, PIXEL_TAGS, SEQUENCE
 Piece = bytes | memoryview
 ROOT: Final = -1
 """The key of the data set itself among its levels; an item's is where its header begins."""
-GE_PIXELS: Final = "1.2.840.113619.5.2"
 """GE's private syntax: implicit little endian, but for its pixel data."""
 _BITS_ALLOCATED: Final = 0x00280100
 _PIXEL_REPRESENTATION: Final = 0x00280103
 _SHORT_MOST: Final = 0xFFFE
 _WORD: Final = 2
-_BYTE: Final = 8
 _LARGE: Final = 64 * 1024
 
 
@@ -173,13 +172,8 @@ class Rewriter:
     def _pixels(self, element: Element, value: memoryview) -> Piece:
         """Native pixel data, its cells little endian; an icon's are taken to be words."""
         bits = self._numbers.get(_BITS_ALLOCATED, 0) if element.depth == 0 else 0
-        if self.syntax.uid == GE_PIXELS:
-            unit = bits // _BYTE
-        elif self.syntax.big_endian and element.vr == "OW":
-            unit = max(bits // _BYTE, _WORD)
-        else:
-            return value
-        if unit not in (2, 4, 8):
+        unit = cell_unit(bits, element.vr, self.syntax)
+        if unit == 1:
             return value
         whole = len(value) - len(value) % unit
         turned = np.frombuffer(value[:whole], f"u{unit}").byteswap()

@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 from huisclos.dicom.bulk import implicit_header
 from huisclos.dicom.inflate import inflate
 from huisclos.dicom.part10 import PREAMBLE, file_meta
-from huisclos.dicom.uids import EXPLICIT_LE, TransferSyntax, transfer_syntax
+from huisclos.dicom.uids import EXPLICIT_LE, GE_PIXELS, TransferSyntax, transfer_syntax
+from huisclos.dicom.values import swapped
 from huisclos.dicom.walk import (
     ITEM,
     PIXEL_TAGS,
@@ -35,6 +36,8 @@ MAX_HEAD: Final = 64 * 1024**2
 MAX_FRAME: Final = 512 * 1024**2
 """Bytes of one frame at most."""
 _RGB: Final = 3
+_BYTE: Final = 8
+_UNITS: Final = frozenset({2, 4, 8})
 _US: Final = 2
 _IS: Final = 9
 _ITEM_HEADER: Final = 8
@@ -246,15 +249,35 @@ def _grouped(fragments: list[tuple[int, int]], begins: list[bool], count: int) -
     return [Frame(tuple(group)) for group in groups]
 
 
-def read_frame(source: ReadAt, frame: Frame) -> bytes:
-    """The bytes of one frame. Raises `TooLarge` over `MAX_FRAME`."""
+def read_frame(source: ReadAt, frame: Frame, unit: int = 1, start: int = 0) -> bytes:
+    """The bytes of one frame, in units of `unit` bytes counted from `start` that are turned round.
+
+    Raises `TooLarge` over `MAX_FRAME`.
+    """
     if sum(length for _, length in frame.ranges) > MAX_FRAME:
         raise TooLarge("a frame is larger than any that is shown")
-    content = b"".join(source.read_at(offset, length) for offset, length in frame.ranges)
+    content = b"".join(_read_turned(source, *piece, unit, start) for piece in frame.ranges)
     if not frame.bits:
         return content
     whole = int.from_bytes(content, "little") >> frame.first_bit
     return (whole & (1 << frame.bits) - 1).to_bytes((frame.bits + 7) // 8, "little")
+
+
+def _read_turned(source: ReadAt, offset: int, length: int, unit: int, start: int) -> bytes:
+    # a frame may begin and end within a unit that it shares with its neighbour
+    before = (offset - start) % unit
+    after = -(before + length) % unit
+    return swapped(source.read_at(offset - before, before + length + after), unit)[before : before + length]
+
+
+def cell_unit(bits_allocated: int, vr: str, syntax: TransferSyntax) -> int:
+    """Bytes of one unit of native pixel data to turn round to make it little endian; 1 for none."""
+    unit = 1
+    if syntax.uid == GE_PIXELS:
+        unit = bits_allocated // _BYTE
+    elif syntax.big_endian and vr in ("OW", "OF", "OD"):
+        unit = max(bits_allocated // _BYTE, _US)
+    return unit if unit in _UNITS else 1
 
 
 def frame_media(syntax: TransferSyntax) -> str:

@@ -21,6 +21,8 @@ IMPLICIT_LE: Final = "1.2.840.10008.1.2"
 EXPLICIT_LE: Final = "1.2.840.10008.1.2.1"
 DEFLATED_LE: Final = "1.2.840.10008.1.2.1.99"
 EXPLICIT_BE: Final = "1.2.840.10008.1.2.2"
+GE_PIXELS: Final = "1.2.840.113619.5.2"
+"""GE's private syntax: implicit little endian, only its pixel data big endian."""
 JPEG_BASELINE: Final = "1.2.840.10008.1.2.4.50"
 JPEG_EXTENDED: Final = "1.2.840.10008.1.2.4.51"
 RLE: Final = "1.2.840.10008.1.2.5"
@@ -58,8 +60,7 @@ _TABLE = (
     _native(EXPLICIT_LE, "Explicit VR Little Endian"),
     _native(DEFLATED_LE, "Deflated Explicit VR Little Endian", deflated=True),
     _native(EXPLICIT_BE, "Explicit VR Big Endian", big=True),
-    # GE's private syntax: implicit little endian, only its pixel data big endian.
-    _native("1.2.840.113619.5.2", "GE Private Implicit VR, Big Endian pixels", implicit=True),
+    _native(GE_PIXELS, "GE Private Implicit VR, Big Endian pixels", implicit=True),
     _coded(
         "1.98", "Encapsulated Uncompressed Explicit VR Little Endian", "application/octet-stream", lossy=False
     ),

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from huisclos.archive.nouns import ManifestEntry
 from huisclos.archive.retrieve import Frames
-from huisclos.dicom.uids import EXPLICIT_LE, IMPLICIT_LE, TransferSyntax, transfer_syntax
+from huisclos.dicom.uids import EXPLICIT_LE, GE_PIXELS, IMPLICIT_LE, TransferSyntax, transfer_syntax
 from huisclos.errors import BadQuery, InstanceNotFound, UnknownTransferSyntax, Unreadable
 from huisclos.web.dicomweb.caller import site_of_service
 from huisclos.web.dicomweb.media import ANY_SYNTAX, OCTETS, Wish, takes, wishes
@@ -84,7 +84,7 @@ def _how(wanting: Sequence[Wish], syntax: TransferSyntax, count: int) -> _How:
         stated = f"{media};transfer-syntax={syntax.uid}"
         if not syntax.encapsulated:
             if takes(wish, OCTETS) and wish.syntax in ("", ANY_SYNTAX, EXPLICIT_LE, syntax.uid):
-                return _How(f"{OCTETS};transfer-syntax={_stated(syntax)}", parts, syntax.big_endian)
+                return _How(f"{OCTETS};transfer-syntax={_stated(syntax)}", parts, decoded=False)
             wanted = True
             continue
         if wish.syntax in (ANY_SYNTAX, syntax.uid) and (takes(wish, media) or takes(wish, OCTETS)):
@@ -103,7 +103,8 @@ def _how(wanting: Sequence[Wish], syntax: TransferSyntax, count: int) -> _How:
 
 def _stated(syntax: TransferSyntax) -> str:
     # native frames are the same bytes under each little-endian syntax
-    return EXPLICIT_LE if syntax.big_endian or syntax.deflated else syntax.uid
+    turned = syntax.big_endian or syntax.uid == GE_PIXELS
+    return EXPLICIT_LE if turned or syntax.deflated else syntax.uid
 
 
 async def _read(site: Site, asked: Asked, entry: ManifestEntry, number: int, how: _How) -> bytes:
