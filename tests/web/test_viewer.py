@@ -11,6 +11,7 @@ import pytest
 from huisclos.access.nouns import Proof, ProofKind
 from huisclos.errors import NotFound
 from huisclos.web.app import make_app, make_viewer_app
+from huisclos.web.dicomweb.caller import Caller
 from huisclos.web.viewer import Built
 from tests import corpus
 from tests.web.browser import ORIGIN, Browser
@@ -109,10 +110,11 @@ async def test_it_sees_one_study(opened: tuple[Browser, dict[str, str], str], wo
         "/studies",
         f"/studies?StudyInstanceUID={alias}",
         "/studies?PatientID=*",
-        "/studies?0020000d=1.2",
     ):
         rows = (await browser.fetch(base + path)).json()
         assert [row["0020000D"]["Value"] for row in rows] == [[alias]], path
+    for other in ("StudyInstanceUID=1.2", "0020000d=1.2", f"StudyInstanceUID={alias}&0020000D=1.2"):
+        assert (await browser.fetch(f"{base}/studies?{other}")).status_code == 404, other
     series = (await browser.fetch(f"{base}/studies/{alias}/series")).json()
     uid = series[0]["0020000E"]["Value"][0]
     metadata = await browser.fetch(f"{base}/studies/{alias}/series/{uid}/metadata")
@@ -170,3 +172,22 @@ def test_a_folder_that_is_no_viewer(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("<html></html>")
     with pytest.raises(NotFound):
         Built.at(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("stored", "told"),
+    [
+        (b'{"00280030":{"vr":"DS","Value":[0.5,0.5]}}', b'{"00280030":{"vr":"DS","Value":[0.5,0.5]}}'),
+        (b'{"00280030":{"vr":"DS","Value":[0.0,0.0]}}', b'{"00280030":{"vr":"DS"}}'),
+        (b'{"00181164":{"vr":"DS","Value":[1,null]}}', b'{"00181164":{"vr":"DS"}}'),
+        (b'{"00280030":{"vr":"DS","Value":[-1,2e-3]}}', b'{"00280030":{"vr":"DS"}}'),
+        (b'{"00080061":{"vr":"CS"}}', b'{"00080061":{"vr":"CS","Value":["OT"]}}'),
+        (b'{"00080060":{"vr":"CS","Value":["CT"]}}', b'{"00080060":{"vr":"CS","Value":["CT"]}}'),
+        (b'{"0020000D":{"vr":"UI","Value":["1.2"]}}', b'{"0020000D":{"vr":"UI","Value":["2.25.7"]}}'),
+    ],
+)
+def test_what_the_viewer_cannot_bear(stored: bytes, told: bytes) -> None:
+    """A spacing of 0 would show black, no modality as no such study; others are told what is stored."""
+    proof = Proof(ProofKind.SESSION, "s", "127.0.0.1")
+    assert Caller(proof, "viewer", "", "1.2", "2.25.7").told(stored) == told
+    assert Caller(proof, "dicomweb", "").told(stored) == stored

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import cast
+import re
+from typing import Final, cast
 
 from msgspec import Struct
 from starlette.requests import Request
@@ -14,6 +15,10 @@ from huisclos.web.reading import Reading
 from huisclos.web.site import SESSION_COOKIE, Site, address_of, host_of, session_proof
 
 PREFIX = "/dicom-web"
+_SPACING: Final = re.compile(rb'("(?:00181164|00280030)":\{"vr":"DS"),"Value":\[([^\]]*)\]')
+"""ImagerPixelSpacing, PixelSpacing. A quotation mark inside a JSON string is escaped: only a tag is met."""
+_NO_MODALITY: Final = re.compile(rb'("0008006[01]":\{"vr":"CS")\}')
+"""Modality, ModalitiesInStudy without a value: the viewer says such a study is not there."""
 
 
 class Caller(Struct, frozen=True):
@@ -41,15 +46,26 @@ class Caller(Struct, frozen=True):
         return self.alias if self.alias and study_uid == self.only else study_uid
 
     def told(self, text: bytes) -> bytes:
-        """JSON for this caller: the study's UID is its alias."""
+        """JSON for this caller: the viewer's has an alias for the study's UID, and nothing it cannot bear."""
         if not self.alias:
             return text
+        text = _NO_MODALITY.sub(rb'\1,"Value":["OT"]}', _SPACING.sub(_spaced, text))
         return text.replace(b'"%s"' % self.only.encode(), b'"%s"' % self.alias.encode())
 
     def may_change(self) -> None:
         """Raises `NotGranted` for the viewer, which only reads."""
         if self.only:
             raise NotGranted("the viewer only reads")
+
+
+def _spaced(found: re.Match[bytes]) -> bytes:
+    """A spacing as it is; none where one of its numbers is not above 0: the viewer would show black."""
+    numbers = found[2].split(b",")
+    return (
+        found[0]
+        if all(number not in (b"null", b"") and float(number) > 0 for number in numbers)
+        else found[1]
+    )
 
 
 def alias_of(study_id: str) -> str:
