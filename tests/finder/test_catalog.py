@@ -373,6 +373,11 @@ async def test_pages_and_sentences(world: World) -> None:
     assert view.study.birth_date == "19540312"
     sentences = await catalog.resolve(world.grant(Right.JOURNAL), (view.study.study_id, new_id()))
     assert sentences == {view.study.study_id: "EXEMPLE Camille, P1, 2024-02-29, CT"}
+    found = await catalog.found_by(world.grant(Right.JOURNAL), "exemple 2024")
+    assert found == (view.study.study_id,)
+    assert await catalog.found_by(world.grant(Right.JOURNAL), "nobody") == ()
+    with pytest.raises(NotGranted):
+        await catalog.found_by(world.grant(Right.STORE), "exemple")
 
 
 async def test_doubts_of_others(world: World) -> None:

@@ -105,6 +105,8 @@ async def test_pages_are_newest_first_and_narrowed(world: World) -> None:
     assert await sequences(JournalAsked()) == [5, 4, 3, 2, 1, 0]
     assert await sequences(JournalAsked(offset=1, limit=2)) == [4, 3]
     assert await sequences(JournalAsked(study_id=STUDY)) == [5, 4, 3]
+    assert await sequences(JournalAsked(study_ids=("nothing", STUDY))) == [5, 4, 3]
+    assert await sequences(JournalAsked(study_ids=("nothing",))) == []
     assert await sequences(JournalAsked(actor_id=other.id)) == [3]
     assert await sequences(JournalAsked(since=middle)) == [5, 4, 3]
     assert await sequences(JournalAsked(until=middle)) == [2, 1, 0]

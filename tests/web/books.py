@@ -53,6 +53,7 @@ class TheChronicle:
             for line in self.house.lines
             if asked.actor_id in ("", line.actor_id)
             and asked.study_id in ("", line.study_id)
+            and (not asked.study_ids or line.study_id in asked.study_ids)
             and (not asked.until or asked.since <= line.at < asked.until)
         ]
         actors = tuple({line.actor_id: line.actor for line in self.house.lines}.items())

@@ -8,6 +8,7 @@ from huisclos.access.nouns import ActorKind, Role
 from huisclos.access.people import FastReader, RotationState
 from huisclos.archive.nouns import Choice, DoubtKind
 from huisclos.web.pages.doubts import choice_words, explanations, titles
+from huisclos.web.pages.journal import _said
 from huisclos.web.pages.people import role_names, role_sentences
 from huisclos.web.words import Words
 from tests import corpus
@@ -67,6 +68,17 @@ async def test_the_study_list(browser: Browser, world: World) -> None:
     assert "Nothing matches" in none.text
     whole = await browser.submit("/studies/search", {"text": "zorro"})
     assert "<html" in whole.text
+
+
+async def test_more_words_than_a_search_takes(browser: Browser, world: World) -> None:
+    """Somebody who pastes a letter into a search finds nothing, and never meets a code."""
+    await world.put(corpus.named("CT_small.dcm").read_bytes())
+    browser.be("Camille Exemple")
+    typed = " ".join("letter" * 20)
+    for path, field in (("/studies/search", "text"), ("/journal/entries", "patient")):
+        answer = await browser.submit(path, {field: typed}, **{"X-Piece": "yes"})
+        assert answer.status_code == 200
+        assert ("Nothing matches" if field == "text" else "No entry") in answer.text
 
 
 async def test_addresses_never_name_a_patient(browser: Browser, world: World) -> None:
@@ -216,6 +228,29 @@ async def test_the_journal_writes_days_as_its_reader_does(browser: Browser, worl
     world.furnish()
     browser.be("Camille Exemple")
     assert "Dr Martin read 24 images of the study of 19/01/2004, " in (await browser.see("/journal")).text
+
+
+async def test_the_journal_of_one_patient(browser: Browser, world: World) -> None:
+    """Filtered by whom it is about, for an auditor too, who sees no list of studies; the choice stays."""
+    await world.put(corpus.named("CT_small.dcm").read_bytes())
+    world.furnish()
+    browser.be("Noa Controle")
+    asked = {"actor": "", "patient": "compressed", "day": ""}
+    theirs = await browser.submit("/journal/entries", asked)
+    assert "Dr Martin read 24 images" in theirs.text
+    assert "CT01 sent" not in theirs.text
+    assert 'name="patient" type="search" value="compressed"' in theirs.text
+    none = await browser.submit(
+        "/journal/entries", asked | {"patient": "somebody else"}, **{"X-Piece": "yes"}
+    )
+    assert "No entry" in none.text
+
+
+def test_the_journal_says_so_where_a_study_names_nobody() -> None:
+    """A day alone is no person: "of No name, 19/01/2004"."""
+    assert _said("2004-01-19, CT", Words("en")) == "No name, 19/01/2004, CT"
+    assert _said("", Words("fr")) == "Sans nom"
+    assert _said("Roe Ann, 2004-01-19", Words("fr")) == "Roe Ann, 19/01/2004"
 
 
 async def test_the_journal_speaks(browser: Browser, world: World) -> None:

@@ -144,6 +144,14 @@ def test_as_the_reader_writes() -> None:
     assert Words("fr", NOW, UTC).midnight("2026-09-17", 1) == datetime(2026, 9, 18, tzinfo=UTC).timestamp()
 
 
+def test_the_last_day_of_what_ends_at_midnight() -> None:
+    """Until the end of a day is that day, and not the next."""
+    words = Words("fr", zone=UTC)
+    assert words.last_day(words.midnight("2027-01-01")) == "31/12/2026"
+    assert words.last_day(words.midnight("2027-01-01") + 60) == "01/01/2027"
+    assert words.last_day(0) == "–"
+
+
 def test_templates_have_no_inline_style_or_script() -> None:
     """The policy would refuse them."""
     for path in Path(WEB / "templates").glob("*.html"):

@@ -55,6 +55,7 @@ from huisclos.errors import (
     NotGranted,
     StudyNotFound,
 )
+from huisclos.finder.text import MAX_WORDS
 from huisclos.stores.memory import MemoryStore
 from huisclos.web.gate import GateSite
 from huisclos.web.site import Origins, Site
@@ -163,6 +164,8 @@ class Books(Finder):
         """See the port."""
         self._here()
         words = query.text.lower().split()
+        if len(words) > MAX_WORDS:
+            raise BadQuery("a query has too many words")
         rows = [
             row
             for row in self.seen()
@@ -259,6 +262,11 @@ class Books(Finder):
         rows = {row.study_id: row for row in self.seen()}
         days = {one: rows[one].study_date for one in study_ids if one in rows}
         return {one: f"the study of {day[:4]}-{day[4:6]}-{day[6:]}" for one, day in days.items()}
+
+    async def found_by(self, grant: Grant, text: str) -> tuple[str, ...]:
+        """See the port."""
+        found = await self.studies(grant, Query(Level.STUDY, text=text, limit=1000))
+        return tuple(row.study_id for row in found.rows)
 
     async def counts(self) -> ArchiveCounts:
         """See the port."""

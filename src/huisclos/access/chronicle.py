@@ -78,6 +78,8 @@ class JournalAsked(Struct, frozen=True):
     until: float = 0.0
     offset: int = 0
     limit: int = 100
+    study_ids: tuple[str, ...] = ()
+    """Any of these studies: a patient's."""
 
 
 class JournalPage(Struct, frozen=True):

@@ -223,6 +223,12 @@ class Catalog(Protocol):
         The day in it is ISO 8601: the page writes it as its reader does.
         """
 
+    async def found_by(self, grant: Grant, text: str) -> tuple[str, ...]:
+        """Ids of the studies that free words find, for the journal's filter (needs JOURNAL or LIST).
+
+        1,000 at most. Raises `BadQuery` for more words than a search takes.
+        """
+
     async def doubts(self, grant: Grant, *, decided: bool = False) -> tuple[Doubt, ...]:
         """The cards under "to decide", newest first."""
 

@@ -184,8 +184,15 @@ class FinderCatalog:
             if row is not None and grant.study_id in ("", study_id)
         }
 
-    def _plan(self, grant: Grant, query: Query) -> Plan:
-        self._check(grant, *_SHOW)
+    async def found_by(self, grant: Grant, text: str) -> tuple[str, ...]:
+        """See `Catalog`."""
+        query = Query(Level.STUDY, text=text, fuzzy=True, limit=MAX_OF_ONE)
+        plan = self._plan(grant, query, Right.JOURNAL, Right.LIST)
+        found = await search(self._memory, self._read, query, plan)
+        return tuple(self._memory.study_id(hit.row) for hit in found.hits)
+
+    def _plan(self, grant: Grant, query: Query, *rights: Right) -> Plan:
+        self._check(grant, *(rights or _SHOW))
         plan = prepare(query, self._now().astimezone().date())
         if grant.study_id:
             row = self._memory.row_of_id(grant.study_id)

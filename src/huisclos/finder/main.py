@@ -28,6 +28,7 @@ _ROLES: Final[dict[str, frozenset[str] | None]] = {
             "patient",
             "state_of",
             "resolve",
+            "found_by",
             "doubts",
             "doubt",
             "decide",

@@ -119,12 +119,14 @@ class Lines:
     def _matching(self, asked: JournalAsked) -> list[int]:
         actor = self._actors.get(asked.actor_id, _NONE) if asked.actor_id else None
         study = self._studies.get(asked.study_id, _NONE) if asked.study_id else None
+        studies = {self._studies.get(study_id, _NONE) for study_id in asked.study_ids}
         until = asked.until or float("inf")
         return [
             sequence
             for sequence in range(len(self) - 1, -1, -1)
             if (actor is None or self._actor[sequence] == actor)
             and (study is None or self._study[sequence] == study)
+            and (not studies or self._study[sequence] in studies)
             and asked.since <= self._at[sequence] < until
         ]
 
@@ -186,7 +188,7 @@ class Lines:
 
 def narrows(asked: JournalAsked) -> bool:
     """Whether some entries are left out."""
-    return bool(asked.actor_id or asked.study_id or asked.since or asked.until)
+    return bool(asked.actor_id or asked.study_id or asked.study_ids or asked.since or asked.until)
 
 
 def _shown(sequence: int, entry: Entry) -> JournalLine:

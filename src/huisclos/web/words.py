@@ -101,6 +101,10 @@ class Words:
         """Date and time of day."""
         return format_datetime(self.local(seconds), "short", locale=self._locale) if seconds else "–"
 
+    def last_day(self, seconds: float) -> str:
+        """The last day of what ends at a moment: what ends at midnight ends with the day before."""
+        return format_date(self.local(seconds - 1), "dd/MM/yyyy", locale=self._locale) if seconds else "–"
+
     def time(self, seconds: float) -> str:
         """Time of day alone."""
         return format_time(self.local(seconds), "short", locale=self._locale) if seconds else "–"

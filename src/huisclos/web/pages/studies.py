@@ -11,7 +11,7 @@ from huisclos.access.chronicle import JournalAsked
 from huisclos.access.nouns import Right
 from huisclos.archive.nouns import Level, Query, StudyPage
 from huisclos.dicom.charsets import display_name
-from huisclos.errors import HuisclosError, InstanceNotFound
+from huisclos.errors import BadQuery, HuisclosError, InstanceNotFound
 from huisclos.web.bodies import read_form
 from huisclos.web.dicomweb.rendered import THUMBNAIL, Viewport, picture
 from huisclos.web.pages.export import export
@@ -60,7 +60,11 @@ async def search(visit: Visit) -> Response:
 async def _find(visit: Visit, text: str, offset: int) -> StudyPage:
     grant = await visit.reading.grant(visit.proof, Right.LIST, "list")
     query = Query(Level.STUDY, text=text, fuzzy=True, offset=offset, limit=SIZE)
-    return await visit.site.catalog.studies(grant, query)
+    try:
+        return await visit.site.catalog.studies(grant, query)
+    except BadQuery:
+        # more words than a search takes: no study has them all
+        return StudyPage(0, ())
 
 
 def _offset(text: str) -> int:

@@ -22,6 +22,7 @@
           method: "POST", body, signal: running.signal, headers: { "X-Piece": "yes" }, redirect: "error",
         });
         if (answer.status === 401 || answer.status === 503) { location.reload(); return; }
+        if (!answer.ok) throw new Error(answer.status);
         target.innerHTML = await answer.text();
         target.classList.remove("busy");
       } catch (error) {
