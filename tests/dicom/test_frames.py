@@ -13,7 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.encaps import generate_frames
 
-from huisclos.dicom.frames import cut_frame, frame_media, frames, opened, read_frame, read_pixels
+from huisclos.dicom.frames import (
+    cut_frame,
+    frame_media,
+    frames,
+    opened,
+    read_frame,
+    read_pixels,
+    sign_differs,
+)
 from huisclos.dicom.part10 import read_part10
 from huisclos.dicom.uids import EXPLICIT_LE, JPEG_BASELINE, RLE, transfer_syntax
 from huisclos.dicom.walk import Held
@@ -189,3 +197,21 @@ def test_noise_is_refused_or_read(noise: bytes) -> None:
             _all(data, JPEG)
         except HuisclosError:
             continue
+
+
+@pytest.mark.parametrize(
+    ("name", "differs"),
+    [
+        ("J2K_pixelrep_mismatch.dcm", True),
+        ("MR2_J2KR.dcm", False),
+        ("US1_J2KI.dcm", False),
+        ("CT_small.dcm", False),
+    ],
+)
+def test_a_frame_that_says_another_sign(name: str, differs: bool) -> None:
+    """A code stream whose samples are unsigned in a data set that says signed is told."""
+    content = corpus.named(name).read_bytes()
+    start = read_part10(content)
+    source = Held(content[start.data_offset :])
+    pixels = read_pixels(source, start.syntax)
+    assert [sign_differs(source, pixels, frame) for frame in frames(source, pixels)] == [differs]

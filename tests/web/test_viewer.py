@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from huisclos.access.nouns import Proof, ProofKind
+from huisclos.access.nouns import Proof, ProofKind, Right
 from huisclos.errors import NotFound
 from huisclos.web.app import make_app, make_viewer_app
 from huisclos.web.dicomweb.caller import Caller
@@ -134,6 +134,29 @@ async def test_it_sees_one_study(opened: tuple[Browser, dict[str, str], str], wo
         f"/studies?StudyInstanceUID={other}",
     ):
         assert (await browser.fetch(base + path)).status_code == 404, path
+
+
+async def test_a_frame_it_would_show_wrong_is_decoded_for_it(world: World, built: Path) -> None:
+    """One whose code stream and data set differ about its samples' sign; others get it as it is stored."""
+    world.site = replace(world.site, viewer=built)
+    heading = (await world.put(corpus.named("J2K_pixelrep_mismatch.dcm").read_bytes())).heading
+    proof = Proof(ProofKind.SESSION, world.house.session_for("Dr Martin"))
+    ticket = await world.house.begin_viewing(proof, world.study_ids()[0], heading.study_uid)
+    browser = Browser(make_viewer_app(world.site), "https://localhost:8445", world)
+    grant = (await browser.submit("/open", {"ticket": ticket})).json()
+    frame = f"/series/{heading.series_uid}/instances/{heading.instance_uid}/frames/1"
+    accept = {"Accept": 'multipart/related; type="application/octet-stream"; transfer-syntax=*'}
+    theirs = await browser.fetch(
+        f"/grant/{grant['secret']}/dicom-web/studies/{grant['study']}{frame}", **accept
+    )
+    assert b"samples" in theirs.content
+    assert b"application/octet-stream;transfer-syntax=1.2.840.10008.1.2.1" in theirs.content
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(make_app(world.site)), base_url=ORIGIN
+    ) as program:
+        accept["Authorization"] = f"Bearer {world.token(Right.READ)}"
+        mine = await program.get(f"/dicom-web/studies/{heading.study_uid}{frame}", headers=accept)
+    assert b"image/jp2;transfer-syntax=1.2.840.10008.1.2.4.90" in mine.content
 
 
 async def test_it_only_reads(opened: tuple[Browser, dict[str, str], str]) -> None:

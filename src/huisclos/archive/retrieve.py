@@ -21,7 +21,17 @@ from huisclos.archive.metadata import SeriesMetadata, described, instance_json, 
 from huisclos.archive.nouns import Manifest, ManifestEntry, ManifestSeries, Standing, StudyState
 from huisclos.archive.ports import ObjectStore, StudyKey
 from huisclos.dicom.bulk import Bulk, find_value
-from huisclos.dicom.frames import Frame, Pixels, cell_unit, cut_frame, frames, opened, read_frame, read_pixels
+from huisclos.dicom.frames import (
+    Frame,
+    Pixels,
+    cell_unit,
+    cut_frame,
+    frames,
+    opened,
+    read_frame,
+    read_pixels,
+    sign_differs,
+)
 from huisclos.dicom.heading import Heading, HeadingReader
 from huisclos.dicom.uids import TransferSyntax, transfer_syntax
 from huisclos.dicom.values import swapped
@@ -297,6 +307,10 @@ class Frames:
         if not 0 <= number < len(self._frames):
             raise InstanceNotFound("the instance has no such frame")
         return read_frame(self._source, self._frames[number], self._unit, self.pixels.offset)
+
+    def sign_differs(self, number: int) -> bool:
+        """Whether frame `number` says another sign of its samples than the data set does."""
+        return 0 <= number < len(self) and sign_differs(self._source, self.pixels, self._frames[number])
 
 
 class BulkValue:

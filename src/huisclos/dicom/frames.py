@@ -51,11 +51,16 @@ _NUMBERS: Final = {
     0x00280010: "rows",
     0x00280011: "columns",
     0x00280100: "bits_allocated",
+    0x00280103: "signed",
 }
 _PHOTOMETRIC: Final = 0x00280004
 _FRAMES: Final = 0x00280008
 _HELD: Final = frozenset({*_NUMBERS, _PHOTOMETRIC, _FRAMES})
-_STARTS: Final = (b"\xff\xd8", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ", b"\xff\x0a")
+_J2K: Final = b"\xff\x4f\xff\x51"
+_J2K_HEAD: Final = 4096
+_SSIZ: Final = 42
+"""From the start of a JPEG 2000 code stream to its first component's depth and sign."""
+_STARTS: Final = (b"\xff\xd8", _J2K, b"\x00\x00\x00\x0cjP  ", b"\xff\x0a")
 """How a frame's code stream begins: JPEG and JPEG-LS, JPEG 2000, its file format, JPEG XL."""
 
 
@@ -80,6 +85,8 @@ class Pixels:
     samples: int = 1
     planar: int = 0
     bits_allocated: int = 0
+    signed: int = 0
+    """PixelRepresentation."""
     photometric: str = ""
     number_of_frames: int = 1
     tag: int = 0
@@ -268,6 +275,20 @@ def _read_turned(source: ReadAt, offset: int, length: int, unit: int, start: int
     before = (offset - start) % unit
     after = -(before + length) % unit
     return swapped(source.read_at(offset - before, before + length + after), unit)[before : before + length]
+
+
+def sign_differs(source: ReadAt, pixels: Pixels, frame: Frame) -> bool:
+    """Whether a JPEG 2000 frame says that its samples are signed where the data set says not, or reverse.
+
+    Some encoders write so, and some decoders believe the frame (ISO/IEC 15444-1 section A.5.1).
+    """
+    if not pixels.encapsulated or not frame.ranges:
+        return False
+    offset, length = frame.ranges[0]
+    head = source.read_at(offset, min(length, _J2K_HEAD))
+    at = head.find(_J2K)
+    place = at + _SSIZ
+    return at >= 0 and place < len(head) and bool(head[place] & 0x80) != bool(pixels.signed)
 
 
 def cell_unit(bits_allocated: int, vr: str, syntax: TransferSyntax) -> int:
