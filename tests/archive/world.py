@@ -274,6 +274,10 @@ class Finder:
         """See the port."""
         return self.settle(self.by_uid[study_uid])
 
+    async def found_by(self, grant: Grant, text: str) -> tuple[str, ...]:
+        """Not part of this world."""
+        raise NotFound("no queries here")
+
     async def resolve(self, grant: Grant, study_ids: tuple[str, ...]) -> dict[str, str]:
         """Not part of this world."""
         raise NotFound("no queries here")

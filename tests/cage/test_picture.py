@@ -128,11 +128,12 @@ def test_windows() -> None:
     assert own.ravel()[900] == 0
     assert own.ravel()[1100] == 255
     assert 126 <= own.ravel()[1000] <= 129
-    asked = _picture(_made(RAMP, WindowCenter=1000, WindowWidth=200), window=(3000.0, 100.0))
+    asked = _picture(_made(RAMP, WindowCenter=1000, WindowWidth=200), window=(3000.0, 100.0, "LINEAR"))
     assert asked.ravel()[2900] == 0
     assert asked.ravel()[3100] == 255
     sigmoid = _picture(_made(RAMP, WindowCenter=1000, WindowWidth=200, VOILUTFunction="SIGMOID"))
     assert 0 < sigmoid.ravel()[900] < 40
+    assert (_picture(_made(RAMP), window=(1000.0, 200.0, "SIGMOID")) == sigmoid).all()
     exact = _picture(_made(RAMP, WindowCenter=1000, WindowWidth=0.5, VOILUTFunction="LINEAR_EXACT"))
     assert set(exact.ravel()[[999, 1001]]) == {0, 255}
     several = _picture(_made(RAMP, WindowCenter=[1000, 3000], WindowWidth=[200, 200]))

@@ -328,6 +328,9 @@ async def test_frames(program: httpx.AsyncClient, world: World) -> None:
     assert (await program.get(url(native) + "/frames/2", headers=headers | octets)).status_code == 404
     assert (await program.get(url(native) + "/frames/0", headers=headers | octets)).status_code == 400
     many = await put(world, "color3d_jpeg_baseline.dcm")
+    # nothing is sent of a list that has a frame too many: a body that breaks off would be no answer
+    missing = await program.get(url(many) + "/frames/1,999", headers=headers | any_way)
+    assert (missing.status_code, missing.json()["type"]) == (404, "urn:huisclos:problem:instance-not-found")
     several = parts(await program.get(url(many) + "/frames/3,1,2", headers=headers | any_way))
     assert [body[:2] for _, body in several] == [b"\xff\xd8"] * 3
     assert len({body for _, body in several}) == 3
@@ -355,6 +358,14 @@ async def test_rendered(program: httpx.AsyncClient, world: World) -> None:
         url(stored) + "/rendered?window=40,400,linear", headers=headers | {"Accept": "image/png"}
     )
     assert png.content.startswith(b"\x89PNG")
+    for query, window in (
+        ("40,400,linear", (40.0, 400.0, "LINEAR")),
+        ("40,400", (40.0, 400.0, "LINEAR")),
+        ("-600,1500,Linear-Exact", (-600.0, 1500.0, "LINEAR_EXACT")),
+        ("40,0.5,sigmoid", (40.0, 0.5, "SIGMOID")),
+    ):
+        await program.get(f"{url(stored)}/rendered?window={query}", headers=headers)
+        assert world.picture.windows[-1] == window
     for level in ("instance", "series", "study"):
         small = await program.get(url(stored, level) + "/thumbnail", headers=headers)
         assert small.status_code == 200
@@ -364,6 +375,8 @@ async def test_rendered(program: httpx.AsyncClient, world: World) -> None:
     ).status_code == 406
     for query in (
         "window=1",
+        "window=40,400,gamma",
+        "window=40,0.5,linear",
         "window=a,b",
         "window=1,0",
         "viewport=0,5",

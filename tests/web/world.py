@@ -329,6 +329,7 @@ class Picture:
     def __init__(self) -> None:
         self.asked: list[tuple[int, tuple[int, int] | None]] = []
         self.regions: list[tuple[float, float, float, float] | None] = []
+        self.windows: list[tuple[float, float, str] | None] = []
         self.transcoded = 0
 
     async def render(
@@ -336,7 +337,7 @@ class Picture:
         part10: bytes,
         *,
         frame: int,
-        window: tuple[float, float] | None,
+        window: tuple[float, float, str] | None,
         size: tuple[int, int] | None,
         media: str,
         quality: int,
@@ -345,6 +346,7 @@ class Picture:
         """See the port."""
         self.asked.append((frame, size))
         self.regions.append(region)
+        self.windows.append(window)
         made = io.BytesIO()
         Image.new("L", (8, 8), 90).save(made, "JPEG" if media == "image/jpeg" else "PNG")
         return made.getvalue()

@@ -327,13 +327,15 @@ class Renderer(Protocol):
         part10: bytes,
         *,
         frame: int,
-        window: tuple[float, float] | None,
+        window: tuple[float, float, str] | None,
         size: tuple[int, int] | None,
         media: str,
         quality: int,
         region: tuple[float, float, float, float] | None = None,
     ) -> bytes:
         """A JPEG or PNG of one frame (0-based); `size` bounds width and height, aspect kept.
+
+        `window` is centre, width and VOI LUT function (PS3.3 section C.11.2.1).
 
         `region` is the part of the image to show, in its pixels: left, top, width, height; a negative
         width or height turns it round. What lies beyond the image is left out; raises `BadQuery`

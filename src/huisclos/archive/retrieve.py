@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
 from huisclos import clock
@@ -304,13 +304,18 @@ class Frames:
 
         Raises `InstanceNotFound`, `TooLarge`.
         """
-        if not 0 <= number < len(self._frames):
-            raise InstanceNotFound("the instance has no such frame")
+        self.check((number,))
         return read_frame(self._source, self._frames[number], self._unit, self.pixels.offset)
+
+    def check(self, numbers: Iterable[int]) -> None:
+        """Whether there are all of these frames, from 0. Raises `InstanceNotFound`."""
+        if not all(0 <= number < len(self._frames) for number in numbers):
+            raise InstanceNotFound("the instance has no such frame")
 
     def sign_differs(self, number: int) -> bool:
         """Whether frame `number` says another sign of its samples than the data set does."""
-        return 0 <= number < len(self) and sign_differs(self._source, self.pixels, self._frames[number])
+        self.check((number,))
+        return sign_differs(self._source, self.pixels, self._frames[number])
 
 
 class BulkValue:

@@ -103,7 +103,7 @@ class Cage:
         part10: bytes,
         *,
         frame: int = 0,
-        window: tuple[float, float] | None = None,
+        window: tuple[float, float, str] | None = None,
         size: tuple[int, int] | None = None,
         media: str = JPEG,
         quality: int = 90,
@@ -111,8 +111,8 @@ class Cage:
     ) -> bytes:
         """A JPEG or PNG of one frame, from 0, of a whole object or of a frame cut out of one.
 
-        `window` is centre and width, by default what the image says; `size` the width and height
-        to fit into; `region` left, top, width and height of the part shown, in the image's pixels.
+        `window` is centre, width and VOI LUT function, by default what the image says; `size` the width and
+        height to fit into; `region` left, top, width and height of the part shown, in the image's pixels.
         """
         if media not in _BEGINS:
             raise Usage(f"pictures are {' or '.join(_BEGINS)}")

@@ -50,8 +50,8 @@ class Job:
     kind: str
     """ "picture", "thumbnail", "samples" or "transcode"."""
     frame: int
-    window: tuple[float, float] | None = None
-    """Centre and width in the units the image is measured in (after the modality LUT)."""
+    window: tuple[float, float, str] | None = None
+    """Centre and width in the units the image is measured in (after the modality LUT), and VOILUTFunction."""
     size: tuple[int, int] | None = None
     """The box to fit into, width and height in pixels, the picture's shape kept."""
     media: str = JPEG

@@ -109,7 +109,7 @@ def _samples(pixels: Array, dataset: Dataset) -> bytes:
 
 
 def _shown(
-    pixels: Array, photometric: str, dataset: Dataset, frame: int, window: tuple[float, float] | None
+    pixels: Array, photometric: str, dataset: Dataset, frame: int, window: tuple[float, float, str] | None
 ) -> Array:
     """Eight bits a sample, grey or RGB."""
     if photometric == "PALETTE COLOR":
@@ -162,20 +162,19 @@ def _measured(pixels: Array, dataset: Dataset, frame: int) -> Array:
 
 
 def _grey(
-    values: Array, dataset: Dataset, frame: int, window: tuple[float, float] | None, stored: Array
+    values: Array, dataset: Dataset, frame: int, window: tuple[float, float, str] | None, stored: Array
 ) -> Array:
     """Windowed as asked, else as the image says, else from its darkest to its lightest."""
     found = _group(dataset, frame, "FrameVOILUTSequence", "WindowWidth")
-    shape = "LINEAR"
     if window is None and found is not None:
-        window = (_first(found.WindowCenter), _first(found.WindowWidth))
-        shape = str(found.get("VOILUTFunction") or shape)
+        shape = str(found.get("VOILUTFunction") or "LINEAR")
+        window = (_first(found.WindowCenter), _first(found.WindowWidth), shape)
     if window is None and dataset.get("VOILUTSequence") and np.issubdtype(values.dtype, np.integer):
         bits = int(dataset.VOILUTSequence[0].LUTDescriptor[2])
         return _eight_bits(apply_voi(values, dataset), bits)
     if window is None or not window[1] > 0:
         return _from_range(values, dataset, stored)
-    return _windowed(values, *window, shape)
+    return _windowed(values, *window)
 
 
 def _first(value: Any) -> float:

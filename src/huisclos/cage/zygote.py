@@ -98,7 +98,7 @@ def warm() -> None:
 
 def _try(part10: bytes) -> None:
     for media in (JPEG, PNG):
-        answer(Job("picture", 0, (2000.0, 4000.0), (16, 16), media), part10)
+        answer(Job("picture", 0, (2000.0, 4000.0, "LINEAR"), (16, 16), media), part10)
     answer(Job("thumbnail", 0), part10)
     answer(Job("samples", 0), part10)
     transcoded(part10, ExplicitVRLittleEndian)

@@ -56,7 +56,7 @@ class Caged:
         part10: bytes,
         *,
         frame: int,
-        window: tuple[float, float] | None,
+        window: tuple[float, float, str] | None,
         size: tuple[int, int] | None,
         media: str,
         quality: int,

@@ -43,6 +43,7 @@ async def frames(request: Request) -> Response:
     asked = await find(request)
     entry = asked.entries[0]
     how = _how(wishes(request), transfer_syntax(entry.transfer_syntax), len(numbers))
+    await in_thread(lambda: asked.opened.study.frames(entry).check(numbers))
     site = site_of_service(request)
     if asked.caller.only and not how.decoded:
         how = await _for_viewer(asked, entry, numbers[0], how)

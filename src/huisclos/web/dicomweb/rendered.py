@@ -87,7 +87,7 @@ async def picture(
     entry: ManifestEntry,
     frame: int,
     *,
-    window: tuple[float, float] | None = None,
+    window: tuple[float, float, str] | None = None,
     viewport: Viewport | None = None,
     media: str = JPEG,
     quality: int = QUALITY,
@@ -123,16 +123,23 @@ def _viewport(text: str) -> Viewport | None:
     return Viewport(box, (left, top, width, height))
 
 
-def _window(text: str) -> tuple[float, float] | None:
+_SHAPES: Final = {"linear": "LINEAR", "linear-exact": "LINEAR_EXACT", "sigmoid": "SIGMOID"}
+"""The functions of a window and their VOILUTFunction."""
+
+
+def _window(text: str) -> tuple[float, float, str] | None:
+    """`center,width,function` (PS3.18 section 8.3.5.1.4); without a function, linear."""
     if not text:
         return None
-    words = text.split(",")
-    if len(words) not in (2, 3) or (len(words) == 3 and words[2].lower() != "linear"):  # noqa: PLR2004 - centre,width,function
-        raise BadQuery("a window is center,width,linear")
-    centre, width = (_finite(word) for word in words[:2])
-    if width <= 0:
-        raise BadQuery("a window's width is above 0")
-    return centre, width
+    centre, _, rest = text.partition(",")
+    width, _, named = rest.partition(",")
+    shape = _SHAPES.get((named or "linear").lower().replace("_", "-"))
+    if not rest or shape is None:
+        raise BadQuery("a window is center,width,function", hint=", ".join(_SHAPES))
+    # a linear window has one value at least (PS3.3 section C.11.2.1.2)
+    if _finite(width) <= 0 or (shape == "LINEAR" and _finite(width) < 1):
+        raise BadQuery("a window's width is above 0, of a linear one at least 1")
+    return _finite(centre), _finite(width), shape
 
 
 def _quality(text: str, default: int) -> int:
