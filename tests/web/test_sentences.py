@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from huisclos.access.chronicle import JournalLine
+from huisclos.access.chronicle import Change, JournalLine
 from huisclos.access.nouns import ActorKind
 from huisclos.web.pages.sentences import sentence, told_lines
 from huisclos.web.words import Words
@@ -36,6 +36,13 @@ def _line(act: str, what: str = "", study_id: str = "", **counts: int) -> Journa
 def test_what_was_received_and_what_was_verified(line: JournalLine, study: str, said: str) -> None:
     """The study is named where it is known; the journal's chain alone is not the whole archive."""
     assert sentence(line, Words("en"), study) == f"The token of Anne Martin (scanner) {said}"
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize("change", Change)
+def test_every_change_has_its_sentence(change: Change, language: str) -> None:
+    """No reader meets a code: not when the set-up was finished, either."""
+    assert change not in sentence(_line("changed", change), Words(language), "")
 
 
 def test_problems_found_stand_out() -> None:

@@ -39,6 +39,7 @@ class Change(StrEnum):
     RECOVERY_SHOWN = "recovery-shown"
     READING_CONFIRMED = "reading-confirmed"
     SETTING_CHANGED = "setting-changed"
+    SET_UP_FINISHED = "set-up-finished"
 
 
 VERIFIED_JOURNAL: Final = "journal"

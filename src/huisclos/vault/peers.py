@@ -6,6 +6,7 @@ from typing import Final
 
 from huisclos.access.accounts import PLAIN_FOR_GOOD, PLAIN_READING_DAYS, PeerBody, RowKind
 from huisclos.access.addresses import MAX_PORT, is_private, parse_address
+from huisclos.access.chronicle import Change
 from huisclos.access.nouns import Actor, Proof, Right
 from huisclos.access.peers import (
     EchoResult,
@@ -88,7 +89,9 @@ class PeerService:
         await self._echoer.end_peer(peer_id)
         title = peer.title if peer is not None else ""
         await self._core.journal(
-            self._core.entry(Act.CHANGED, actor, address=proof.address, what="peer-removed", subject=title)
+            self._core.entry(
+                Act.CHANGED, actor, address=proof.address, what=Change.PEER_REMOVED, subject=title
+            )
         )
 
     async def knocks(self, proof: Proof) -> tuple[Knock, ...]:
@@ -138,7 +141,7 @@ class PeerService:
                 Act.CHANGED,
                 actor,
                 address=address,
-                what="peer-added",
+                what=Change.PEER_ADDED,
                 subject=f"{body.title} {body.address}",
                 purpose=",".join(sorted(body.may)),
                 counts={"set": self._core.ledger.version},

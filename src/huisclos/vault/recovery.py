@@ -12,6 +12,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from huisclos.access.chronicle import Change
 from huisclos.access.gate import RecoveryKey
 from huisclos.access.nouns import Actor
 from huisclos.archive.ports import ObjectStore
@@ -54,7 +55,7 @@ class Recovery:
         if any(about.kind is HolderKind.RECOVERY for about in there):
             await self._rotation.want()
         replaced = await asyncio.to_thread(self._replace, secret, identity)
-        await self._core.journal(self._core.entry(Act.CHANGED, actor, what="recovery-made"))
+        await self._core.journal(self._core.entry(Act.CHANGED, actor, what=Change.RECOVERY_MADE))
         if replaced:
             await self._rotation.holder_gone(actor)
         return shown(identity)
@@ -84,7 +85,7 @@ class Recovery:
         for about in self._core.holders.everyone(secret):
             if about.kind is HolderKind.SET_UP:
                 self._core.holders.remove(about.holder_id)
-        await self._core.journal(self._core.entry(Act.CHANGED, actor, what="recovery-confirmed"))
+        await self._core.journal(self._core.entry(Act.CHANGED, actor, what=Change.RECOVERY_CONFIRMED))
 
     def _replace(self, secret: ArchiveSecret, identity: X25519Identity) -> bool:
         """Whether there was one before."""

@@ -15,6 +15,7 @@ from typing import Final
 
 from huisclos.access.accounts import PeerBody
 from huisclos.access.addresses import is_loopback, parse_address
+from huisclos.access.chronicle import Change
 from huisclos.access.gate import RecoveryKey, SetUpState, Stage
 from huisclos.access.nouns import Proof, Right, Role
 from huisclos.access.passwords import check_password
@@ -150,7 +151,7 @@ class SetUpService:
         await self._core.demand(actor, Right.PEOPLE, address=proof.address)
         if not self._modality_done:
             self._modality_done = True
-            await self._core.journal(self._core.entry(Act.CHANGED, actor, what="set-up-finished"))
+            await self._core.journal(self._core.entry(Act.CHANGED, actor, what=Change.SET_UP_FINISHED))
 
     def _stage(self) -> Stage:
         if not self._core.owners():

@@ -192,6 +192,7 @@ def _changed(what: str, words: Words) -> str:
         Change.RECOVERY_SHOWN: _("looked at the recovery key"),
         Change.READING_CONFIRMED: _("let somebody read fast for an hour"),
         Change.SETTING_CHANGED: _("changed a setting"),
+        Change.SET_UP_FINISHED: _("finished the set-up"),
     }
     try:
         return known[Change(what)]
