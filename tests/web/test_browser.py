@@ -141,6 +141,26 @@ def test_log_in_and_search_by_keyboard(browsing: tuple[Chromium, Running]) -> No
     page.context.close()
 
 
+@pytest.mark.parametrize(("path", "field"), [("/studies", "#text"), ("/journal", "#patient")])
+def test_a_search_that_is_not_answered_says_so(
+    browsing: tuple[Chromium, Running], path: str, field: str
+) -> None:
+    """What was found before is not taken for the answer; the next answer takes the words away."""
+    browser, house = browsing
+    page = browser.page("Camille Exemple")
+    page.goto(house.url + path)
+    told = page.get_by_text("The house did not answer.")
+    assert not told.is_visible()
+    page.route("**/*", lambda route: route.abort())
+    page.fill(field, "ct1")
+    told.wait_for(state="visible")
+    page.unroute("**/*")
+    page.fill(field, "compressed")
+    told.wait_for(state="hidden")
+    page.context.close()
+    browser.console.clear()
+
+
 def test_dropping_files(browsing: tuple[Chromium, Running], tmp_path: Path) -> None:
     """Progress, what was kept, what was here, what was refused and why."""
     browser, house = browsing

@@ -9,6 +9,7 @@
   const search = one("[data-search]");
   if (search) {
     const target = one(search.dataset.search);
+    const failed = one("[data-failed]");
     let running = null;
     let waiting = 0;
     const ask = async (offset = 0) => {
@@ -25,9 +26,11 @@
         if (!answer.ok) throw new Error(answer.status);
         target.innerHTML = await answer.text();
         target.classList.remove("busy");
+        failed.hidden = true;
       } catch (error) {
         if (error.name === "AbortError") return;
         target.classList.add("busy");
+        failed.hidden = false;
       }
       target.removeAttribute("aria-busy");
     };
