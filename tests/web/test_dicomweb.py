@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pydicom
 import pytest
+from defusedxml import ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
@@ -412,6 +413,30 @@ async def test_storing_some(program: httpx.AsyncClient, world: World) -> None:
     assert (
         await program.post("/dicom-web/studies", content=other, headers=single | headers)
     ).status_code == 200
+
+
+async def test_storing_is_answered_as_asked(program: httpx.AsyncClient, world: World) -> None:
+    """In XML for who would rather have it (PS3.18 section 10.5), else in JSON."""
+    headers = bearer(world)
+    body, stow = related([corpus.named("CT_small.dcm").read_bytes(), b"no image at all"])
+    for accept, media in (
+        ("application/dicom+xml", "application/dicom+xml"),
+        ("application/dicom+json;q=0.5, application/dicom+xml", "application/dicom+xml"),
+        ("*/*", "application/dicom+json"),
+        ("text/html", "application/dicom+json"),
+    ):
+        asked = stow | headers | {"Accept": accept}
+        answer = await program.post("/dicom-web/studies", content=body, headers=asked)
+        assert (answer.status_code, answer.headers["content-type"]) == (202, media), accept
+    answer = await program.post(
+        "/dicom-web/studies", content=body, headers=stow | headers | {"Accept": "application/dicom+xml"}
+    )
+    told = ElementTree.fromstring(answer.content)
+    failed, stored = (
+        told.findall(f"./{{*}}DicomAttribute[@tag='{tag}']/*") for tag in ("00081198", "00081199")
+    )
+    assert (len(failed), len(stored)) == (1, 1)
+    assert failed[0].findtext(".//{*}Value") == str(0xC000)
 
 
 async def test_storing_to_a_study(program: httpx.AsyncClient, world: World) -> None:

@@ -35,7 +35,7 @@ _VALUE: Final = {"200": (_PARTS, OCTETS), "206": (_PARTS, OCTETS), "416": ()}
 _VALUES: Final = {"200": (_PARTS,)}
 _PIXELS: Final = {"200": (_PARTS,), "206": (_PARTS,)}
 _FRAMES: Final = {"200": (_PARTS, OCTETS, "image/*", "video/*")}
-_STORED: Final = {"200": (JSON,), "202": (JSON,), "409": (JSON,), "400": (JSON,)}
+_STORED: Final = {"200": (JSON, XML), "202": (JSON, XML), "409": (JSON, XML), "400": (JSON, XML)}
 
 _KINDS: Final[tuple[tuple[str, str, str, Mapping[str, tuple[str, ...]]], ...]] = (
     (r".*/metadata", "retrieveMetadata", "The DICOM JSON, or XML, of what is there", _DESCRIBED),

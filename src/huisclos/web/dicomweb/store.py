@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from huisclos.access.nouns import Source
 from huisclos.archive.nouns import Outcome
+from huisclos.dicom.xml import to_xml
 from huisclos.errors import (
     BadIdentifier,
     Full,
@@ -23,7 +24,7 @@ from huisclos.errors import (
 from huisclos.web.bodies import PartBegun, boundary_of, events, parse_media
 from huisclos.web.depositing import Deposited, deposit_body, deposit_parts
 from huisclos.web.dicomweb.caller import caller_of, site_of_service
-from huisclos.web.dicomweb.media import DICOM, JSON
+from huisclos.web.dicomweb.media import DICOM, JSON, XML, takes, wishes
 from huisclos.web.problems import UnsupportedMedia
 from huisclos.web.site import Site
 
@@ -60,6 +61,7 @@ async def store(request: Request) -> Response:
     caller = caller_of(request)
     caller.may_change()
     site = site_of_service(request)
+    answer_media = _answer_media(request)
     source = await site.keeper.stored_by(caller.proof)
     wanted = request.path_params.get("study", "")
     content_type = request.headers.get("content-type", "")
@@ -78,7 +80,17 @@ async def store(request: Request) -> Response:
     if len(told.stored) > 1:
         # a client that sends one instance at a time is summed within the second, as a modality is
         await site.receiver.deposits.flush()
-    return _answer(told, caller.base, wanted)
+    return _answer(told, caller.base, wanted, answer_media)
+
+
+def _answer_media(request: Request) -> str:
+    """XML for who would rather have it than JSON; what was stored is told of in JSON to anybody else."""
+    for wish in wishes(request):
+        if takes(wish, JSON) or takes(wish, "application/json"):
+            return JSON
+        if takes(wish, XML):
+            return XML
+    return JSON
 
 
 async def _single(told: _Told, request: Request, site: Site, source: Source, wanted: str, base: str) -> None:
@@ -127,7 +139,7 @@ def _fail(told: _Told, error: HuisclosError) -> None:
         told.failed.append({"00081197": {"vr": "US", "Value": [reason]}})
 
 
-def _answer(told: _Told, base: str, wanted: str) -> Response:
+def _answer(told: _Told, base: str, wanted: str, media: str) -> Response:
     """The response message (PS3.18 section 10.5.3, annex F)."""
     if isinstance(told.worst, StoreError) and not told.stored:
         # the sender is to try again: that is not a conflict with what it sent
@@ -142,4 +154,5 @@ def _answer(told: _Told, base: str, wanted: str) -> Response:
         body["00081199"] = {"vr": "SQ", "Value": told.stored}
     some, failed = bool(told.stored), bool(told.failed)
     status = (202 if failed or told.warned else 200) if some else (409 if failed else 400)
-    return Response(msgspec.json.encode(body), status, media_type=JSON)
+    written = to_xml(body) if media == XML else msgspec.json.encode(body)
+    return Response(written, status, media_type=media)
