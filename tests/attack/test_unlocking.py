@@ -7,7 +7,8 @@ import asyncio
 import msgspec
 import pytest
 
-from huisclos.access.nouns import Role
+from huisclos.access.nouns import ActorKind, Role, Source
+from huisclos.archive.nouns import Deposit
 from huisclos.errors import DamagedHolder, HuisclosError, Tampered, TooManyAttempts, WrongPassphrase
 from huisclos.seal import X25519Identity, seal
 from huisclos.vault import places
@@ -129,6 +130,24 @@ async def test_accounts_put_back_as_they_were_are_told(vault: Vault) -> None:
     await vault.services.gate.unlock("a passphrase", "", "")
     assert (await vault.services.state.plain_report()).accounts_put_back
     assert ("broken", "accounts-put-back") in vault.acts()
+    await vault.services.gate.lock(CONSOLE)
+    vault.restart(unlocked=False)
+    await vault.services.gate.unlock("a passphrase", "", "")
+    assert (await vault.services.state.plain_report()).accounts_put_back, "not only the first time"
+
+
+async def test_a_restart_in_the_dark_forgets_no_count(vault: Vault) -> None:
+    """Unlocking says how many came from whom, whatever was killed and started again meanwhile."""
+    vault.core.holders.add(vault.secret, "a passphrase", HolderKind.PASSPHRASE, "A", 0.0)
+    for count in (3, 4):
+        vault.restart(unlocked=False)
+        source = Source(ActorKind.PEER, "aa" * 16, "SCANNER", "192.168.1.2")
+        deposit = Deposit(source, "", "bb" * 16, count, count * 1000, bytes(32))
+        await vault.services.keeper.deposited((deposit,))
+    told = await vault.services.gate.unlock("a passphrase", "", "")
+    assert [(one.label, one.objects) for one in told.received] == [("SCANNER", 7)]
+    await vault.services.gate.lock(CONSOLE)
+    assert (await vault.services.gate.unlock("a passphrase", "", "")).received == ()
 
 
 async def test_rows_that_nobody_signed_are_counted(vault: Vault) -> None:

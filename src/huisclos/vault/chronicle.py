@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 
 from huisclos.access.chronicle import VERIFIED_JOURNAL, JournalAsked, JournalHead, JournalLine, JournalPage
+from huisclos.access.gate import DarkReceipt
 from huisclos.access.nouns import Actor, Proof, Right
 from huisclos.errors import HuisclosError, JournalBroken, Locked
 from huisclos.journal.chain import Nib, first_nib
@@ -107,12 +108,15 @@ class Chronicle:
             await self._catch_up()
             return await asyncio.to_thread(self._lines.oldest_first, offset, limit, identities)
 
-    async def last_set(self) -> int:
-        """The newest version of the accounts that the journal speaks of; 0 for none. Raises `Locked`."""
+    async def last_spell(self) -> tuple[int, dict[str, DarkReceipt]]:
+        """What the journal says since the archive was last locked or unlocked. Raises `Locked`.
+
+        The newest version of the accounts, 0 for none; and what came into batches, by who sent it.
+        """
         identities = self._core.secret.identities
         async with self._reading:
             await self._catch_up()
-            return await asyncio.to_thread(self._lines.last_set, identities)
+            return await asyncio.to_thread(self._lines.last_spell, identities)
 
     async def _page(self, asked: JournalAsked) -> JournalPage:
         identities = self._core.secret.identities

@@ -78,6 +78,8 @@ class Core:
         """What the journal calls an actor: of a token, whose it is."""
         self.put_back = False
         """The accounts are older than the journal says: found at unlock."""
+        self.newest_set = 0
+        """The newest version of them that the journal spoke of at unlock."""
         self._waiting: list[tuple[tuple[Entry, ...], asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from huisclos.access.accounts import UserBody
@@ -130,7 +130,7 @@ class GateService:
     async def _shut(self, actor: Actor, address: str) -> None:
         await self._announce("locking")
         self._sessions.end_all()
-        counts = {"set": self._core.ledger.version}
+        counts = {"set": max(self._core.newest_set, self._core.ledger.version)}
         try:
             await self.on_locking()
             await self._keeper.end()
@@ -173,10 +173,10 @@ class GateService:
     async def _unlocked(self, secret: ArchiveSecret, holder_id: str, opener: str, address: str) -> Unlocked:
         core = self._core
         about = await asyncio.to_thread(core.holders.described, secret, holder_id)
-        received = tuple(self._dark.values())
         if core.locked:
             await self._enter(secret, holder_id, about, address)
             await self._announce("unlocked")
+        received = tuple(self._dark.values())
         session = None
         if opener and await self._is_user(about, opener):
             session = await self._sessions.open_for(about.user_id, address)
@@ -206,9 +206,15 @@ class GateService:
             core.take(secret, holder_id, about.name)
             undone.callback(core.forget)
             head = await self._chronicle.verify_now()
-            core.put_back = await self._chronicle.last_set() > core.ledger.version
+            core.newest_set, dark = await self._chronicle.last_spell()
+            # what came before this process was started, too
+            self._dark = dark | {
+                label: told for label, told in self._dark.items() if told.objects > _objects(dark, label)
+            }
+            core.put_back = core.newest_set > core.ledger.version
             objects = sum(receipt.objects for receipt in self._dark.values())
-            counts = {"instances": objects, "set": core.ledger.version}
+            # the newest that ever was, or the next unlocking would take the old ones for it
+            counts = {"instances": objects, "set": max(core.newest_set, core.ledger.version)}
             entries = [core.entry(Act.UNLOCKED, actor, address=address, subject=about.name, counts=counts)]
             if not head.holds:
                 entries.append(core.entry(Act.BROKEN, HOUSE, counts={"entry": head.broken_at}))
@@ -228,6 +234,10 @@ class GateService:
             Act.UNLOCK_FAILED, HOUSE, address=address, counts={"attempts": self._wrong}, subject=name[:80]
         )
         await self._core.journal(entry)
+
+
+def _objects(dark: Mapping[str, DarkReceipt], label: str) -> int:
+    return dark[label].objects if label in dark else 0
 
 
 async def _nothing() -> None:

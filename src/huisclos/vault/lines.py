@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from huisclos.access.chronicle import JournalAsked, JournalLine, JournalPage
+from huisclos.access.gate import DarkReceipt
 from huisclos.access.nouns import Actor, ActorKind
 from huisclos.errors import HuisclosError, JournalBroken
 from huisclos.journal.chain import read_records
@@ -103,18 +104,23 @@ class Lines:
         last = min(len(self), max(offset, 0) + min(max(limit, 1), MAX_PAGE))
         return tuple(self._line(sequence, identities) for sequence in range(max(offset, 0), last))
 
-    def last_set(self, identities: Identities) -> int:
-        """The highest version of the accounts in the entries since the archive was last locked or unlocked.
+    def last_spell(self, identities: Identities) -> tuple[int, dict[str, DarkReceipt]]:
+        """What the entries say since the archive was last locked or unlocked.
 
-        Looks at `LOOKED_BACK` entries at most; 0 if none of them speaks of the accounts.
+        The highest version of the accounts, 0 if none speaks of it; and what came into batches, by who
+        sent it. Looks at `LOOKED_BACK` entries at most.
         """
-        highest = 0
+        highest, dark = 0, dict[str, DarkReceipt]()
         for sequence in range(len(self) - 1, max(-1, len(self) - 1 - LOOKED_BACK), -1):
             line = self._line(sequence, identities)
             highest = max(highest, line.counts.get("set", 0))
             if line.act in _ENDS and "set" in line.counts:
                 break
-        return highest
+            if line.act == Act.STORED and not line.study_id:
+                newer = dark.get(line.subject, DarkReceipt(line.subject, 0, line.at))
+                objects = newer.objects + line.counts.get("instances", 0)
+                dark[line.subject] = DarkReceipt(line.subject, objects, newer.last_at)
+        return highest, dark
 
     def _matching(self, asked: JournalAsked) -> list[int]:
         actor = self._actors.get(asked.actor_id, _NONE) if asked.actor_id else None
