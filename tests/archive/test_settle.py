@@ -260,6 +260,7 @@ async def test_catching_up_after_a_crash(house: World) -> None:
     assert received.outcome is again.outcome is Outcome.STORED
     house.finder.open.add(received.stored.study_id)
     assert await settler(house).catch_up() == Settled(objects=2, duplicates=1)
+    assert house.vault.doubles == [(received.stored.study_id, 1)]
     study = house.open(uid(1))
     (entry,) = study.instances()
     assert entry.digest == received.stored.digest
@@ -267,3 +268,22 @@ async def test_catching_up_after_a_crash(house: World) -> None:
     assert house.finder.open == set()
     assert await settler(house).catch_up() == Settled()
     assert len(list(house.store.list("objects"))) == 2
+
+
+async def test_one_study_that_does_not_open_holds_up_nothing(house: World) -> None:
+    """Its key is gone, or an object of another study lies in it: the others, and the batches, are settled."""
+    keyless = (await house.send(data_set(1), names(1), EXPLICIT)).stored
+    mixed = (await house.send(data_set(2), names(2), EXPLICIT)).stored
+    recipient = house.vault.studies[mixed.study_id].recipient
+    study = house.open(uid(1))
+    content = b"".join(study.read_part10(study.instances()[0]))
+    house.store.put(instance_place(mixed.study_id, new_id()), seal(content, [recipient]))
+    del house.vault.studies[keyless.study_id]
+    house.finder.by_uid[uid(1)].objects.clear()
+    house.finder.open.update({keyless.study_id, mixed.study_id})
+    assert await settler(house).catch_up() == Settled(failed=2)
+    assert house.finder.open == set()
+    house.finder.away = True
+    await house.send(data_set(3), names(3), EXPLICIT)
+    house.finder.away = False
+    assert await settler(house).batches() == Settled(objects=1)

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
 
-from huisclos.archive.layout import batch_place, instance_place, key_place, manifest_place, new_id
+from huisclos.archive.layout import (
+    batch_place,
+    instance_place,
+    key_place,
+    manifest_place,
+    new_id,
+    study_folder,
+)
 from huisclos.archive.nouns import DoubtKind, Placement, Standing, StoredObject
 from huisclos.archive.reindex import Reindexed, reindex
+from huisclos.archive.settle import Settled, Settler
 from huisclos.archive.verify import Problem, ProblemKind, Verification, Verifier
-from huisclos.errors import SealError
+from huisclos.errors import SealError, WrongObject
 from huisclos.seal import X25519Identity, seal
 from tests import corpus
 from tests.archive.samples import EXPLICIT, data_set, names, uid
@@ -33,8 +42,24 @@ async def fill(world: World, studies: int = 2, count: int = 3) -> None:
 
 async def verify(world: World) -> Verification:
     """As the command does."""
-    verifier = Verifier(world.store, world.finder, world.vault, world.vault.verify_key)
-    return await verifier.run()
+    return await verifier_of(world).run()
+
+
+def verifier_of(world: World, **options: Any) -> Verifier:
+    """With the receipts of the world's journal."""
+
+    async def receipts() -> dict[str, int]:
+        await world.receiver.deposits.flush()
+        came: Counter[str] = Counter()
+        for deposit in (*world.vault.deposits, *world.vault.settlements):
+            came[deposit.study_id] += deposit.objects if deposit.study_id else 0
+        for study, instances in world.vault.doubles:
+            came[study] -= instances
+        return came
+
+    return Verifier(
+        world.store, world.finder, world.vault, world.vault.verify_key, receipts=receipts, **options
+    )
 
 
 async def rebuild(world: World) -> Reindexed:
@@ -59,14 +84,7 @@ async def test_a_whole_archive_has_no_problems(house: World) -> None:
     await house.send(data_set(7), names(7), EXPLICIT)
     house.finder.away = False
     seen: list[tuple[int, int]] = []
-    verifier = Verifier(
-        house.store,
-        house.finder,
-        house.vault,
-        house.vault.verify_key,
-        progress=lambda done, total: seen.append((done, total)),
-    )
-    found = await verifier.run()
+    found = await verifier_of(house, progress=lambda done, total: seen.append((done, total))).run()
     assert found.problems == []
     assert (found.studies, found.objects, found.batched) == (2, 6, 1)
     assert found.octets > 600_000
@@ -78,8 +96,7 @@ async def test_in_a_process_pool(house: World) -> None:
     """The work can be sent to other processes."""
     await fill(house)
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        verifier = Verifier(house.store, house.finder, house.vault, house.vault.verify_key, executor=pool)
-        found = await verifier.run()
+        found = await verifier_of(house, executor=pool).run()
         assert (found.objects, found.problems) == (6, [])
         again = await reindex(house.store, house.finder, house.vault, house.vault.verify_key, executor=pool)
         assert (again.objects, again.problems) == (6, [])
@@ -354,6 +371,75 @@ async def test_rebuilding_takes_in_nothing_false(house: World) -> None:
         "replaced",
     ]
     assert (found.studies, found.objects) == (2, 2)
+
+
+async def test_what_a_rebuild_missed_stays_named(house: World) -> None:
+    """What lay in the place of a listed object is not taken for it later; verifying names it as before."""
+    await fill(house, 2, 2)
+    exchange(house, *(instance_place(study_id(house), value) for value in object_ids(house)))
+    house.store.delete(instance_place(study_id(house, 2), object_ids(house, 2)[0]))
+    before = (await verify(house)).counts()
+    assert before == {"swapped": 2, "deleted": 1}
+    house.finder.by_uid.clear()
+    await rebuild(house)
+    house.finder.open.update(study_id(house, study) for study in (1, 2))
+    assert await Settler(house.store, house.finder, house.vault).catch_up() == Settled()
+    assert (await verify(house)).counts() == before
+    study = house.open(uid(1))
+    for value in object_ids(house):
+        with pytest.raises(WrongObject):
+            study.data_set(study.listed(value))
+
+
+async def test_a_folder_that_somebody_made_takes_no_study_s_place(house: World) -> None:
+    """Sealed to a key of its own, under the UID of a study, first in the list: named, and left out."""
+    await fill(house, 1, 2)
+    true = snapshot(house)
+    forged = X25519Identity.generate()
+    house.vault.studies["0" * 32] = forged
+    content = b"".join(house.open(uid(1)).read_part10(house.open(uid(1)).instances()[0]))
+    house.store.put(instance_place("0" * 32, "0" * 32), seal(content, [forged.recipient]))
+    house.finder.by_uid.clear()
+    found = await rebuild(house)
+    assert found.problems == [Problem(ProblemKind.UNATTESTED, "0" * 32)]
+    assert snapshot(house) == true
+
+
+async def test_a_folder_with_two_studies_ends_no_rebuild(house: World) -> None:
+    """Nobody but the archive puts objects there: the one that does not belong is named."""
+    await fill(house, 2, 1)
+    first, second = (instance_place(study_id(house, n), object_ids(house, n)[0]) for n in (1, 2))
+    content = b"".join(house.open(uid(2)).read_part10(house.open(uid(2)).instances()[0]))
+    recipient = house.vault.studies[study_id(house)].recipient
+    stray = instance_place(study_id(house), "f" * 32)
+    house.store.put(stray, seal(content, [recipient]))
+    house.finder.by_uid.clear()
+    found = await rebuild(house)
+    assert found.problems == [Problem(ProblemKind.UNATTESTED, study_id(house), instance_id="f" * 32)]
+    assert (found.studies, found.objects) == (2, 2)
+    assert {first, second, stray} <= {place for place, _ in house.store.list()}
+
+
+async def test_a_study_that_is_gone_with_its_row_is_missing(house: World) -> None:
+    """Folder, key and row taken away, or all of it as it once was: only the journal knows, and says so."""
+    await fill(house, 2, 2)
+    gone = study_id(house)
+    for place, _ in list(house.store.list(study_folder(gone))):
+        house.store.delete(place)
+    del house.vault.studies[gone], house.finder.by_uid[uid(1)]
+    assert (await verify(house)).problems == [Problem(ProblemKind.MISSING, gone)]
+
+
+async def test_a_study_put_back_as_it_was_is_missing_what_came_since(house: World) -> None:
+    """Manifest, row and folder agree, and the journal says that more came; a second copy is no more."""
+    await fill(house, 1, 2)
+    kept = house.finder.by_uid[uid(1)].objects.popitem()[0]
+    house.store.delete(instance_place(study_id(house), kept))
+    house.finder.by_uid[uid(1)].dirty = True
+    await house.finder.flush()
+    assert (await verify(house)).problems == [Problem(ProblemKind.MISSING, study_id(house))]
+    await house.vault.doubled(study_id(house), 1)
+    assert (await verify(house)).problems == []
 
 
 async def test_a_forged_manifest_is_not_believed(house: World) -> None:

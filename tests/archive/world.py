@@ -65,6 +65,7 @@ class Vault:
         self.settlements: list[Deposit] = []
         self.emptied: list[str] = []
         self.cut: list[tuple[str, Cut]] = []
+        self.doubles: list[tuple[str, int]] = []
         self.approved: set[str] = set()
         self.locked = False
         self.room = 2**40
@@ -145,6 +146,10 @@ class Vault:
         """See the port."""
         self.settlements += deposits
 
+    async def doubled(self, study_id: str, instances: int) -> None:
+        """See the port."""
+        self.doubles.append((study_id, instances))
+
     async def compared(self, study_id: str, cut: Cut) -> None:
         """See the port."""
         self.cut.append((study_id, cut))
@@ -209,6 +214,8 @@ class Finder:
         self._here()
         self.before_register(stored)
         study = self.study_of(stored.study_id)
+        if study.study_uid != stored.heading.study_uid:
+            raise Conflict("an instance lies in the folder of another study")
         if stored.instance_id in study.objects:
             return Outcome.STORED
         outcome = self._judged(stored)
@@ -363,6 +370,9 @@ class Finder:
 
     async def restore_study(self, study: RestoredStudy) -> None:
         """See the port."""
+        there = self.by_uid.get(study.study_uid)
+        if there is not None and there.placement.study_id != study.study_id:
+            raise Conflict("two studies have one UID")
         found = Study(Placement(study.study_id, study.recipient), study.study_uid)
         found.version, found.digest = study.version, study.manifest_digest
         found.series_ids = dict(study.series_ids)

@@ -7,7 +7,9 @@ import pytest
 
 from huisclos.access.grants import sign
 from huisclos.access.nouns import ActorKind, Grant, Right, Source
+from huisclos.archive.finder_ports import Restored, RestoredStudy
 from huisclos.archive.layout import new_id
+from huisclos.archive.manifest import primary
 from huisclos.archive.nouns import Choice, Cut, Doubt, DoubtKind, Level, Quarantined, Side
 from huisclos.errors import Conflict, NotFound, NotGranted, StudyNotFound
 from huisclos.finder.catalog import FinderCatalog
@@ -198,3 +200,28 @@ async def test_two_persons_under_one_number_are_two_patients(world: World) -> No
         await listed("1.2.3")
     bound = world.grant(study_id=(await catalog.study(world.grant(), mine.study_uid)).study.study_id)
     assert len((await catalog.patient(bound, mine.study_uid)).rows) == 1
+
+
+async def test_a_rebuild_without_a_manifest_asks_nothing_anew(world: World) -> None:
+    """Taken back as they lie, last first: what stood, stands, decided or not, and no card is new."""
+    catalog = world.start()
+    said, other = heading(), heading(2)
+    first = [(await put(catalog, one, b"one"))[1] for one in (said, other)]
+    second = [(await put(catalog, one, b"two"))[1] for one in (said, other)]
+    chosen = next(
+        one for one in await cards(catalog, world) if one.right.sop_instance_uid == other.instance_uid
+    )
+    await catalog.decide(world.grant(Right.DECIDE), chosen.id, Choice.KEEP_SECOND)
+    answering = {said.instance_uid: first[0].digest, other.instance_uid: second[1].digest}
+    before = [await cards(catalog, world, decided=decided) for decided in (False, True)]
+    await catalog.clear()
+    for one in (*second, *first):
+        recipient = str(world.identities[one.study_id].recipient)
+        await catalog.restore_study(RestoredStudy(one.study_id, one.heading.study_uid, recipient))
+        await catalog.restore((Restored(one),))
+    await catalog.rebuilt()
+    assert [await cards(catalog, world, decided=decided) for decided in (False, True)] == before
+    for one in (said, other):
+        state = await catalog.state_of(world.grant(), one.study_uid)
+        (answers,) = primary(world.manifest(state))
+        assert answers.digest == answering[one.instance_uid]

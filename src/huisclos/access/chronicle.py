@@ -47,6 +47,9 @@ VERIFIED_JOURNAL: Final = "journal"
 VERIFIED_OBJECTS: Final = "objects"
 """The same, when every sealed object was read and checked; `problems` counts what was wrong."""
 
+DOUBLED: Final = "doubled"
+"""The `what` of an entry whose act is `settled`, when what was stored turned out to be here already."""
+
 
 class JournalLine(Struct, frozen=True):
     """One entry as a page shows it."""

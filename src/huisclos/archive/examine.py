@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from huisclos.access.nouns import ActorKind, Source
 from huisclos.archive.intake import FileIntake
-from huisclos.archive.nouns import ManifestEntry, StoredObject
+from huisclos.archive.nouns import Manifest, ManifestEntry, ManifestSeries, StoredObject
 from huisclos.dicom.heading import Heading
 from huisclos.errors import NotDicom
 from huisclos.seal import Sealed
@@ -107,4 +107,25 @@ def stored_as_listed(study_id: str, entry: ManifestEntry, heading: Heading, *, l
         received_at=entry.received_at,
         heading=heading,
         looked_inside=looked,
+    )
+
+
+def heading_as_listed(manifest: Manifest, entry: ManifestEntry) -> Heading:
+    """What a manifest alone says of an instance: which it is, and no word of the person."""
+    series = {one.series_uid: one for one in manifest.series}
+    said = series.get(entry.series_uid, ManifestSeries("", entry.series_uid, ""))
+    return Heading(
+        transfer_syntax_uid=entry.transfer_syntax,
+        specific_character_set="",
+        study_uid=manifest.study_uid,
+        series_uid=entry.series_uid,
+        instance_uid=entry.sop_instance_uid,
+        sop_class_uid=entry.sop_class_uid,
+        modality=said.modality,
+        series_number=said.number,
+        series_description=said.description,
+        instance_number=entry.number,
+        number_of_frames=entry.frames,
+        rows=entry.rows or None,
+        columns=entry.columns or None,
     )

@@ -309,6 +309,12 @@ class HouseKeys(Protocol):
     async def settled(self, deposits: tuple[Deposit, ...]) -> None:
         """Journal, in sum, what went from a batch to its study."""
 
+    async def doubled(self, study_id: str, instances: int) -> None:
+        """Journal that so many objects of a study, found in its folder, were there already, and are deleted.
+
+        Somebody may have journalled them as stored: what came is that much less.
+        """
+
     async def compared(self, study_id: str, cut: Cut) -> None:
         """Journal which of two rivals the house lets answer: the whole one, or of two alike the first."""
 

@@ -2,6 +2,9 @@
 
 A manifest on disk is believed if the archive signed it for its study. Whether it is the newest only
 the lost index or the journal could tell, so each study's version is in the report.
+
+What a manifest lists is taken back even when it is not there as it was accepted: what lies in its
+place must not pass for it later, and whoever opens it, or verifies, is told as before.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from huisclos.archive.examine import (
     HOUSE,
     Whereabouts,
     examine,
+    heading_as_listed,
     read_heading_of,
     stored_as_listed,
     stored_from,
@@ -40,6 +44,7 @@ from huisclos.archive.ports import HouseCatalog, HouseKeys, ObjectStore
 from huisclos.archive.verify import Problem, ProblemKind
 from huisclos.errors import (
     Conflict,
+    HuisclosError,
     InstanceNotFound,
     Locked,
     NoIdentityMatch,
@@ -61,6 +66,7 @@ class Reindexed(Struct):
 
     studies: int = 0
     objects: int = 0
+    """Objects found, each as it was accepted or attested by nothing."""
     unattested: int = 0
     """Objects found that no manifest lists: restored, and listed under "to decide"."""
     problems: list[Problem] = msgspec.field(default_factory=list)
@@ -75,33 +81,40 @@ class Surveyed(Struct):
     study: RestoredStudy | None = None
     """None if nothing in the folder could be believed."""
     restored: list[Restored] = msgspec.field(default_factory=list)
+    missed: list[Restored] = msgspec.field(default_factory=list)
+    """What the manifest lists and is not there as it was accepted."""
+    unlisted: tuple[str, ...] = ()
+    """Ids of the objects that no manifest lists."""
     problems: list[Problem] = msgspec.field(default_factory=list)
 
 
-def survey_study(
-    store: ObjectStore, study_id: str, identity: str, verify_key: bytes, received_at: float
-) -> Surveyed:
-    """Read a study's folder; `received_at` stands for objects of which nothing tells when they came."""
+def survey_study(store: ObjectStore, study_id: str, identity: str, verify_key: bytes) -> Surveyed:
+    """Read what a study's manifest lists."""
     found = Surveyed(study_id)
     key = X25519Identity.parse(identity)
     manifest, state = _manifest(store, study_id, key, verify_key, found)
-    on_disk = _instances(store, study_id)
-    listed = manifest.instances if manifest is not None else ()
-    for entry in listed:
-        if entry.instance_id in on_disk:
-            _take_listed(store, study_id, entry, key, found)
-        else:
-            found.problems.append(Problem(ProblemKind.DELETED, study_id, instance_id=entry.instance_id))
-    for instance_id in sorted(on_disk - {entry.instance_id for entry in listed}):
-        _take_unattested(store, Whereabouts(instance_id, study_id, HOUSE, received_at), key, found)
-    recipient = str(key.recipient)
+    listed: set[str] = set()
     if manifest is not None and state is not None:
+        listed = {entry.instance_id for entry in manifest.instances}
+        for entry in manifest.instances:
+            _take_listed(store, manifest, entry, key, found)
         series = tuple((series.series_uid, series.series_id) for series in manifest.series)
         found.study = RestoredStudy(
-            study_id, manifest.study_uid, recipient, state.version, state.manifest_digest, series
+            study_id, manifest.study_uid, str(key.recipient), state.version, state.manifest_digest, series
         )
-    elif found.restored:
-        found.study = RestoredStudy(study_id, found.restored[0].stored.heading.study_uid, recipient)
+    found.unlisted = tuple(sorted(_instances(store, study_id) - listed))
+    return found
+
+
+def survey_unlisted(store: ObjectStore, surveyed: Surveyed, identity: str, received_at: float) -> Surveyed:
+    """Read what no manifest lists in a folder surveyed before; `received_at` stands for when it came.
+
+    Without a manifest the study is the one that its first object says.
+    """
+    found = Surveyed(surveyed.study_id, surveyed.study)
+    key = X25519Identity.parse(identity)
+    for instance_id in surveyed.unlisted:
+        _take_unattested(store, Whereabouts(instance_id, found.study_id, HOUSE, received_at), key, found)
     return found
 
 
@@ -117,27 +130,67 @@ async def reindex(
 ) -> Reindexed:
     """Empty the index and fill it from what lies on disk. What waits in batches is settled afterwards.
 
-    `executor` runs `survey_study`, a process pool by default. Raises `Locked`, `Unreachable` when
+    What a manifest attests comes first, in all studies: nothing else can then take the place of it.
+    `executor` runs the surveys, a process pool by default. Raises `Locked`, `Unreachable` when
     a process of the house goes away: then begin again, or leave it to the scribe.
     """
     total = Reindexed()
     await catalog.clear()
     signing = asyncio.create_task(_sign(catalog))
+    surveyor = _Surveyor(store, keys, verify_key, executor, timestamp)
     try:
         done: set[str] = set()
+        unlisted: list[Surveyed] = []
         # Once more at the end: what was on its way when it began may have made a folder meanwhile.
         while waiting := sorted(await asyncio.to_thread(_studies, store) - done):
             for start in range(0, len(waiting), _AT_A_TIME):
                 some = waiting[start : start + _AT_A_TIME]
-                surveys = (_survey(store, one, keys, verify_key, executor, timestamp) for one in some)
-                for found in await asyncio.gather(*surveys):
+                for found in await asyncio.gather(*map(surveyor.study, some)):
                     await _restore(catalog, found, total)
+                    if found.unlisted:
+                        unlisted.append(found)
                 done.update(some)
                 progress(len(done), len(done) + len(waiting) - start - len(some))
+        for start in range(0, len(unlisted), _AT_A_TIME):
+            some_left = unlisted[start : start + _AT_A_TIME]
+            for found in await asyncio.gather(*map(surveyor.unlisted, some_left)):
+                await _restore(catalog, found, total)
         await catalog.rebuilt()
     finally:
         signing.cancel()
     return total
+
+
+class _Surveyor:
+    """Surveys folders, each under its key."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        keys: HouseKeys,
+        verify_key: bytes,
+        executor: Executor | None,
+        timestamp: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._verify_key = verify_key
+        self._executor = executor
+        self._timestamp = timestamp
+
+    async def study(self, study_id: str) -> Surveyed:
+        try:
+            identity = await self._keys.study_key(study_id)
+        except (NotFound, SealError):
+            return Surveyed(study_id, problems=[Problem(ProblemKind.MISSING_KEY, study_id)])
+        return await self._run(partial(survey_study, self._store, study_id, identity, self._verify_key))
+
+    async def unlisted(self, surveyed: Surveyed) -> Surveyed:
+        identity = await self._keys.study_key(surveyed.study_id)
+        return await self._run(partial(survey_unlisted, self._store, surveyed, identity, self._timestamp()))
+
+    async def _run(self, work: Callable[[], Surveyed]) -> Surveyed:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
 
 async def _sign(catalog: HouseCatalog) -> None:
@@ -147,36 +200,23 @@ async def _sign(catalog: HouseCatalog) -> None:
             await catalog.rebuilding()
 
 
-async def _survey(
-    store: ObjectStore,
-    study_id: str,
-    keys: HouseKeys,
-    verify_key: bytes,
-    executor: Executor | None,
-    timestamp: Callable[[], float],
-) -> Surveyed:
-    try:
-        identity = await keys.study_key(study_id)
-    except (NotFound, SealError):
-        return Surveyed(study_id, problems=[Problem(ProblemKind.MISSING_KEY, study_id)])
-    work = partial(survey_study, store, study_id, identity, verify_key, timestamp())
-    return await asyncio.get_running_loop().run_in_executor(executor, work)
-
-
 async def _restore(catalog: HouseCatalog, found: Surveyed, total: Reindexed) -> None:
     total.problems += found.problems
     if found.study is None:
         return
-    try:
-        await catalog.restore_study(found.study)
-    except Conflict:
-        total.problems.append(Problem(ProblemKind.UNATTESTED, found.study_id))
-        return
-    for start in range(0, len(found.restored), _TOLD):
-        await catalog.restore(tuple(found.restored[start : start + _TOLD]))
-    total.studies += 1
+    if found.study_id not in total.versions:
+        try:
+            await catalog.restore_study(found.study)
+        except Conflict:
+            # another folder holds the study of this UID, and a manifest or an earlier one speaks for it
+            total.problems.append(Problem(ProblemKind.UNATTESTED, found.study_id))
+            return
+        total.studies += 1
+        total.versions[found.study_id] = found.study.version
+    restored = [*found.restored, *found.missed]
+    for start in range(0, len(restored), _TOLD):
+        await catalog.restore(tuple(restored[start : start + _TOLD]))
     total.objects += len(found.restored)
-    total.versions[found.study_id] = found.study.version
     for one in found.restored:
         if one.standing is None:
             total.unattested += 1
@@ -235,8 +275,9 @@ def _manifest(
 
 
 def _take_listed(
-    store: ObjectStore, study_id: str, entry: ManifestEntry, key: X25519Identity, found: Surveyed
+    store: ObjectStore, manifest: Manifest, entry: ManifestEntry, key: X25519Identity, found: Surveyed
 ) -> None:
+    study_id = manifest.study_id
     try:
         with store.open(instance_place(study_id, entry.instance_id)) as source:
             sealed = open_at(source, [key])
@@ -244,19 +285,35 @@ def _take_listed(
             check_object(entry, facts, sealed.payload.size)
             heading, looked = read_heading_of(sealed)
     except (SealError, Unreadable, InstanceNotFound) as error:
-        replaced = isinstance(error, WrongObject | NoIdentityMatch)
-        kind = ProblemKind.REPLACED if replaced else ProblemKind.DAMAGED
-        found.problems.append(Problem(kind, study_id, instance_id=entry.instance_id))
+        found.problems.append(Problem(_kind_of(error), study_id, instance_id=entry.instance_id))
+        missed = stored_as_listed(study_id, entry, heading_as_listed(manifest, entry), looked=True)
+        found.missed.append(Restored(missed, entry.standing))
         return
     stored = stored_as_listed(study_id, entry, heading, looked=looked)
     found.restored.append(Restored(stored, entry.standing))
+
+
+def _kind_of(error: HuisclosError) -> ProblemKind:
+    if isinstance(error, InstanceNotFound):
+        return ProblemKind.DELETED
+    return ProblemKind.REPLACED if isinstance(error, WrongObject | NoIdentityMatch) else ProblemKind.DAMAGED
 
 
 def _take_unattested(store: ObjectStore, where: Whereabouts, key: X25519Identity, found: Surveyed) -> None:
     try:
         with store.open(instance_place(where.study_id, where.instance_id)) as source:
             sealed = open_at(source, [key])
-            found.restored.append(Restored(stored_from(sealed, examine(sealed), where)))
+            stored = stored_from(sealed, examine(sealed), where)
     except (SealError, Unreadable, InstanceNotFound):
         problem = Problem(ProblemKind.DAMAGED, where.study_id, instance_id=where.instance_id)
+        found.problems.append(problem)
+        return
+    study_uid = stored.heading.study_uid
+    if found.study is None:
+        found.study = RestoredStudy(where.study_id, study_uid, str(key.recipient))
+    if found.study.study_uid == study_uid:
+        found.restored.append(Restored(stored))
+    else:
+        # nobody put it there: each study has a folder of its own
+        problem = Problem(ProblemKind.UNATTESTED, where.study_id, instance_id=where.instance_id)
         found.problems.append(problem)

@@ -104,6 +104,7 @@ class Settler:
     async def catch_up(self) -> Settled:
         """Tell the finder of objects that are durable in their studies and that no row knows.
 
+        A study that does not open is left as it is: the others, and the batches, do not wait for it.
         Raises as `batches`.
         """
         total = Settled()
@@ -113,10 +114,20 @@ class Settler:
             for start in range(0, len(on_disk), 1000):
                 unknown += await self._catalog.unknown(study_id, on_disk[start : start + 1000])
             if unknown:
-                identity = X25519Identity.parse(await self._keys.study_key(study_id))
-                await self._each(partial(self._tell, study_id, identity, total), unknown)
+                await self._tell_all(study_id, unknown, total)
             await self._catalog.caught_up(study_id)
         return total
+
+    async def _tell_all(self, study_id: str, instance_ids: list[str], total: Settled) -> None:
+        try:
+            identity = X25519Identity.parse(await self._keys.study_key(study_id))
+        except (NotFound, SealError, Unreadable):
+            total.failed += len(instance_ids)
+            return
+        doubled = total.duplicates
+        await self._each(partial(self._tell, study_id, identity, total), instance_ids)
+        if total.duplicates > doubled:
+            await self._keys.doubled(study_id, total.duplicates - doubled)
 
     async def _batch(self, batch_id: str, sizes: dict[str, int], total: Settled) -> None:
         """Settle one batch; `sizes` are the sealed bytes of what lies in it, by instance id."""
@@ -180,7 +191,10 @@ class Settler:
             total.failed += 1
             return
         where = Whereabouts(instance_id, study_id, HOUSE, self._timestamp())
-        await self._told(stored_from(sealed, found, where), total)
+        try:
+            await self._told(stored_from(sealed, found, where), total)
+        except (Conflict, NotFound):
+            total.failed += 1  # it says that it is of another study than the one whose folder it lies in
 
     async def _told(self, stored: StoredObject, total: Settled) -> Outcome:
         outcome = await self._catalog.register(stored)

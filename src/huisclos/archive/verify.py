@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
 from enum import StrEnum
 from functools import partial
@@ -37,6 +37,8 @@ _AT_A_TIME: Final = 8
 _FIRST: Final = 4096
 """Bytes that hold the header of an object sealed to one recipient, and much more."""
 
+Receipts = Callable[[], Awaitable[dict[str, int]]]
+
 
 class ProblemKind(StrEnum):
     """What is wrong with something on disk."""
@@ -49,6 +51,8 @@ class ProblemKind(StrEnum):
     """A true manifest, and not the newest."""
     DELETED = "deleted"
     """It should be there and is not."""
+    MISSING = "missing"
+    """The journal says that more came into this study than manifest, index and folder know together."""
     UNATTESTED = "unattested"
     """It is there, and no manifest and no row knows it."""
     UNINDEXED = "unindexed"
@@ -91,6 +95,8 @@ class Verification(Struct):
 class StudyCheck(Struct):
     """What one study came to. `strays` are header MACs met where they do not belong, by instance id."""
 
+    known: int = 0
+    """Objects that manifest, index or folder know."""
     objects: int = 0
     octets: int = 0
     problems: list[Problem] = msgspec.field(default_factory=list)
@@ -114,11 +120,12 @@ class StudyTask(Struct, frozen=True):
 def verify_study(store: ObjectStore, task: StudyTask) -> StudyCheck:
     """Judge one study; reads every chunk of it."""
     check = StudyCheck()
+    on_disk = _instances_on_disk(store, task.study_id)
+    check.known = len({*task.rows, *on_disk})
     if task.identity is None:
         check.problems.append(Problem(ProblemKind.MISSING_KEY, task.study_id))
         return check
     identity = X25519Identity.parse(task.identity)
-    on_disk = _instances_on_disk(store, task.study_id)
     manifest = _judge_manifest(store, task, identity, check)
     listed = {entry.instance_id: entry for entry in manifest.instances} if manifest is not None else {}
     for instance_id, entry in listed.items():
@@ -127,6 +134,7 @@ def verify_study(store: ObjectStore, task: StudyTask) -> StudyCheck:
         else:
             check.problems.append(Problem(ProblemKind.DELETED, task.study_id, instance_id=instance_id))
     known = {*listed, *task.rows}
+    check.known = len(known | on_disk)
     for instance_id in sorted(on_disk - known):
         check.problems.append(Problem(ProblemKind.UNATTESTED, task.study_id, instance_id=instance_id))
     for instance_id in sorted(set(task.rows) - set(listed) - on_disk):
@@ -136,6 +144,9 @@ def verify_study(store: ObjectStore, task: StudyTask) -> StudyCheck:
 
 class Verifier:
     """Verifies an archive.
+
+    `receipts` tells how many objects the journal says came into each study, by its id: nothing on the
+    rest of the disk can say that a study was there, once its folder and its row are gone.
 
     `executor` runs `verify_study`: a process pool by default, so the store must be one that can be
     sent to another process. `progress` is told how many studies of how many are done.
@@ -148,6 +159,7 @@ class Verifier:
         keys: HouseKeys,
         verify_key: bytes,
         *,
+        receipts: Receipts,
         executor: Executor | None = None,
         progress: Callable[[int, int], None] = lambda _done, _all: None,
     ) -> None:
@@ -155,12 +167,15 @@ class Verifier:
         self._catalog = catalog
         self._keys = keys
         self._verify_key = verify_key
+        self._receipts = receipts
+        self._known: dict[str, int] = {}
         self._executor = executor
         self._progress = progress
 
     async def run(self) -> Verification:
         """Verify everything. Raises `Locked`, `Unreachable` when a process of the house goes away."""
         total = Verification()
+        came = await self._receipts()
         studies, batches = await self._survey(total)
         states = {state.study_id: state async for state in self._states()}
         studies |= states.keys()
@@ -170,6 +185,7 @@ class Verifier:
             some = waiting[start : start + _AT_A_TIME]
             checks = await asyncio.gather(*(self._study(study_id, states.get(study_id)) for study_id in some))
             for study_id, check in zip(some, checks, strict=True):
+                self._known[study_id] = check.known
                 total.objects += check.objects
                 total.octets += check.octets
                 total.problems += check.problems
@@ -179,7 +195,16 @@ class Verifier:
             await self._find_swapped(total, strays, waiting)
         for batch_id, instance_ids in batches.items():
             await self._batch(batch_id, instance_ids, total)
+        await self._find_missing(total, came)
         return total
+
+    async def _find_missing(self, total: Verification, came: dict[str, int]) -> None:
+        """Studies into which more came than anything knows; counted again, since doubles may have gone."""
+        short = {study_id for study_id, count in came.items() if count > self._known.get(study_id, 0)}
+        if short:
+            again = await self._receipts()
+            short = {one for one in short if again.get(one, 0) > self._known.get(one, 0)}
+        total.problems += [Problem(ProblemKind.MISSING, study_id) for study_id in sorted(short)]
 
     async def _survey(self, total: Verification) -> tuple[set[str], dict[str, list[str]]]:
         """Ids of studies and batches on disk; foreign things are told at once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from huisclos.cli import output
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from huisclos.archive.reindex import Reindexed
     from huisclos.archive.verify import Problem, Verification
     from huisclos.wiring.connection import House
+
+_AT_A_TIME = 1000
 
 
 def verify(archive: ArchiveFolder, json: AsJson = False, unlock_with: UnlockWith = None) -> int:
@@ -37,6 +40,7 @@ def verify(archive: ArchiveFolder, json: AsJson = False, unlock_with: UnlockWith
                 house.house_catalog,
                 house.house_keys,
                 await house.console.verify_key(),
+                receipts=partial(_receipts, house),
                 executor=executor,
                 progress=step,
             )
@@ -96,6 +100,22 @@ def reindex(archive: ArchiveFolder, json: AsJson = False, unlock_with: UnlockWit
     output.say(f"{_amounts(found)} indexed.")
     if found.unattested:
         output.say(f'{found.unattested} of them are in no manifest: see them under "to decide".')
+
+
+async def _receipts(house: House) -> dict[str, int]:
+    """How many objects the journal says came into each study, by its id."""
+    from huisclos.access.chronicle import DOUBLED
+    from huisclos.journal.entries import Act
+
+    came: dict[str, int] = {}
+    read = 0
+    while lines := await house.console.journal(read, _AT_A_TIME):
+        read += len(lines)
+        for line in lines:
+            if line.study_id and line.act in (Act.STORED, Act.SETTLED):
+                sign = -1 if line.what == DOUBLED else 1
+                came[line.study_id] = came.get(line.study_id, 0) + sign * line.counts.get("instances", 0)
+    return came
 
 
 def _amounts(found: Verification | Reindexed) -> str:

@@ -373,6 +373,7 @@ class FinderCatalog:
 
     async def rebuilt(self) -> None:
         """See `Upkeep`."""
+        self._registrar.carry_out_all()
         await self.flush()
         await self._rebuild.end()
 

@@ -108,6 +108,10 @@ class DoubtBook:
         doubt_id = self._ids.get((kind, key))
         return None if doubt_id is None else self._kept[doubt_id]
 
+    def all(self) -> list[KeptDoubt]:
+        """Every doubt, the first found first."""
+        return sorted(self._kept.values(), key=lambda kept: (kept.doubt.since, kept.doubt.id))
+
     def of_kind(self, kind: DoubtKind) -> list[KeptDoubt]:
         """Every doubt of one kind."""
         return [kept for kept in self._kept.values() if kept.doubt.kind is kind]

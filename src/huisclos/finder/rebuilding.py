@@ -12,7 +12,7 @@ from typing import Final
 
 from huisclos.archive.finder_ports import RestoredStudy
 from huisclos.archive.index_ports import Index, Settling
-from huisclos.errors import Locked, Rebuilding
+from huisclos.errors import Conflict, Locked, Rebuilding
 from huisclos.finder.shelf import Shelf
 
 LEASE: Final = 20.0
@@ -67,7 +67,10 @@ class Rebuild:
         """The index is whole; what was on its way is looked for in its folders."""
         for placed in self._placed:
             if not self._shelf.knows(placed.study_id):
-                await self._shelf.restore(placed)
+                try:
+                    await self._shelf.restore(placed)
+                except Conflict:
+                    continue  # its UID is that of another folder now: `verify` names this one
             self._shelf.unsettled.add(placed.study_id)
         self._index.set_checkpoint(None)
         self._placed = []

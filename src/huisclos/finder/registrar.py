@@ -107,9 +107,16 @@ class Registrar:
             series = other.series.get(verdict.against.series_uid)
             left = side_of_study(other.record, verdict.against, series)
             study_ids = tuple(dict.fromkeys((other.study_id, study.study_id)))
+            if self._known_the_other_way(verdict.doubt, verdict.against, stored):
+                return
         doubt = new_doubt(verdict.doubt, left, right, stored.received_at)
         first = verdict.against.instance_id if verdict.against else ""
         self._doubts.note(KeptDoubt(doubt, stored.instance_id, study_ids, first, stored.instance_id))
+
+    def _known_the_other_way(self, kind: DoubtKind, against: InstanceRecord, stored: StoredObject) -> bool:
+        """Whether the two are doubted already, the other way round: a rebuild takes them as they lie."""
+        known = self._doubts.find(kind, against.instance_id)
+        return known is not None and known.first == stored.instance_id
 
     def _doubt_person(self, study: Study, stored: StoredObject) -> None:
         """Same patient id, other person: in this study, or, for the first instance of one, in any other."""
@@ -173,6 +180,11 @@ class Registrar:
         settled = self._doubts.settle(doubt_id, choice, by, at)
         self.carry_out(settled)
         return settled
+
+    def carry_out_all(self) -> None:
+        """Make all instances stand as was decided, or as they stood while they wait: after a rebuild."""
+        for kept in self._doubts.all():
+            self.carry_out(kept)
 
     def carry_out(self, kept: KeptDoubt) -> None:
         """Make instances stand as was decided. Idempotent."""

@@ -18,6 +18,7 @@ import msgspec
 from huisclos.access import grants
 from huisclos.access.accounts import PeerBody
 from huisclos.access.addresses import parse_address
+from huisclos.access.chronicle import DOUBLED
 from huisclos.access.nouns import Actor, Grant, Proof, Right, Source
 from huisclos.archive.layout import batch_key_place, key_place
 from huisclos.archive.nouns import Choice, Cut, Deposit, Placement
@@ -210,6 +211,13 @@ class Vaultkeeper:
     async def settled(self, deposits: tuple[Deposit, ...]) -> None:
         """See `HouseKeys`."""
         await self._core.journal(*(self._stored(Act.SETTLED, deposit) for deposit in deposits))
+
+    async def doubled(self, study_id: str, instances: int) -> None:
+        """See `HouseKeys`."""
+        counts = {"instances": instances}
+        await self._core.journal(
+            self._core.entry(Act.SETTLED, HOUSE, study_id=study_id, what=DOUBLED, counts=counts)
+        )
 
     async def compared(self, study_id: str, cut: Cut) -> None:
         """See `HouseKeys`."""

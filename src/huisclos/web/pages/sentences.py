@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from huisclos.access.chronicle import VERIFIED_JOURNAL, Change, JournalLine
+from huisclos.access.chronicle import DOUBLED, VERIFIED_JOURNAL, Change, JournalLine
 from huisclos.access.nouns import ActorKind, Right
 from huisclos.journal.entries import Act
 from huisclos.web.words import Words
@@ -132,6 +132,8 @@ def _told_of(line: JournalLine, words: Words, study: str) -> str:
     _ = words.gettext
     if line.act == Act.STORED and study:
         return _("sent %(images)s of %(study)s, %(size)s")
+    if line.act == Act.SETTLED and line.what == DOUBLED:
+        return _("found %(images)s of %(study)s that had come before, and deleted the second copy")
     if line.act == Act.SETTLED and study:
         return _("put %(images)s received in the dark into %(study)s")
     if line.act != Act.VERIFIED:
