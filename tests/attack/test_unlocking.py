@@ -136,6 +136,17 @@ async def test_accounts_put_back_as_they_were_are_told(vault: Vault) -> None:
     assert (await vault.services.state.plain_report()).accounts_put_back, "not only the first time"
 
 
+async def test_a_holder_s_file_that_is_gone_is_no_wrong_passphrase(vault: Vault) -> None:
+    """Deleted, it opens for nobody, and the passphrase is not at fault; the other holder opens."""
+    first = vault.core.holders.add(vault.secret, "a passphrase", HolderKind.PASSPHRASE, "A", 0.0)
+    vault.core.holders.add(vault.secret, "another one", HolderKind.PASSPHRASE, "B", 0.0)
+    vault.store.delete(places.holder(first))
+    vault.restart(unlocked=False)
+    with pytest.raises(DamagedHolder, match="gone"):
+        await vault.services.gate.unlock("a passphrase", "", "")
+    assert (await vault.services.gate.unlock("another one", "", "")).label == "B"
+
+
 async def test_a_restart_in_the_dark_forgets_no_count(vault: Vault) -> None:
     """Unlocking says how many came from whom, whatever was killed and started again meanwhile."""
     vault.core.holders.add(vault.secret, "a passphrase", HolderKind.PASSPHRASE, "A", 0.0)

@@ -79,6 +79,15 @@ class Holders:
         """Holders whose files are not those that were written, told without any passphrase."""
         return tuple(holder_id for holder_id in self.ids() if not is_whole(self._store, holder_id))
 
+    def _gone(self, ids: tuple[str, ...]) -> set[str]:
+        """Holders of whose files only the digests are left."""
+        digests = {
+            place.rpartition("/")[2].removesuffix(".sha256")
+            for place, _ in self._store.list(places.HOLDERS)
+            if place.endswith(".sha256")
+        }
+        return digests - set(ids)
+
     def with_passphrase(self) -> tuple[str, ...]:
         """Whole holders that a passphrase opens, told without any: the recovery key has none."""
         return tuple(
@@ -150,8 +159,8 @@ class Holders:
 
         In the middle of a rotation the secret is the new one, whichever the holder's file has. A lost
         digest keeps nobody out: whole files are tried first, then the others. Raises `WrongPassphrase`;
-        `DamagedHolder` when nothing opened and a damaged file may be the one meant; `Tampered` when what
-        opens is not this archive's secret, or another holder's.
+        `DamagedHolder` when nothing opened and a file that is damaged or gone may be the one meant;
+        `Tampered` when what opens is not this archive's secret, or another holder's.
         """
         ids = self.ids()
         if not ids:
@@ -173,9 +182,12 @@ class Holders:
                 return secret, holder_id
         if problem is not None:
             raise problem
-        if damaged:
+        gone = self._gone(ids)
+        if damaged or gone:
+            how = "damaged or gone" if gone else "damaged"
+            count, of_all = len(damaged) + len(gone), len(ids) + len(gone)
             raise DamagedHolder(
-                f"{len(damaged)} of {len(ids)} holder files are damaged, and none opens with this",
+                f"{count} of {of_all} holder files are {how}, and none opens with this",
                 hint="restore keys/holders from a backup, or use another passphrase or the recovery key",
             )
         raise WrongPassphrase(
