@@ -221,7 +221,7 @@ async def test_a_rebuild_without_a_manifest_asks_nothing_anew(world: World) -> N
         await catalog.restore((Restored(one),))
     await catalog.rebuilt()
     assert [await cards(catalog, world, decided=decided) for decided in (False, True)] == before
-    for one in (said, other):
-        state = await catalog.state_of(world.grant(), one.study_uid)
+    for asked in (said, other):
+        state = await catalog.state_of(world.grant(), asked.study_uid)
         (answers,) = primary(world.manifest(state))
-        assert answers.digest == answering[one.instance_uid]
+        assert answers.digest == answering[asked.instance_uid]
