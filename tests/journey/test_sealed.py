@@ -22,7 +22,7 @@ from tests.tools import PROJECT, need
 @pytest.fixture(scope="module")
 def walked() -> dict[str, Any]:
     """What the whole journey came to; walked once, alone on read-only file systems where that is allowed."""
-    need("chromium", "certutil", "dcmsend", "Orthanc", "python:playwright")
+    need("chromium", "certutil", "dcmsend", "Orthanc", "zstd", "python:playwright")
     program = [sys.executable, "-B", "-m", "tests.journey.sealed"]
     alone = subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True).returncode == 0
     where = "alone" if alone else tempfile.mkdtemp(prefix="hp", dir="/tmp")
