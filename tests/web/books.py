@@ -86,6 +86,7 @@ class TheState:
             knocks=len(house.knock_list),
             pending=len(house.pending_list),
             journal_holds=house.holds,
+            by_link=house.by_link,
         )
 
     async def report(self, proof: Proof) -> HouseReport:

@@ -88,6 +88,8 @@ class House:
         self.is_locked = False
         self.recovered = True
         self.stage = Stage.DONE
+        self.by_command = False
+        """Made by `huisclos init`: no one-time link leads in."""
         self.sessions: dict[str, Session] = {}
         self.viewings: dict[str, Viewing] = {}
         self.tickets: dict[str, tuple[str, str, str]] = {}
@@ -108,6 +110,11 @@ class House:
         self.lan = True
         self.last_image = self.time - 4 * 60
         self.trusted = Trust(b"", "AB:CD:EF:01", WORDS[:8], self.time + 3650 * DAY)
+
+    @property
+    def by_link(self) -> bool:
+        """Whether the one-time link is the way in."""
+        return self.stage in (Stage.WHO, Stage.PASSPHRASE) and not self.by_command
 
     def put_user(self, name: str, role: Role, *, totp: bool = False, holder: bool = False) -> str:
         """An account whose password is `PASSWORD`."""
@@ -293,7 +300,6 @@ class TheGate:
     async def state(self) -> GateState:
         """See the port."""
         house = self.house
-        set_up = house.stage not in (Stage.WHO, Stage.PASSPHRASE)
         return GateState(
             house.is_locked,
             house.time - 11 * HOUR,
@@ -302,7 +308,7 @@ class TheGate:
             house.time - 26 * HOUR,
             house.damaged,
             0.0,
-            set_up,
+            not house.by_link,
         )
 
     async def unlock(self, passphrase: str, name: str, address: str) -> Unlocked:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page
 
+from huisclos.access.gate import Stage
 from huisclos.wiring.viewer import installed, viewer_folder
 from tests import corpus
 from tests.tools import need
@@ -159,6 +160,25 @@ def test_a_search_that_is_not_answered_says_so(
     told.wait_for(state="hidden")
     page.context.close()
     browser.console.clear()
+
+
+def test_the_link_in_a_tab_that_shows_the_set_up(browsing: tuple[Chromium, Running]) -> None:
+    """The address first, then the link, in one tab: only the fragment changes, and it is spent all the same."""
+    browser, house = browsing
+    house.world.house.stage = Stage.WHO
+    try:
+        page = browser.page()
+        page.goto(house.url + "/")
+        page.locator("#no-link:visible").wait_for()
+        page.goto(f"{house.url}/set-up#used-up")
+        page.locator(".fault:visible").wait_for()
+        page.goto(house.url + "/set-up")
+        page.goto(f"{house.url}/set-up#{house.world.set_up.LINK}")
+        page.locator("#name:focus").wait_for()
+        assert page.url == house.url + "/set-up"
+        page.context.close()
+    finally:
+        house.world.house.stage = Stage.DONE
 
 
 def test_dropping_files(browsing: tuple[Chromium, Running], tmp_path: Path) -> None:

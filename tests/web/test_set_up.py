@@ -66,6 +66,38 @@ async def test_a_console_code_is_asked_for(browser: Browser, world: World) -> No
     assert 'name="code"' in (await browser.see("/set-up")).text
 
 
+@pytest.mark.parametrize("locked", [True, False])
+async def test_an_archive_made_by_a_command_has_no_link(
+    browser: Browser, gate: Browser, world: World, *, locked: bool
+) -> None:
+    """Its gate takes the passphrase before there is an owner, and the first page says how one comes to be."""
+    house = world.house
+    house.stage, house.recovered, house.by_command, house.is_locked = Stage.WHO, False, True, locked
+    assert ('name="passphrase"' in (await gate.see("/")).text) is locked
+    first = (await browser.see("/")).headers["location"]
+    assert first == ("https://localhost:8444/" if locked else "/set-up")
+    page = (await browser.see("/set-up")).text
+    assert "huisclos user add ARCHIVE NAME --role owner" in page
+    assert "set-up-start" not in page
+
+
+@pytest.mark.parametrize("by_command", [True, False])
+@pytest.mark.parametrize("stage", [Stage.WHO, Stage.RECOVERY])
+async def test_each_page_says_that_the_recovery_key_is_not_confirmed(
+    browser: Browser, gate: Browser, world: World, stage: Stage, *, by_command: bool
+) -> None:
+    """From the first page to the gate's, before there is an owner and after; with where to confirm it."""
+    house = world.house
+    house.stage, house.recovered, house.by_command = stage, False, by_command
+    first = ("/set-up",) if stage is Stage.WHO else ()
+    pages = [await browser.see(path) for path in (*first, "/login", "/trust", "/nothing")]
+    pages.append(await gate.see("/"))
+    for page in pages:
+        assert "only this machine can reach" in page.text, page.url
+    if not house.by_link:
+        assert 'href="https://localhost:8443/recovery"' in pages[-1].text
+
+
 async def test_gate_says_what_came_in_the_dark(gate: Browser, world: World) -> None:
     """One field; wrong passphrase is told; unlocking says what was received."""
     house = world.house

@@ -73,6 +73,7 @@ def test_no_sentence_escapes_translation() -> None:
         "SHA-256",
         "huisclos viewer install",
         "huisclos serve … --lan",
+        "huisclos user add ARCHIVE NAME --role owner",
         "huisclos doors check",
         "·",
         "–",

@@ -41,7 +41,7 @@ class GateState(Struct, frozen=True):
     wait: float = 0.0
     """Seconds until another attempt is heard."""
     set_up: bool = True
-    """False until there is an owner."""
+    """False while nobody but the one-time link opens the archive."""
 
 
 class Unlocked(Struct, frozen=True):

@@ -30,6 +30,7 @@ class Glance(Struct, frozen=True):
 
     locked: bool
     set_up: bool
+    """Whether there is an owner."""
     recovery_confirmed: bool
     peers: int
     last_received_at: float
@@ -42,6 +43,8 @@ class Glance(Struct, frozen=True):
     journal_holds: bool = True
     open_listener: bool = False
     """Somebody knocked from a public address: a door may be open in front of the house."""
+    by_link: bool = False
+    """Nobody owns the archive yet, and the one-time link is the way in."""
 
 
 class Certificate(Struct, frozen=True):

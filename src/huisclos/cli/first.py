@@ -11,10 +11,8 @@ from typing import Final
 from huisclos.cli import output
 from huisclos.cli.serve import installed_viewer
 from huisclos.errors import HuisclosError
-from huisclos.seal import Header
-from huisclos.vault import places
 from huisclos.vault.admission import TITLE
-from huisclos.vault.holders import SET_UP_WORK_FACTOR
+from huisclos.vault.holders import Holders
 from huisclos.wiring.places import Archive, lock_archive
 from huisclos.wiring.viewer import install_viewer, viewer_folder
 
@@ -37,11 +35,9 @@ def ready_viewer() -> Path | None:
 def was_never_set_up(archive: Archive) -> bool:
     """Whether only the one-time link opens this archive, and nothing was ever stored in it."""
     store = archive.store
-    held = [place for place, _ in store.list(places.HOLDERS) if _opens(place)]
     if any(True for folder in _STORED for _ in store.list(folder)):
         return False
-    # a set-up link's secret is random, so its scrypt is quick: no other holder's is
-    return bool(held) and all(_is_link(store.read(place)) for place in held)
+    return Holders(store).by_link()
 
 
 def forget_archive(archive: Archive) -> None:
@@ -66,12 +62,3 @@ def send_to(where: dict[str, str]) -> str:
     """What to type into a modality."""
     host, _, port = where["dicom"].rpartition(":")
     return f"Send to: AE title {TITLE}, address {host}, port {port}"
-
-
-def _opens(place: str) -> bool:
-    return place.endswith(".age") and not place.endswith((".about.age", ".key.age"))
-
-
-def _is_link(sealed: bytes) -> bool:
-    stanzas = Header.parse(sealed).stanzas
-    return [(one.args[0], one.args[-1]) for one in stanzas] == [("scrypt", str(SET_UP_WORK_FACTOR))]

@@ -77,7 +77,7 @@ class GateService:
             unlocked_at=core.unlocked_at,
             damaged=await asyncio.to_thread(core.holders.damaged),
             wait=max(0.0, self._hear_again_at - core.now()),
-            set_up=bool(core.owners()),
+            set_up=bool(core.owners()) or not await asyncio.to_thread(core.holders.by_link),
         )
 
     async def unlock(self, passphrase: str, name: str, address: str) -> Unlocked:

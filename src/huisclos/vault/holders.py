@@ -21,6 +21,7 @@ from huisclos.errors import (
     WrongPassphrase,
 )
 from huisclos.seal import (
+    Header,
     Recipient,
     ScryptIdentity,
     ScryptRecipient,
@@ -96,6 +97,14 @@ class Holders:
             if is_whole(self._store, holder_id)
             and (has_key(self._store, holder_id) or self._is_scrypt(holder_id))
         )
+
+    def by_link(self) -> bool:
+        """Whether nobody but the one-time link opens the archive, told without any passphrase.
+
+        A link's secret is random, so its scrypt is quick: no other holder's is.
+        """
+        ids = self.ids()
+        return bool(ids) and all(self._is_link(holder_id) for holder_id in ids)
 
     def add(
         self, secret: ArchiveSecret, opener: str, kind: HolderKind, name: str, now: float, user_id: str = ""
@@ -303,6 +312,13 @@ class Holders:
                 recipient = str(kept.recipient)
                 write_about(self._store, secret, msgspec.structs.replace(about, recipient=recipient))
         return True
+
+    def _is_link(self, holder_id: str) -> bool:
+        try:
+            stanzas = Header.parse(self._store.read(places.holder(holder_id))).stanzas
+        except (NotFound, SealError, Unreadable):
+            return False
+        return [(one.args[0], one.args[-1]) for one in stanzas] == [("scrypt", str(SET_UP_WORK_FACTOR))]
 
     def _is_scrypt(self, holder_id: str) -> bool:
         return b"\n-> scrypt " in self._store.read(places.holder(holder_id))[:64]

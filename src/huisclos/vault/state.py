@@ -90,6 +90,7 @@ class StateService:
             disk_low=free < total * LOW_DISK,
             journal_holds=self._chronicle.holds,
             open_listener=self._doorkeeper.strangers_come,
+            by_link=not core.owners() and await asyncio.to_thread(core.holders.by_link),
         )
 
     async def report(self, proof: Proof) -> HouseReport:

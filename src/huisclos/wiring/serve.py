@@ -144,8 +144,9 @@ async def _unlock(post: Post, secret: str) -> int:
 
 
 def _tell(options: ServeOptions, bound: tuple[Bound, ...]) -> None:
+    # what waits for the file finds all that was printed
+    options.on_ready(bound)
     if options.ready_file is not None:
         temporary = options.ready_file.with_name(options.ready_file.name + ".new")
         temporary.write_bytes(ready_document(bound, os.getpid()))
         temporary.replace(options.ready_file)
-    options.on_ready(bound)

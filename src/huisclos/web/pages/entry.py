@@ -31,10 +31,10 @@ async def home(request: Request) -> Response:
     """The page where a person's work is; the set-up while there is no owner."""
     site = site_of(request)
     glance = await site.house.glance()
+    if glance.locked and not glance.by_link:
+        return see(origin_of(request, site.origins.gate) + "/")
     if not glance.set_up:
         return see("/set-up")
-    if glance.locked:
-        return see(origin_of(request, site.origins.gate) + "/")
     return await _home(request)
 
 

@@ -3,9 +3,16 @@
 (() => {
   const form = document.querySelector("#set-up-start");
   if (!form) return;
-  const secret = location.hash.slice(1);
-  history.replaceState(null, "", location.pathname);
-  if (!secret) { document.querySelector("#no-link").hidden = false; form.hidden = true; return; }
-  form.elements.secret.value = secret;
-  if (!form.dataset.code) form.requestSubmit();
+  const start = () => {
+    const secret = location.hash.slice(1);
+    history.replaceState(null, "", location.pathname);
+    document.querySelector("#no-link").hidden = Boolean(secret);
+    form.hidden = !secret;
+    if (!secret) return;
+    form.elements.secret.value = secret;
+    if (!form.dataset.code) form.requestSubmit();
+  };
+  start();
+  // the link, opened in the tab that shows this page already: only the fragment changes, nothing is loaded anew
+  addEventListener("hashchange", () => { if (location.hash) start(); });
 })();
