@@ -39,6 +39,19 @@ def test_a_taken_port_is_said(fresh: Living) -> None:
     assert code == 7, said
 
 
+def test_a_ready_file_that_cannot_be_written_is_said(fresh: Living) -> None:
+    """Before anything listens, with the code for a word that is off; what a killed house left goes."""
+    for path in (fresh.folder, fresh.folder / "nowhere" / "ready.json"):
+        code, said = _serve(fresh, ready_file=str(path))
+        assert code == 2, said
+        assert "--ready-file" in said
+    stale = fresh.folder / "stale.json"
+    stale.touch()
+    code, said = _serve(fresh, ready_file=str(stale), http="8.8.8.8:0")
+    assert code == 8, said
+    assert not stale.exists()
+
+
 def test_loose_secrets_are_refused(fresh: Living) -> None:
     """A passphrase that others may read, or that lies in the archive it opens, opens nothing."""
     inside = secret_file(fresh.archive / "passphrase", PASSPHRASE)

@@ -163,7 +163,7 @@ def test_a_search_that_is_not_answered_says_so(
 
 
 def test_the_link_in_a_tab_that_shows_the_set_up(browsing: tuple[Chromium, Running]) -> None:
-    """The address first, then the link, in one tab: only the fragment changes, and it is spent all the same."""
+    """The address first, then the link, in one tab: only the fragment changes, and it is spent."""
     browser, house = browsing
     house.world.house.stage = Stage.WHO
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections.abc import Callable
@@ -55,6 +56,8 @@ def serve_archive(archive: Archive, options: ServeOptions) -> int:
     check_listening(archive)
     held = lock_archive(archive)
     try:
+        if options.ready_file is not None:
+            _check_ready_file(options.ready_file)
         archive.store.sweep()
         prepare_folders(archive)
         bound, sockets = bind_all(
@@ -83,7 +86,8 @@ def serve_archive(archive: Archive, options: ServeOptions) -> int:
     finally:
         os.close(held)
         if options.ready_file is not None:
-            options.ready_file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                options.ready_file.unlink(missing_ok=True)
 
 
 def private_house(archive: Archive, owner: int, ready: int) -> int:
@@ -143,10 +147,23 @@ async def _unlock(post: Post, secret: str) -> int:
     return 0
 
 
+def _check_ready_file(path: Path) -> None:
+    """Remove what a house that was killed left there. Raises `BadSetting` where none can be written."""
+    try:
+        path.unlink(missing_ok=True)
+        _beside(path).touch(mode=0o644)
+        _beside(path).unlink()
+    except OSError as error:
+        raise BadSetting(f"--ready-file: {path} cannot be written: {error.strerror}") from None
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name + ".new")
+
+
 def _tell(options: ServeOptions, bound: tuple[Bound, ...]) -> None:
     # what waits for the file finds all that was printed
     options.on_ready(bound)
     if options.ready_file is not None:
-        temporary = options.ready_file.with_name(options.ready_file.name + ".new")
-        temporary.write_bytes(ready_document(bound, os.getpid()))
-        temporary.replace(options.ready_file)
+        _beside(options.ready_file).write_bytes(ready_document(bound, os.getpid()))
+        _beside(options.ready_file).replace(options.ready_file)
