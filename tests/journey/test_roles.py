@@ -143,7 +143,7 @@ def test_a_token_ends(house: Living) -> None:
 
 
 def test_another_role_takes_effect_at_once(house: Living, seen: str) -> None:
-    """A physician made a secretary keeps the session and the token, and reads no more with either."""
+    """A physician made a secretary, then an auditor, keeps session and token; each does less with either."""
     archive, password = str(house.archive), str(house.folder / "secrets" / "password")
     house.run("user", "add", archive, "Carl Changing", "--role", "physician", "--password-file", password)
     token = house.run("token", "add", archive, "--user", "Carl Changing", "--may", "read,store",
@@ -154,6 +154,7 @@ def test_another_role_takes_effect_at_once(house: Living, seen: str) -> None:
     study = f"/dicom-web/studies/{ZEPHYRINE.study_uid}/metadata"
     with house.client("changing") as client:
         assert client.get(study).status_code == 200
+        assert client.get("/dicom-web/studies").status_code == 200
         assert person.ask(study).status_code == 200
         owner = house.person("owner")
         user = _user(owner, "Carl Changing")
@@ -161,6 +162,9 @@ def test_another_role_takes_effect_at_once(house: Living, seen: str) -> None:
         assert client.get(study).status_code == 403
         assert person.ask(study).status_code in {401, 403}
         assert stow(client, [BETKA.file(3)]).status_code == 200
+        assert owner.post(f"/people/{user}/role", {"role": "auditor"}).status_code == 303
+        assert client.get("/dicom-web/studies").status_code == 403, "not even the list it had a moment ago"
+        assert stow(client, [BETKA.file(3)]).status_code == 403
         assert owner.post(f"/people/{user}/remove").status_code == 303
         assert stow(client, [BETKA.file(3)]).status_code == 401
         assert person.get("/studies").status_code in {303, 401}

@@ -65,12 +65,12 @@ class Reading:
     async def grant(self, proof: Proof, right: Right, purpose: str) -> Grant:
         """A list grant, the same one for a minute. Raises as `Keeper.grant`.
 
-        The vault is asked who it is each time, so that a session or token that has ended is refused
-        at once.
+        The vault is asked who it is each time, so that a session or token that has ended, or that may
+        less than a moment ago, is refused at once.
         """
-        await self._site.keeper.actor(proof)
+        actor = await self._site.keeper.actor(proof)
         key = (_fingerprint(proof), right, purpose)
-        kept = self._grants.get(key)
+        kept = self._grants.get(key) if actor.may(right) else None
         if kept is not None and steady() - kept[1] < GRANT_SECONDS and timestamp() < kept[0].until:
             return kept[0]
         grant = await self._site.keeper.grant(proof, right, purpose)
