@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -57,16 +58,14 @@ def listeners(http: str, gate: str, viewer: str, dicom: str, dicom_tls: str) -> 
     return {name: text for name, text in named.items() if text}
 
 
-def words_of_list(text: str, kind: type[Word], option: str) -> frozenset[Word]:
-    """The words of a list separated by commas. Raises `BadSetting`."""
-    found = set()
-    for word in text.split(","):
-        try:
-            found.add(kind(word.strip().lower()))
-        except ValueError:
-            known = ", ".join(kind)
-            raise BadSetting(f"{option}: {word.strip()!r} is not known", hint=f"known: {known}") from None
-    return frozenset(found)
+def words_of_list(text: str, known: Iterable[Word], option: str) -> frozenset[Word]:
+    """Those of the `known` words that are in a list separated by commas. Raises `BadSetting`."""
+    by_name = {word.value: word for word in known}
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name.lower() not in by_name:
+            raise BadSetting(f"{option}: {name!r} is not known", hint=f"known: {', '.join(by_name)}")
+    return frozenset(by_name[name.lower()] for name in names)
 
 
 def end_of_day(text: str) -> float:

@@ -90,7 +90,7 @@ def list_(archive: ArchiveFolder, json: AsJson = False) -> None:
     if json:
         output.document([_described(peer) for peer in peers])
     elif peers:
-        headings = ("AE title", "address", "port", "may", "until", "last heard", "")
+        headings = ("AE title", "address", "port", "may", "last day", "last heard", "")
         output.table(headings, [_row(peer) for peer in peers])
     else:
         output.say("No machine is admitted yet.")
@@ -129,7 +129,8 @@ def _row(peer: Peer) -> tuple[str, ...]:
         peer.address,
         str(peer.port or ""),
         _listed(peer),
-        output.local(peer.until)[:10] if peer.until else "",
+        # the end is the midnight after its last day
+        output.local(peer.until - 1)[:10] if peer.until else "",
         output.local(peer.last_heard_at),
         "" if peer.approved else "waits for an owner",
     )

@@ -21,7 +21,7 @@ app = typer.Typer(no_args_is_help=True)
 def add_token(
     archive: ArchiveFolder,
     user: Annotated[str, typer.Option(metavar="NAME", help="Whose it is; it never may more than they do.")],
-    may: Annotated[str, typer.Option(metavar="LIST", help="Of read, store.")],
+    may: Annotated[str, typer.Option(metavar="LIST", help="Of read, store; list alone shows no pixels.")],
     until: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="Its last day.")],
     label: Annotated[str, typer.Option(metavar="TEXT", help="What it is for.")] = "",
     unlock_with: UnlockWith = None,
@@ -38,7 +38,7 @@ def add_token(
     from huisclos.access.nouns import Right
     from huisclos.cli.house import unlocked_if_named
 
-    rights = words_of_list(may, Right, "--may")
+    rights = words_of_list(may, (Right.READ, Right.STORE, Right.LIST), "--may")
     end = end_of_day(until)
 
     async def work(house: House) -> Added:

@@ -36,7 +36,11 @@ def peer_context(leaf: Path) -> ssl.SSLContext:
 
 
 class LeafWatch:
-    """Loads the leaf again into living contexts when it was made anew: new connections use it."""
+    """Loads the leaf again into living contexts when it was made anew: new connections use it.
+
+    It looks at each handshake, since a browser comes back the moment the archive was unlocked, and that is
+    when a leaf gets the addresses that are listened on; and now and then, for connections that last.
+    """
 
     def __init__(self, leaf: Path) -> None:
         self._leaf = leaf
@@ -45,13 +49,12 @@ class LeafWatch:
 
     def context(self) -> ssl.SSLContext:
         """A browser's context that is kept fresh."""
-        context = server_context(self._leaf)
-        self._contexts.append(context)
-        return context
+        return self.keep(server_context(self._leaf))
 
     def keep(self, context: ssl.SSLContext) -> ssl.SSLContext:
         """Keep this context fresh as well."""
         self._contexts.append(context)
+        context.sni_callback = self._greet
         return context
 
     async def run(self) -> None:
@@ -61,9 +64,19 @@ class LeafWatch:
             with contextlib.suppress(OSError):  # the one in use serves on until the next can be read
                 self._look()
 
-    def _look(self) -> None:
+    def _greet(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        """A client's hello, with a name or without."""
+        with contextlib.suppress(OSError):
+            if self._look():
+                # this connection was made with the leaf of before
+                connection.context = server_context(self._leaf)
+
+    def _look(self) -> bool:
+        """Whether the leaf was another, and is loaded now."""
         inode = self._leaf.stat().st_ino
-        if inode != self._seen:
-            for context in self._contexts:
-                context.load_cert_chain(self._leaf)
-            self._seen = inode
+        if inode == self._seen:
+            return False
+        for context in self._contexts:
+            context.load_cert_chain(self._leaf)
+        self._seen = inode
+        return True
