@@ -62,6 +62,45 @@ def test_loose_secrets_are_refused(fresh: Living) -> None:
         assert code == 8, said
 
 
+def test_a_house_is_reached_from_another_runtime_folder(fresh: Living) -> None:
+    """A login, a service and root have different ones; each finds the house that is being served."""
+    fresh.serve()
+    try:
+        for folder in (str(fresh.folder / "secrets"), ""):
+            fresh.faked = {"XDG_RUNTIME_DIR": folder}
+            assert fresh.status()["unlocked_by"] == "first"
+    finally:
+        fresh.faked = {}
+        fresh.stop()
+
+
+def test_a_socket_that_others_may_have_put_there_is_not_spoken_to(fresh: Living) -> None:
+    """What the lock file says is believed of a folder of the archive's owner alone."""
+    shared = fresh.folder / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    place = str(shared / "s")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as theirs:
+        theirs.bind(place)
+        theirs.listen()
+        (fresh.archive / "huisclos.lock").write_text(f"{place}\n")
+        theirs.settimeout(0.1)
+        assert not fresh.status()["served"]
+        with pytest.raises(TimeoutError):
+            theirs.accept()
+
+
+def test_an_option_that_is_off_is_said_where_it_is_not_needed(fresh: Living) -> None:
+    """The archive is unlocked already; what is wrong on the command line is told."""
+    fresh.serve()
+    try:
+        for word in ("tty:x", "file:/nowhere", "env:NOT_SET_AT_ALL"):
+            ran = fresh.try_("verify", str(fresh.archive), "--unlock-with", word)
+            assert ran.returncode == 2, word
+    finally:
+        fresh.stop()
+
+
 def test_a_wrong_passphrase_starts_nothing(fresh: Living) -> None:
     """A house that was told to unlock and cannot does not go on locked as if nothing were."""
     wrong = secret_file(fresh.folder / "secrets" / "wrong", "nine-wrong-words-here-44")

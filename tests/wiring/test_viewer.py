@@ -65,11 +65,13 @@ def test_installs_what_is_served_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_a_second_install_does_nothing(tmp_path: Path) -> None:
-    """The same release is not fetched or unpacked again."""
+    """The same release is not fetched or unpacked again; a file that is another is refused."""
     archive, release = _archive(tmp_path)
     install_viewer(tmp_path / "v", archive, _quiet, release)
-    archive.unlink()
-    assert install_viewer(tmp_path / "v", archive, _quiet, release) == tmp_path / "v"
+    assert install_viewer(tmp_path / "v", None, _quiet, release) == tmp_path / "v"
+    archive.write_bytes(archive.read_bytes() + b"x")
+    with pytest.raises(Unreadable, match="digest"):
+        install_viewer(tmp_path / "v", archive, _quiet, release)
 
 
 def test_a_new_release_replaces_the_old(tmp_path: Path) -> None:

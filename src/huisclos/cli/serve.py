@@ -55,13 +55,11 @@ def serve(
     def ready(bound: tuple[Bound, ...]) -> None:
         where = {listener.name: listener.text for listener in bound}
         every = {listener.name: listener.texts for listener in bound}
-        pages = ", ".join(address_of(text) for text in every["http"])
+        pages, gates = (", ".join(map(address_of, every[name])) for name in ("http", "gate"))
         plain, tls = (", ".join(every[name]) for name in ("dicom", "dicom_tls"))
         output.data(address_of(where["http"]))
         output.say(f"Pages      {pages}   DICOMweb: {address_of(where['http'])}dicom-web")
-        output.say(
-            f"Gate       {address_of(where['gate'])}   unlock here, or: huisclos unlock {quote(str(archive))}"
-        )
+        output.say(f"Gate       {gates}   unlock here, or: huisclos unlock {quote(str(archive))}")
         output.say(f"DICOM      {TITLE} at {plain}; over TLS at {tls}")
         output.say("Ctrl-C ends it; the archive is then locked.")
 

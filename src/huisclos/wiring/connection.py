@@ -33,7 +33,7 @@ from huisclos.errors import HuisclosError, Locked, Unreachable
 from huisclos.finder.client import finder_client
 from huisclos.vault.console import Console
 from huisclos.wiring.places import Archive, lock_archive
-from huisclos.wiring.secrets import read_secret, take_variable, wipe
+from huisclos.wiring.secrets import names_secret, read_secret, take_variable, wipe
 from huisclos.wiring.whole import check_whole
 
 CONSOLE_PROOF = Proof(ProofKind.CONSOLE)
@@ -109,6 +109,8 @@ def in_house(
     else with HUISCLOS_PASSPHRASE_FILE; and locked again after. Raises `Locked` when nothing names
     a secret; `Incomplete` when parts of the archive are missing (`rebuilding`: but for the index).
     """
+    if unlock_with is not None:
+        names_secret(unlock_with, archive.root)  # what is off is said, also where it is not needed
     control = _reach(archive)
     started = -1
     if control is None:
@@ -167,13 +169,15 @@ async def _unlock(house: House, unlock_with: str | None) -> bool:
 
 
 def _reach(archive: Archive) -> socket.socket | None:
-    control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    try:
-        control.connect(str(archive.control))
-    except OSError:
-        control.close()
-        return None
-    return control
+    for place in archive.controls:
+        control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            control.connect(str(place))
+        except OSError:
+            control.close()
+        else:
+            return control
+    return None
 
 
 def _ask_for(control: socket.socket, role: str) -> socket.socket | None:

@@ -25,6 +25,8 @@ def listen(archive: Archive) -> socket.socket:
     except OSError as error:
         raise Conflict(f"the control socket cannot be made: {error.strerror}") from None
     path.chmod(0o600)
+    with contextlib.suppress(OSError):  # on a full disk this account finds it all the same
+        archive.say_control()
     control.listen(16)
     control.setblocking(False)
     return control

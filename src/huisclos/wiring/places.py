@@ -51,8 +51,26 @@ class Archive:
 
     @property
     def control(self) -> Path:
-        """The socket the command line speaks to."""
+        """The socket of a house that this account serves: the command line speaks to it."""
         return runtime_folder() / f"{_key(self.root)}-{_SOCKET}"
+
+    @property
+    def controls(self) -> tuple[Path, ...]:
+        """Where the socket of a house that is being served may be.
+
+        Beside this account's own place, where that house says it is: a service, a login and root have
+        runtime folders of their own.
+        """
+        own = self.control
+        try:
+            said = Path((self.root / _LOCK).read_text(encoding="utf-8").rstrip("\n"))
+        except (OSError, UnicodeDecodeError):
+            return (own,)
+        return (own, said) if said != own and _is_of_owner(said, self.root) else (own,)
+
+    def say_control(self) -> None:
+        """Tell every account that may enter the archive where the socket is."""
+        (self.root / _LOCK).write_text(f"{self.control}\n", encoding="utf-8")
 
 
 def find_archive(root: Path) -> Archive:
@@ -127,6 +145,16 @@ def lock_archive(archive: Archive) -> int:
             "this archive is being served already", hint=f"see: huisclos status {quote(str(archive.root))}"
         ) from None
     return descriptor
+
+
+def _is_of_owner(control: Path, root: Path) -> bool:
+    """Whether nobody but the archive's owner, and root, can have put a socket there."""
+    try:
+        owner, folder, facts = root.stat().st_uid, control.parent.lstat(), control.lstat()
+    except (OSError, ValueError):
+        return False
+    kept = folder.st_uid == owner and not stat.S_IMODE(folder.st_mode) & 0o022
+    return control.is_absolute() and kept and facts.st_uid == owner and stat.S_ISSOCK(facts.st_mode)
 
 
 def _key(root: Path) -> str:

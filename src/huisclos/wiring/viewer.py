@@ -123,11 +123,14 @@ def install_viewer(
 ) -> Path:
     """Make `destination` hold the viewer of `release`, from `tarball` or through npm; returns it.
 
-    Nothing is done when that very release is there. A viewer of another release is replaced in one step; a
-    folder with anything else in it is left alone and raises `Conflict`. Raises `NotFound` without a tarball
-    and without npm, `Unreachable` when npm fails, `Unreadable` when the archive is not the pinned one, `Full`
-    when it does not fit on the disk.
+    Nothing is done when that very release is there, but a tarball that is not the pinned one is refused. A
+    viewer of another release is replaced in one step; a folder with anything else in it is left alone and
+    raises `Conflict`. Raises `NotFound` without a tarball and without npm, `Unreachable` when npm fails,
+    `Unreadable` when the archive is not the pinned one, `Full` when it does not fit on the disk.
     """
+    if tarball is not None:
+        progress("checking the archive's digest")
+        check_integrity(tarball, release)
     there = installed(destination)
     if there is not None and there.integrity == release.integrity:
         progress(f"the viewer is there: {release.package} {release.version}")
@@ -138,9 +141,11 @@ def install_viewer(
         )
     destination.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".viewer-", dir=destination.parent) as work:
-        archive = tarball if tarball is not None else _fetch(release, Path(work), progress)
-        progress("checking the archive's digest")
-        check_integrity(archive, release)
+        archive = tarball
+        if archive is None:
+            archive = _fetch(release, Path(work), progress)
+            progress("checking the archive's digest")
+            check_integrity(archive, release)
         progress("unpacking")
         unpacked = Path(work, "unpacked")
         try:
