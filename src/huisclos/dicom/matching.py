@@ -135,8 +135,8 @@ def uid_list(value: str) -> Matcher:
 def wildcard(value: str, *, ignore_case: bool = False) -> Matcher:
     """`*` for any run of characters, none too; `?` for one (PS3.4 section C.2.2.2.4).
 
-    Linear in the length of what is matched: the pattern is cut at its stars and the pieces
-    are looked for in turn, so no query can make it backtrack.
+    No query can make it backtrack: what stands between two stars is looked for in turn, and where it
+    was first found stays where it is.
     """
     fold_case = str.casefold if ignore_case else str
     wanted = fold_case(value.strip())
@@ -144,44 +144,19 @@ def wildcard(value: str, *, ignore_case: bool = False) -> Matcher:
         return lambda stored: fold_case(stored) == wanted
     first, *middle = wanted.split("*")
     if not middle:
-        return lambda stored: _fits(fold_case(stored), first, 0) and len(fold_case(stored)) == len(first)
+        alike = re.compile(_piece(first), re.DOTALL).fullmatch
+        return lambda stored: alike(fold_case(stored)) is not None
     last = middle.pop()
     if not (middle or last or "?" in first):
         return lambda stored: fold_case(stored).startswith(first)
-
-    def matches(stored: str) -> bool:
-        text = fold_case(stored)
-        end = len(text) - len(last)
-        if len(first) > end or not _fits(text, first, 0) or not _fits(text, last, end):
-            return False
-        at = len(first)
-        for piece in middle:
-            at = _found(text, piece, at, end)
-            if at < 0:
-                return False
-        return True
-
-    return matches
+    between = "".join(f"(?>.*?{_piece(piece)})" for piece in middle if piece)
+    found = re.compile(f"{_piece(first)}{between}.*{_piece(last)}", re.DOTALL).fullmatch
+    return lambda stored: found(fold_case(stored)) is not None
 
 
-def _fits(text: str, piece: str, at: int) -> bool:
-    part = text[at : at + len(piece)]
-    return part == piece or (
-        "?" in piece
-        and len(part) == len(piece)
-        and all(p in ("?", c) for p, c in zip(piece, part, strict=True))
-    )
-
-
-def _found(text: str, piece: str, at: int, end: int) -> int:
-    """Where the first occurrence of `piece` in text[at:end] ends, or -1."""
-    if "?" not in piece:
-        found = text.find(piece, at, end)
-        return found + len(piece) if found >= 0 else -1
-    for start in range(at, end - len(piece) + 1):
-        if _fits(text, piece, start):
-            return start + len(piece)
-    return -1
+def _piece(text: str) -> str:
+    """The expression for a piece of a pattern without stars; its length is fixed."""
+    return re.sub(r"(?:\\\?)+", lambda run: f".{{{len(run[0]) // 2}}}", re.escape(text))
 
 
 def date_range(value: str) -> tuple[str, str]:
