@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from huisclos.channel import Channel, Message, Methods, receive_message
+from huisclos.channel.frames import CALL, Frame, encode_frame
 from huisclos.errors import HuisclosError
 
 
@@ -37,6 +38,32 @@ async def test_a_bug_of_the_callee_does_not_hang_the_caller(caplog: pytest.LogCa
     for end in (caller, callee):
         end.close()
         await end.closed()
+
+
+async def _echoes(asked: Asked) -> Asked:
+    return asked
+
+
+@pytest.mark.parametrize("length", [0, 1024**2])
+async def test_who_asks_and_never_listens_is_not_read_for_ever(length: int) -> None:
+    """A face that was taken over cannot grow the vault by calls whose answers it leaves lying."""
+    methods = Methods()
+    methods.add("echoes", Asked, _echoes)
+    left, right = socket.socketpair()
+    callee = await Channel.over(right, methods)
+    left.setblocking(False)
+    call = encode_frame(Frame(CALL, 1, "echoes", msgspec.msgpack.encode(Asked("x" * length))))
+    call *= 1 + 4096 // len(call)
+    taken = 0
+    with left, pytest.raises(TimeoutError):
+        while taken < 512 * 1024**2:
+            async with asyncio.timeout(1):
+                await asyncio.get_running_loop().sock_sendall(left, call)
+            taken += len(call)
+        assert len(asyncio.all_tasks()) < 20_000
+    assert taken < 256 * 1024**2
+    callee.close()
+    await callee.closed()
 
 
 def _descriptors() -> set[Path]:

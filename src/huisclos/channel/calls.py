@@ -19,11 +19,16 @@ from typing import Any, Final, TypeVar, cast
 import msgspec
 
 from huisclos import errors
-from huisclos.channel.frames import CALL, FAULT, REPLY, Frame, FrameReader, encode_frame
+from huisclos.channel.frames import CALL, FAULT, MAX_FRAME, REPLY, Frame, FrameReader, encode_frame
 from huisclos.errors import HuisclosError, Locked, Unreachable, Unreadable
 
 Request = TypeVar("Request", bound=msgspec.Struct)
 Reply = TypeVar("Reply")
+
+MAX_CALLS: Final = 4096
+"""Calls of the other end that are answered at once; it is read from again when some are."""
+MAX_HELD: Final = 2 * MAX_FRAME
+"""Bytes of those calls."""
 
 _LOG: Final = logging.getLogger(__name__)
 _packer = msgspec.msgpack.Encoder()
@@ -83,6 +88,9 @@ class Channel(asyncio.Protocol):
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Frame]] = {}
         self._answering: set[asyncio.Task[None]] = set()
+        self._held = 0
+        """Bytes of the calls that are being answered."""
+        self._paused = False
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._ended = self._loop.create_future()
@@ -150,11 +158,24 @@ class Channel(asyncio.Protocol):
             if frame.kind == CALL:
                 task = self._loop.create_task(self._answer(frame))
                 self._answering.add(task)
+                self._held += len(frame.body)
                 task.add_done_callback(partial(self._answered, frame))
             else:
                 waiting = self._waiting.get(frame.number)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(frame)
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Read while what is being answered is within its bounds: who only asks must not grow this end."""
+        full = len(self._answering) >= MAX_CALLS or self._held >= MAX_HELD
+        if full is self._paused or self._transport is None or not self.alive:
+            return
+        self._paused = full
+        if full:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
 
     async def _answer(self, frame: Frame) -> None:
         answer = await self._methods.answer(frame)
@@ -170,6 +191,8 @@ class Channel(asyncio.Protocol):
 
     def _answered(self, frame: Frame, task: asyncio.Task[None]) -> None:
         self._answering.discard(task)
+        self._held -= len(frame.body)
+        self._read_on()
         bug = None if task.cancelled() else task.exception()
         if bug is None:
             return
