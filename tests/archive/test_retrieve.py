@@ -14,11 +14,13 @@ import numpy as np
 import pydicom
 import pytest
 
+from huisclos.archive import metadata
 from huisclos.archive.layout import instance_place, manifest_place, metadata_place, new_id
 from huisclos.archive.metadata import seal_metadata
 from huisclos.archive.nouns import Standing
 from huisclos.archive.ports import StudyKey
 from huisclos.archive.retrieve import OpenStudy
+from huisclos.dicom.walk import Bounds
 from huisclos.errors import (
     InstanceNotFound,
     NotDicom,
@@ -32,6 +34,7 @@ from huisclos.seal import X25519Identity, seal, unseal
 from tests import corpus
 from tests.archive.samples import EXPLICIT, data_set, names, uid
 from tests.archive.world import World
+from tests.dicom.encoding import explicit
 
 BASE = "https://house.example/dicom-web/studies/x"
 
@@ -323,6 +326,16 @@ async def test_an_instance_that_does_not_read_is_described_by_its_uids(world: Wo
     study = world.open(received.stored.heading.study_uid)
     described = json.loads(b"".join(study.metadata(BASE)))
     assert described[0]["00080018"]["Value"] == [names()[1]]
+
+
+async def test_what_names_too_much_is_not_described(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An instance of more elements than are described is known by its UIDs, and costs no more than a look."""
+    monkeypatch.setattr(metadata, "_BOUNDS", Bounds(elements=100))
+    elements = explicit(*((0x70010010 + number, "CS", b"AB") for number in range(100)))
+    received = await world.send(data_set(1, 1, 1) + elements, names(), EXPLICIT)
+    study = world.open(received.stored.heading.study_uid)
+    described = json.loads(b"".join(study.metadata(BASE)))
+    assert set(described[0]) == {"00080016", "00080018", "0020000E"}
 
 
 async def test_bulk_data_of_a_big_endian_instance_is_little_endian(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 import warnings
 from pathlib import Path
 from struct import pack
@@ -88,6 +89,19 @@ def test_frames_of_single_bits(pictures: list[list[bool]]) -> None:
     data = _head(len(pictures), 3, 5, 1) + explicit((0x7FE00010, "OB", packed))
     expected = [sum(bit << n for n, bit in enumerate(picture)).to_bytes(2, "little") for picture in pictures]
     assert expected == _all(data)
+
+
+def test_a_million_frames_cost_next_to_nothing() -> None:
+    """An object of 125 KB may name a million frames, another have as many fragments: few bytes for each."""
+    native = Held(_head(1_000_000, 1, 1, 1) + explicit((0x7FE00010, "OB", bytes(125_000))))
+    coded = Held(_head(20_000) + _encapsulated([], *[b""] * 20_000))
+    for source, count in ((native, 1_000_000), (coded, 20_000)):
+        tracemalloc.start()
+        found = frames(source, read_pixels(source, LITTLE))
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert len(found) == count
+        assert held < 1024**2
 
 
 def test_too_short_pixel_data_is_refused() -> None:

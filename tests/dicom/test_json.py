@@ -167,6 +167,15 @@ def test_empty_sequences_and_items() -> None:
     assert model == {"00081115": {"vr": "SQ"}, "00081140": {"vr": "SQ", "Value": [{}]}}
 
 
+def test_unknowns_share_one_bound() -> None:
+    """What unknown values hold counts together, or each had as many elements as a whole data set may."""
+    content = pack("<HHI", 0x0010, 0x0020, 0) * 60
+    item = pack("<HHI", 0xFFFE, 0xE000, len(content)) + content
+    data = explicit((0x00081140, "UN", item), (0x00081199, "UN", item))
+    read = to_json(data, transfer_syntax(EXPLICIT_LE), str, Bounds(elements=100))
+    assert (read["00081140"]["vr"], read["00081199"]["vr"]) == ("SQ", "UN")
+
+
 def test_nested_unknowns_are_bounded() -> None:
     """UN within UN within UN ends at the bound of depth, not of the stack."""
     value = b""

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Message
 
 from huisclos import errors
 from huisclos.errors import HuisclosError
@@ -53,6 +54,25 @@ async def test_a_bug_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
     assert answer.headers["content-type"] == MEDIA
     assert "DUPONT" not in answer.text + caplog.text
     assert "RuntimeError at" in caplog.text
+
+
+async def test_a_client_that_goes_is_no_bug(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever hangs up in the middle of a request leaves no line in the log, which thousands would fill."""
+
+    async def reads(request: Request) -> Response:
+        return Response(await request.body())
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        del message
+
+    app = Catch(Starlette(routes=[Route("/", reads)], exception_handlers={Exception: on_bug}))
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+    with caplog.at_level(logging.DEBUG):
+        await app(scope, receive, send)
+    assert not caplog.records
 
 
 async def test_a_body_that_breaks_is_cut() -> None:

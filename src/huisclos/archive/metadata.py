@@ -24,12 +24,15 @@ from huisclos.archive.manifest import primary
 from huisclos.archive.nouns import Manifest, ManifestEntry, ManifestSeries
 from huisclos.dicom.json import to_json
 from huisclos.dicom.uids import TransferSyntax
-from huisclos.dicom.walk import Walker, walk_at
+from huisclos.dicom.walk import Bounds, Walker, walk_at
 from huisclos.errors import NotDicom, Tampered, TooLarge, WrongObject
 from huisclos.seal import Payload, X25519Identity, X25519Recipient, seal
 
 MAX_HEAD: Final = 32 * 1024**2
 """Bytes of a data set before its pixel data that are described; values beyond are left out."""
+MAX_ELEMENTS: Final = 500_000
+"""Elements that are described: 5,000 frames with all that is said of each. They take 250 MB meanwhile."""
+_BOUNDS: Final = Bounds(elements=MAX_ELEMENTS)
 _CHUNK: Final = 256 * 1024
 """Bytes of JSON after which a chunk is closed."""
 _MAX_CHUNK: Final = 1024**3
@@ -78,7 +81,7 @@ def instance_json(data: DataSetAt, entry: ManifestEntry, bulk_base: str) -> byte
     base = f"{bulk_base}/series/{entry.series_uid}/instances/{entry.sop_instance_uid}/bulkdata/"
     try:
         head = head_of(data)
-        model = to_json(head, data.syntax, lambda path: base + path)
+        model = to_json(head, data.syntax, lambda path: base + path, _BOUNDS)
     except (NotDicom, TooLarge):
         model = {}
     known = _by_uids(entry)
@@ -184,7 +187,7 @@ def head_of(data: DataSetAt) -> bytes:
     """The data set up to its pixel data, with the header of that; whole if it came deflated."""
     if data.syntax.deflated:
         return data.read_at(0, data.size)
-    walker = Walker(data.syntax, stop=_PIXELS)
+    walker = Walker(data.syntax, bounds=_BOUNDS, stop=_PIXELS)
     try:
         for _ in walk_at(data, data.syntax, walker):
             if walker.position > MAX_HEAD:

@@ -22,10 +22,9 @@ from huisclos.archive.nouns import Manifest, ManifestEntry, ManifestSeries, Stan
 from huisclos.archive.ports import ObjectStore, StudyKey
 from huisclos.dicom.bulk import Bulk, find_value
 from huisclos.dicom.frames import (
-    Frame,
     Pixels,
     cell_unit,
-    cut_frame,
+    cut_out,
     frames,
     opened,
     read_frame,
@@ -33,6 +32,7 @@ from huisclos.dicom.frames import (
     sign_differs,
 )
 from huisclos.dicom.heading import Heading, HeadingReader
+from huisclos.dicom.places import FrameIndex
 from huisclos.dicom.uids import TransferSyntax, transfer_syntax
 from huisclos.dicom.values import swapped
 from huisclos.dicom.walk import ReadAt
@@ -154,10 +154,14 @@ class OpenStudy:
                 return heading
         return reader.finish()
 
+    def known_frames(self, entry: ManifestEntry) -> Frames | None:
+        """As `frames`, if they were found a moment ago: does not block."""
+        self._check_time()
+        return self._frames.get(entry.instance_id)
+
     def frames(self, entry: ManifestEntry) -> Frames:
         """The frames of the pixel data. Raises `InstanceNotFound` without any, `NotDicom`, `TooLarge`."""
-        self._check_time()
-        kept = self._frames.get(entry.instance_id)
+        kept = self.known_frames(entry)
         if kept is not None:
             return kept
         found = Frames(self.data_set(entry))
@@ -165,8 +169,7 @@ class OpenStudy:
 
     def cut_frame(self, entry: ManifestEntry, number: int) -> bytes:
         """A small Part 10 file with frame `number` (from 0) alone, for the cage."""
-        data = self.data_set(entry)
-        return cut_frame(data, data.syntax, number)
+        return self.frames(entry).cut(number)
 
     def bulk(self, entry: ManifestEntry, path: str) -> BulkValue:
         """The value at a path of the metadata's `BulkDataURI`. Raises `BadQuery`, `InstanceNotFound`."""
@@ -292,7 +295,7 @@ class Frames:
         self.inflated = self._source is not data
         """Whether the whole data set is held in memory, since it came deflated."""
         self.pixels: Pixels = read_pixels(self._source, self.syntax)
-        self._frames: list[Frame] = frames(self._source, self.pixels)
+        self._frames: FrameIndex = frames(self._source, self.pixels)
         native = not self.pixels.encapsulated
         self._unit = cell_unit(self.pixels.bits_allocated, self.pixels.vr, self.syntax) if native else 1
 
@@ -316,6 +319,10 @@ class Frames:
         """Whether frame `number` says another sign of its samples than the data set does."""
         self.check((number,))
         return sign_differs(self._source, self.pixels, self._frames[number])
+
+    def cut(self, number: int) -> bytes:
+        """Frame `number`, from 0, as a small Part 10 file of its own. Raises as `read`."""
+        return cut_out(self._source, self.syntax, self.pixels, self._frames, number)
 
 
 class BulkValue:

@@ -6,13 +6,16 @@ the cage, and is handed one frame, never the whole object.
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from struct import Struct, pack, unpack_from
-from typing import Final, NamedTuple
+from typing import Final
 
 from huisclos.dicom.bulk import implicit_header
 from huisclos.dicom.inflate import inflate
 from huisclos.dicom.part10 import PREAMBLE, file_meta
+from huisclos.dicom.places import CodedFrames, Frame, FrameIndex, NativeFrames, Places
 from huisclos.dicom.uids import EXPLICIT_LE, GE_PIXELS, TransferSyntax, transfer_syntax
 from huisclos.dicom.values import swapped
 from huisclos.dicom.walk import (
@@ -64,18 +67,6 @@ _STARTS: Final = (b"\xff\xd8", _J2K, b"\x00\x00\x00\x0cjP  ", b"\xff\x0a")
 """How a frame's code stream begins: JPEG and JPEG-LS, JPEG 2000, its file format, JPEG XL."""
 
 
-class Frame(NamedTuple):
-    """One frame: the byte ranges (offset, length) it is made of, in order.
-
-    A native frame of 1-bit pixels may begin within a byte: `first_bit` says at which bit,
-    least significant first; `bits` is how long it is, or 0 where whole bytes are meant.
-    """
-
-    ranges: tuple[tuple[int, int], ...]
-    first_bit: int = 0
-    bits: int = 0
-
-
 @dataclass(slots=True)
 class Pixels:
     """The pixel data of a data set as it lies there."""
@@ -97,11 +88,11 @@ class Pixels:
     offset: int = 0
     length: int = 0
     encapsulated: bool = False
-    fragments: list[tuple[int, int]] = field(default_factory=list)
-    """Offset and length of each fragment, without the basic offset table."""
-    offset_table: tuple[int, ...] = ()
+    fragments: Places = field(default_factory=Places)
+    """Each fragment, without the basic offset table."""
+    offset_table: array[int] = field(default_factory=lambda: array("Q"))
     """Where each frame begins, from the first fragment's item header."""
-    lengths: tuple[int, ...] = ()
+    lengths: array[int] = field(default_factory=lambda: array("Q"))
     """Bytes of each frame, where an extended offset table gives them."""
 
 
@@ -144,7 +135,7 @@ def _take(
 ) -> None:
     tag, vr, offset, length, depth, start = element
     if depth == 1 and pixels.encapsulated and tag == ITEM:
-        pixels.fragments.append((offset, max(min(length, size - offset), 0)))
+        pixels.fragments.append(offset, max(min(length, size - offset), 0))
     elif depth == 0 and tag in _HELD:
         _take_value(pixels, tag, walker.value(element), syntax)
     elif depth == 0 and tag >> 16 == _GROUP_7FE0:
@@ -172,7 +163,7 @@ def _take_value(pixels: Pixels, tag: int, value: bytes, syntax: TransferSyntax) 
 
 def _take_tables(pixels: Pixels, tables: dict[int, Element], source: ReadAt) -> None:
     """The extended offset table where there is one, else the basic one in the first fragment."""
-    first = pixels.fragments.pop(0) if pixels.fragments else (0, 0)
+    first = pixels.fragments.take_first() if len(pixels.fragments) else (0, 0)
     if {_EXTENDED_OFFSETS, _EXTENDED_LENGTHS} <= tables.keys():
         pixels.offset_table = _table(source, tables[_EXTENDED_OFFSETS], "Q")
         pixels.lengths = _table(source, tables[_EXTENDED_LENGTHS], "Q")
@@ -180,50 +171,50 @@ def _take_tables(pixels: Pixels, tables: dict[int, Element], source: ReadAt) -> 
         pixels.offset_table = _table(source, Element(ITEM, "", *first, 1, 0), "I")
 
 
-def _table(source: ReadAt, element: Element, code: str) -> tuple[int, ...]:
+def _table(source: ReadAt, element: Element, code: str) -> array[int]:
     unit = Struct(f"<{code}")
     count = min(element.length // unit.size, MAX_FRAMES)
     value = source.read_at(element.offset, count * unit.size)
-    return tuple(number for (number,) in unit.iter_unpack(value[: len(value) // unit.size * unit.size]))
+    return array("Q", (n for (n,) in unit.iter_unpack(value[: len(value) // unit.size * unit.size])))
 
 
-def frames(source: ReadAt, pixels: Pixels) -> list[Frame]:
+def frames(source: ReadAt, pixels: Pixels) -> FrameIndex:
     """All frames, in their order.
 
     Raises `NotDicom` where they cannot be told apart, or are more than the pixel data holds.
     """
     if not pixels.encapsulated:
-        return _native_frames(pixels)
+        bits = frame_bits(pixels)
+        if not bits or bits * pixels.number_of_frames > pixels.length * 8:
+            raise NotDicom("the pixel data is shorter than its frames")
+        return NativeFrames(pixels.offset, bits, pixels.number_of_frames)
     count, fragments = pixels.number_of_frames, pixels.fragments
     if pixels.offset_table and pixels.lengths:
         return _frames_by_lengths(pixels)
     if count == 1:
-        return [Frame(tuple(fragments))]
+        return CodedFrames(fragments, (0,))
     if len(fragments) == count:
-        return [Frame((fragment,)) for fragment in fragments]
-    if len(pixels.offset_table) == count:
-        starts = (
-            {offset + fragments[0][0] - _ITEM_HEADER for offset in pixels.offset_table}
-            if fragments
-            else set()
-        )
-        return _grouped(fragments, [offset - _ITEM_HEADER in starts for offset, _ in fragments], count)
-    begins = [source.read_at(offset, _LONGEST_START).startswith(_STARTS) for offset, _ in fragments]
-    return _grouped(fragments, begins, count)
+        return CodedFrames(fragments, range(count))
+    begins = CodedFrames(fragments, _begins(source, pixels))
+    if len(begins) != count:
+        raise NotDicom("the fragments of the pixel data do not tell its frames apart")
+    return begins
 
 
-def _native_frames(pixels: Pixels) -> list[Frame]:
-    bits = frame_bits(pixels)
-    if not bits or bits * pixels.number_of_frames > pixels.length * 8:
-        raise NotDicom("the pixel data is shorter than its frames")
-    if bits % 8 == 0:
-        size = bits // 8
-        return [Frame(((pixels.offset + n * size, size),)) for n in range(pixels.number_of_frames)]
-    found = []
-    for number in range(pixels.number_of_frames):
-        first, last = number * bits // 8, ((number + 1) * bits + 7) // 8
-        found.append(Frame(((pixels.offset + first, last - first),), number * bits % 8, bits))
-    return found
+def _begins(source: ReadAt, pixels: Pixels) -> Iterator[int]:
+    """The numbers of the fragments that begin a frame: by the table, else by how they begin."""
+    fragments = pixels.fragments
+    first = fragments[0][0] - _ITEM_HEADER if len(fragments) else 0
+    tabled = len(pixels.offset_table) == pixels.number_of_frames
+    starts = {offset + first for offset in pixels.offset_table} if tabled else set()
+    for number, (offset, _) in enumerate(fragments):
+        if number == 0:
+            yield 0
+        elif tabled:
+            if offset - _ITEM_HEADER in starts:
+                yield number
+        elif source.read_at(offset, _LONGEST_START).startswith(_STARTS):
+            yield number
 
 
 def frame_bits(pixels: Pixels) -> int:
@@ -233,27 +224,16 @@ def frame_bits(pixels: Pixels) -> int:
     return bits * 2 // 3 if pixels.photometric == "YBR_FULL_422" and pixels.samples == _RGB else bits
 
 
-def _frames_by_lengths(pixels: Pixels) -> list[Frame]:
-    if len(pixels.offset_table) != len(pixels.lengths) or not pixels.fragments:
+def _frames_by_lengths(pixels: Pixels) -> FrameIndex:
+    if len(pixels.offset_table) != len(pixels.lengths) or not len(pixels.fragments):
         raise NotDicom("the extended offset table does not match the frames")
     first, (offset, length) = pixels.fragments[0][0], pixels.fragments[-1]
-    found = []
+    found = Places()
     for start, size in zip(pixels.offset_table, pixels.lengths, strict=True):
         if first + start + size > offset + length:
             raise NotDicom("the extended offset table points beyond the pixel data")
-        found.append(Frame(((first + start, size),)))
-    return found
-
-
-def _grouped(fragments: list[tuple[int, int]], begins: list[bool], count: int) -> list[Frame]:
-    groups: list[list[tuple[int, int]]] = []
-    for fragment, new in zip(fragments, begins, strict=True):
-        if new or not groups:
-            groups.append([])
-        groups[-1].append(fragment)
-    if len(groups) != count:
-        raise NotDicom("the fragments of the pixel data do not tell its frames apart")
-    return [Frame(tuple(group)) for group in groups]
+        found.append(first + start, size)
+    return CodedFrames(found, range(len(found)))
 
 
 def read_frame(source: ReadAt, frame: Frame, unit: int = 1, start: int = 0) -> bytes:
@@ -315,13 +295,17 @@ def cut_frame(source: ReadAt, syntax: TransferSyntax, number: int) -> bytes:
     """
     source, syntax = opened(source, syntax)
     pixels = read_pixels(source, syntax)
-    all_frames = frames(source, pixels)
-    if not 0 <= number < len(all_frames):
+    return cut_out(source, syntax, pixels, frames(source, pixels), number)
+
+
+def cut_out(source: ReadAt, syntax: TransferSyntax, pixels: Pixels, index: FrameIndex, number: int) -> bytes:
+    """As `cut_frame`, of a data set whose frames were found already."""
+    if not 0 <= number < len(index):
         raise InstanceNotFound("the instance has no such frame")
     if pixels.start > MAX_HEAD:
         raise TooLarge("the attributes before the pixel data are larger than any that are shown")
     head = source.read_at(0, pixels.start)
-    content = read_frame(source, all_frames[number])
+    content = read_frame(source, index[number])
     meta = CUT + file_meta("", "", syntax.uid, "")[PREAMBLE:]
     return b"".join((meta, head, _pixel_element(pixels, syntax, content)))
 

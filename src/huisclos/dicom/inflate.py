@@ -8,8 +8,8 @@ from typing import Final
 
 from huisclos.errors import NotDicom, TooLarge
 
-MAX_INFLATED: Final = 2 * 1024**3
-"""Bytes a data set may inflate to."""
+MAX_INFLATED: Final = 128 * 1024**2
+"""Bytes a data set may inflate to: to be looked into, it is inflated whole into memory."""
 MAX_RATIO: Final = 200
 """Inflated bytes for each deflated one, once over `FREE`; deflate itself reaches 1,032."""
 FREE: Final = 64 * 1024**2

@@ -6,7 +6,7 @@ set in between: a CT header takes well under a millisecond or two.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from struct import unpack_from
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from huisclos.dicom.heading import Heading
 from huisclos.dicom.inflate import inflate
 from huisclos.dicom.uids import IMPLICIT_LE, TransferSyntax, transfer_syntax
 from huisclos.dicom.values import BINARY, Json, json_value
-from huisclos.dicom.walk import PIXEL_TAGS, UNDEFINED, Bounds, Element, Walker
+from huisclos.dicom.walk import MAX_PIECE, PIXEL_TAGS, UNDEFINED, Bounds, Element, Walker
 from huisclos.errors import HuisclosError
 
 INLINE: Final = 1024
@@ -93,15 +93,16 @@ class _Writer:
         self._bulk_uri = bulk_uri
         self._bounds = bounds
         self._path = path
+        self.count = 0
+        """Elements so far, those within unknown values too."""
 
     def written(self, text_charset: Charset, *, signed: bool = False) -> Json:
         """The JSON of the data set."""
-        walker = Walker(self._syntax, bounds=self._bounds)
-        elements = walker.feed(self._data)
         items = [_Item(self._path, text_charset, signed=signed)]
         sequences: list[tuple[str, list[Json]]] = []
         every = [items[0]]
-        for element in elements:
+        for element in self._elements():
+            self.count += 1
             level = element.depth // 2
             if element.depth % 2:
                 if level < len(sequences):
@@ -119,6 +120,12 @@ class _Writer:
             item.sort()
             _drop_empty(item.written)
         return every[0].written
+
+    def _elements(self) -> Iterator[Element]:
+        """The elements, found piece by piece: all at once they take more than what is written of them."""
+        walker = Walker(self._syntax, bounds=self._bounds)
+        for at in range(0, len(self._data), MAX_PIECE):
+            yield from walker.feed(self._data[at : at + MAX_PIECE])
 
     @staticmethod
     def _begin(
@@ -172,12 +179,15 @@ class _Writer:
     def _unknown_sequence(self, tag: int, value: bytes, item: _Item, path: str) -> Json | None:
         """The items in an UN value, or None if they do not read: then it stays what it was, unknown."""
         header = implicit_header(tag, len(value))
-        inner = Bounds(self._bounds.depth - 1, self._bounds.elements)
+        # the elements within count as if they stood here: else each value had a bound of its own
+        inner = Bounds(self._bounds.depth - 1, max(self._bounds.elements - self.count, 0))
         writer = _Writer(header + value, transfer_syntax(IMPLICIT_LE), self._bulk_uri, inner, item.path)
         try:
             found: Json = writer.written(item.charset, signed=item.signed)[f"{tag:08X}"]
         except HuisclosError:
             return None
+        finally:
+            self.count += writer.count
         return found
 
 

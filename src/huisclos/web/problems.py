@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -186,6 +186,8 @@ class Catch:
 
         try:
             await self._app(scope, receive, noting)
+        except ClientDisconnect:
+            return  # in the middle of its own request: nobody is there to be answered
         except Exception as error:  # noqa: BLE001 - one of the three places: a bug must not show what it holds
             self._tell(error)
             if not begun:

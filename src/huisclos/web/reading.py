@@ -16,11 +16,12 @@ from weakref import WeakSet
 from starlette.concurrency import run_in_threadpool
 
 from huisclos.access.nouns import Grant, Proof, Right
-from huisclos.archive.nouns import StudyState
+from huisclos.archive.nouns import ManifestEntry, StudyState
 from huisclos.archive.ports import StudyKey
-from huisclos.archive.retrieve import OpenStudy
+from huisclos.archive.retrieve import Frames, OpenStudy
 from huisclos.clock import steady, timestamp
 from huisclos.errors import Locked, WrongObject
+from huisclos.web.pace import Pace
 from huisclos.web.site import Site
 
 FRESH_SECONDS: Final = 5.0
@@ -42,6 +43,11 @@ class Opened:
     key: StudyKey
     checked: float
     """On the steady clock."""
+    pace: Pace
+
+    async def frames(self, entry: ManifestEntry) -> Frames:
+        """Where the frames of an instance lie. Raises as `OpenStudy.frames`."""
+        return self.study.known_frames(entry) or await self.pace.look(lambda: self.study.frames(entry))
 
 
 class Reading:
@@ -118,7 +124,7 @@ class Reading:
     async def _opened(self, given: StudyKey, state: StudyState) -> Opened:
         found = await run_in_threadpool(OpenStudy.under, self._site.store, given, state, self._site.attester)
         self._being_read.add(found)
-        return Opened(found, state, given, steady())
+        return Opened(found, state, given, steady(), self._site.pace)
 
     def tally(self, opened: Opened) -> Tally:
         """Counts what is read under the study's grant."""

@@ -21,6 +21,7 @@ from huisclos.archive.ports import Catalog, Keeper, ObjectStore, Renderer
 from huisclos.archive.receive import Receiver
 from huisclos.clock import Clock, now
 from huisclos.doors.house import Watched
+from huisclos.web.pace import Pace
 
 SESSION_COOKIE: Final = "__Host-session"
 LANGUAGE_COOKIE: Final = "__Host-language"
@@ -62,6 +63,7 @@ class Site:
     viewer: Path | None = None
     """Folder of the built viewer; None while it is not installed."""
     clock: Clock = now
+    pace: Pace = field(default_factory=Pace)
     locked: list[Callable[[], None]] = field(default_factory=list)
     """What is called once the archive was locked: nobody keeps what was opened before."""
 

@@ -15,7 +15,7 @@ from huisclos.dicom.values import Json
 from huisclos.errors import InstanceNotFound
 from huisclos.web.dicomweb.media import OCTETS, takes, wishes
 from huisclos.web.dicomweb.parts import Part, begun, multipart
-from huisclos.web.dicomweb.retrieve import Asked, find, models, told
+from huisclos.web.dicomweb.retrieve import Asked, described, find, told
 from huisclos.web.problems import NotAcceptable
 from huisclos.web.reading import Tally, in_thread, pieces
 
@@ -29,7 +29,7 @@ async def bulk(request: Request) -> Response:
     asked = await find(request)
     entry = asked.entries[0]
     study, path = asked.opened.study, request.path_params["path"]
-    value = await in_thread(lambda: study.bulk(entry, path))
+    value = await asked.opened.pace.look(lambda: study.bulk(entry, path))
     wish = next((wish for wish in wishes(request) if takes(wish, OCTETS)), None)
     if wish is None:
         raise NotAcceptable("bulk data are octets", hint=OCTETS)
@@ -64,11 +64,11 @@ async def every_bulk(request: Request) -> Response:
 
 async def _every_part(asked: Asked, path: Mapping[str, str]) -> AsyncIterator[Part]:
     study = asked.opened.study
-    async for entry, model in models(asked, path):
+    async for entry, addresses in described(asked, path, lambda model: list(_addresses(model))):
         await asked.tally.add(0, 1)
-        for address in _addresses(model):
+        for address in addresses:
             place = address.partition("/bulkdata/")[2]
-            value = await in_thread(lambda one=entry, there=place: study.bulk(one, there))  # type: ignore[misc]
+            value = await asked.opened.pace.look(lambda one=entry, there=place: study.bulk(one, there))  # type: ignore[misc]
             yield _BulkPart(OCTETS, address, _counted(value, asked.tally))
 
 

@@ -119,11 +119,12 @@ def _stated(syntax: TransferSyntax) -> str:
 
 
 async def _read(site: Site, asked: Asked, entry: ManifestEntry, number: int, how: _How) -> bytes:
-    study = asked.opened.study
+    found = await asked.opened.frames(entry)
     if not how.decoded:
-        return await in_thread(lambda: study.frames(entry).read(number))
-    cut = await in_thread(lambda: study.cut_frame(entry, number))
-    return await site.renderer.decode_frame(cut, frame=number)
+        return await in_thread(lambda: found.read(number))
+    async with asked.opened.pace.cutting:
+        cut = await in_thread(lambda: found.cut(number))
+        return await site.renderer.decode_frame(cut, frame=number)
 
 
 async def pixels(request: Request) -> Response:
@@ -171,7 +172,7 @@ async def _every_frame(
     study = asked.opened.study
     for entry, how in ways:
         try:
-            found = await in_thread(lambda one=entry: study.frames(one))  # type: ignore[misc]
+            found = await asked.opened.frames(entry)
         except InstanceNotFound:
             continue  # a report, a presentation state
         await asked.tally.add(0, 1)

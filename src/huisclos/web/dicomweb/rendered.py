@@ -93,11 +93,13 @@ async def picture(
     quality: int = QUALITY,
 ) -> bytes:
     """One frame as a picture: the cage is handed that frame alone. Raises as `Renderer.render`."""
-    cut = await in_thread(lambda: opened.study.cut_frame(entry, frame))
+    found = await opened.frames(entry)
     size, region = viewport or (None, None)
-    return await site.renderer.render(
-        cut, frame=frame, window=window, size=size, media=media, quality=quality, region=region
-    )
+    async with opened.pace.cutting:
+        cut = await in_thread(lambda: found.cut(frame))
+        return await site.renderer.render(
+            cut, frame=frame, window=window, size=size, media=media, quality=quality, region=region
+        )
 
 
 def _viewport(text: str) -> Viewport | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -16,9 +17,9 @@ from huisclos.errors import InstanceNotFound
 from huisclos.web.dicomweb.caller import Caller, caller_of, reading_of
 from huisclos.web.dicomweb.media import XML, data_set_media
 from huisclos.web.dicomweb.parts import Part, WrittenPart, begun, multipart
-from huisclos.web.reading import Opened, Tally, in_thread, pieces
+from huisclos.web.reading import Opened, Tally, in_thread
 
-BOM = b"\xef\xbb\xbf"
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -91,20 +92,22 @@ async def metadata(request: Request) -> Response:
     asked = await find(request)
     if media == XML:
         return await _in_xml(asked, request.path_params)
-    study, base = asked.opened.study, asked.study_url()
+    study, base, look = asked.opened.study, asked.study_url(), asked.opened.pace.look
     if "instance" in request.path_params:
-        text = await in_thread(lambda: study.instance_metadata(asked.entries[0], base))
+        text = await look(
+            lambda: study.instance_metadata(asked.entries[0], base), gone=request.is_disconnected
+        )
         await asked.tally.add(len(text), 1)
         await asked.tally.end()
         return Response(b"[" + asked.caller.told(text) + b"]", media_type=media)
     series_uid = request.path_params.get("series", "")
     blocking = await in_thread(lambda: study.metadata(base, series_uid))
-    first = await in_thread(lambda: next(blocking))
+    first = await look(lambda: next(blocking), gone=request.is_disconnected)
 
     async def body() -> AsyncIterator[bytes]:
         await asked.tally.add(len(first), len(asked.entries))
         yield first
-        async for piece in pieces(blocking):
+        while (piece := await look(lambda: next(blocking, None))) is not None:
             await asked.tally.add(len(piece))
             yield asked.caller.told(piece)
 
@@ -113,8 +116,7 @@ async def metadata(request: Request) -> Response:
 
 async def _in_xml(asked: Asked, path: Mapping[str, str]) -> Response:
     async def written() -> AsyncIterator[Part]:
-        async for entry, model in models(asked, path):
-            text = await in_thread(lambda one=model: to_xml(one))  # type: ignore[misc]
+        async for entry, text in described(asked, path, to_xml):
             await asked.tally.add(len(text), 1)
             yield WrittenPart(XML, f"{asked.url(entry)}/metadata", text)
 
@@ -126,13 +128,23 @@ async def _in_xml(asked: Asked, path: Mapping[str, str]) -> Response:
     return response
 
 
-async def models(asked: Asked, path: Mapping[str, str]) -> AsyncIterator[tuple[ManifestEntry, Json]]:
-    """The DICOM JSON of each instance that is meant, in the order of the metadata, as it is read."""
+async def described(
+    asked: Asked, path: Mapping[str, str], made: Callable[[Json], _T]
+) -> AsyncIterator[tuple[ManifestEntry, _T]]:
+    """What is `made` of the DICOM JSON of each instance that is meant, in the order of the metadata.
+
+    It is made where the JSON was read, which may be a hundred times as large, and is not held for anybody.
+    """
     by_uid = {asked.caller.named(entry.sop_instance_uid): entry for entry in asked.entries}
     runs = _runs(asked, path)
-    while (run := await in_thread(lambda: next(runs, None))) is not None:
-        for model in run:
-            yield by_uid[model[_INSTANCE_UID]["Value"][0]], model
+
+    def some() -> list[tuple[str, _T]] | None:
+        run = next(runs, None)
+        return run and [(model[_INSTANCE_UID]["Value"][0], made(model)) for model in run]
+
+    while (run := await asked.opened.pace.look(some)) is not None:
+        for uid, one in run:
+            yield by_uid[uid], one
 
 
 _INSTANCE_UID = "00080018"
