@@ -8,7 +8,8 @@ import shutil
 import stat
 import struct
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 
 import msgspec
@@ -21,7 +22,7 @@ from huisclos.archive.importing import Imported, ImportReceipt, import_paths
 from huisclos.archive.layout import instance_place
 from huisclos.archive.nouns import ManifestEntry, Outcome
 from huisclos.dicom.part10 import file_meta
-from huisclos.errors import Conflict, Full, Unreachable
+from huisclos.errors import Conflict, Full, NotDicom, Unreachable
 from tests import corpus
 from tests.archive.samples import EXPLICIT, data_set, element, names, uid
 from tests.archive.world import PERSON, World
@@ -222,6 +223,51 @@ async def test_a_zip_file(house: World, tmp_path: Path) -> None:
 def outside(folder: Path) -> set[Path]:
     """Everything in a folder but the archive."""
     return {path for path in folder.rglob("*") if "archive" not in path.parts}
+
+
+def _zip_of(method: int, name: str = "a.dcm") -> bytearray:
+    written = BytesIO()
+    with zipfile.ZipFile(written, "w", method) as archive:
+        archive.writestr(name, b"what it holds " * 20)
+    return bytearray(written.getvalue())
+
+
+def _coded_badly() -> bytes:
+    lying = _zip_of(zipfile.ZIP_LZMA)
+    at = lying.index(b"a.dcm") + 5 + 9
+    lying[at : at + 8] = b"\xff" * 8
+    return bytes(lying)
+
+
+def _nameless() -> bytes:
+    lying = _zip_of(zipfile.ZIP_STORED, "a")
+    at = lying.index(b"PK\x01\x02")
+    lying[at + 28 : at + 32] = bytes(2) + b"\1\0"  # no name, and what was one is an extra field
+    return bytes(lying)
+
+
+def _beyond_64_bits() -> bytes:
+    plain = _zip_of(zipfile.ZIP_STORED)
+    end = plain.index(b"PK\x05\x06")
+    wide = struct.pack("<IQHHIIQQQQ", 0x06064B50, 44, 45, 45, 0, 0, 1, 1, 2**64 - 1, 10)
+    place = struct.pack("<IIQI", 0x07064B50, 0, 2**63, 1)
+    return bytes(plain[:end] + wide + place + plain[end : end + 8] + b"\xff" * 12 + plain[end + 20 :])
+
+
+@pytest.mark.parametrize("lying", [_coded_badly, _nameless, _beyond_64_bits])
+def test_a_zip_file_that_lies_ends_no_import(tmp_path: Path, lying: Callable[[], bytes]) -> None:
+    """Whatever a zip file says of itself, it is refused with a sentence and the rest is taken."""
+    (tmp_path / "a.zip").write_bytes(lying())
+    (tmp_path / "b.dcm").write_bytes(b"another")
+    refused = []
+    for item in media.items([tmp_path]):
+        try:
+            told = item.refusal or b"".join(item.pieces() if item.pieces else ())
+        except NotDicom as error:
+            told = error.message
+        refused.append(told)
+    assert [b"another"] == refused[1:]
+    assert refused[0] in {"the zip file is damaged", "it does not unpack"}
 
 
 async def test_hostile_zip_files(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

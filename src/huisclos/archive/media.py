@@ -7,8 +7,10 @@ DICOMDIR's own folder, whatever it says (CVE-2026-32711 is a reference that lead
 
 from __future__ import annotations
 
+import lzma
 import os
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -38,6 +40,11 @@ _LONGEST_REFERENCE: Final = 8 * 17
 """Eight components (PS3.10 section 8.2), each twice as long as allowed, for media that are generous."""
 _DICOMDIR: Final = "DICOMDIR"
 _ENCRYPTED: Final = 0x1
+_DAMAGED: Final = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, OSError, EOFError, RuntimeError, ValueError,
+    IndexError, OverflowError,
+)  # fmt: skip
+"""What the library raises over a zip file that lies: places beyond 64 bits, a member without a name..."""
 _PIECE: Final = 256 * 1024
 _OPENING: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 
@@ -141,7 +148,7 @@ def _zip(path: Path, shown: str) -> Iterator[Item]:
             for member in members:
                 if not member.is_dir() and PurePosixPath(member.filename).name.upper() != _DICOMDIR:
                     yield _member(archive, member, f"{shown}/{member.filename}")
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError, UnicodeError):
+    except _DAMAGED:
         yield Item(shown, None, "the zip file is damaged")
 
 
@@ -163,7 +170,7 @@ def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[byt
                 if given > most:
                     raise TooLarge("it unpacks to far more than an image does")
                 yield piece
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError, EOFError, RuntimeError):
+    except _DAMAGED:
         raise NotDicom("it does not unpack") from None
 
 
