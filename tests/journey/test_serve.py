@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
@@ -152,3 +153,23 @@ def test_objects_may_lie_in_a_folder_of_their_own(ground: Path) -> None:
         assert house.json("verify", str(house.archive))["problems"] == []
     finally:
         house.stop()
+
+
+def test_nothing_it_makes_is_anybody_elses(fresh: Living) -> None:
+    """Whatever the umask says, others read no file of it; a link where the ready file is made leads nowhere."""
+    victim = fresh.folder / "victim"
+    victim.write_text("mine")
+    (fresh.folder / "ready.json.new").symlink_to(victim)
+    before = os.umask(0)
+    try:
+        fresh.serve()
+        assert fresh.store(ZEPHYRINE.write(fresh.folder / "sent")).returncode == 0
+        fresh.settled(3)
+        fresh.lock()
+        fresh.unlock()
+        fresh.stop()
+    finally:
+        os.umask(before)
+    assert victim.read_text() == "mine"
+    made = [path for path in fresh.archive.rglob("*") if path.lstat().st_mode & 0o077]
+    assert [] == [path.relative_to(fresh.archive) for path in made]

@@ -22,6 +22,7 @@ from huisclos.journal.entries import Entry, encode_entry
 from huisclos.journal.heads import Head, decode_head, encode_head
 from huisclos.seal import Recipient, seal
 
+_APPENDED: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 _SLOT: Final = 128
 _PEN_BODY: Final = 8 + 8 + MAC + KEY
 
@@ -94,7 +95,7 @@ class Pen:
 
     def sign_head(self, head: Head) -> None:
         """Keep a signed head beside the journal."""
-        with (self._folder / "heads.log").open("ab") as heads:
+        with os.fdopen(os.open(self._folder / "heads.log", _APPENDED, 0o600), "ab") as heads:
             heads.write(encode_head(head))
             heads.flush()
             os.fdatasync(heads.fileno())

@@ -25,6 +25,7 @@ from huisclos.wiring.supervisor import Main, Plan, Supervisor
 from huisclos.wiring.whole import check_listening, check_whole
 
 _LONGEST_UNLOCK: Final = 120.0
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 MAX_WORKERS: Final = 64
 
 
@@ -151,19 +152,24 @@ def _check_ready_file(path: Path) -> None:
     """Remove what a house that was killed left there. Raises `BadSetting` where none can be written."""
     try:
         path.unlink(missing_ok=True)
-        _beside(path).touch(mode=0o644)
-        _beside(path).unlink()
+        _beside(path, b"").unlink()
     except OSError as error:
         raise BadSetting(f"--ready-file: {path} cannot be written: {error.strerror}") from None
 
 
-def _beside(path: Path) -> Path:
-    return path.with_name(path.name + ".new")
+def _beside(path: Path, content: bytes) -> Path:
+    """A new file for everybody to read, beside `path`. Raises `OSError`."""
+    made = path.with_name(path.name + ".new")
+    # in a folder that others write to, one of them may have put a link in its place
+    made.unlink(missing_ok=True)
+    with os.fdopen(os.open(made, _NEW), "wb") as file:
+        os.fchmod(file.fileno(), 0o644)  # no secret: for whoever waits for it, under any account
+        file.write(content)
+    return made
 
 
 def _tell(options: ServeOptions, bound: tuple[Bound, ...]) -> None:
     # what waits for the file finds all that was printed
     options.on_ready(bound)
     if options.ready_file is not None:
-        _beside(options.ready_file).write_bytes(ready_document(bound, os.getpid()))
-        _beside(options.ready_file).replace(options.ready_file)
+        _beside(options.ready_file, ready_document(bound, os.getpid())).replace(options.ready_file)

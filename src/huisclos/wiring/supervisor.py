@@ -103,6 +103,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Until told to stop; the exit code."""
+        os.umask(0o077)  # whatever a process of the house makes is its account's alone
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
