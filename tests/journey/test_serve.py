@@ -6,6 +6,7 @@ import os
 import socket
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.journey.living import LISTENERS, PASSPHRASE, SENDER, Living, secret_file
@@ -156,7 +157,7 @@ def test_objects_may_lie_in_a_folder_of_their_own(ground: Path) -> None:
 
 
 def test_nothing_it_makes_is_anybody_elses(fresh: Living) -> None:
-    """Whatever the umask says, others read no file of it; a link where the ready file is made leads nowhere."""
+    """Whatever the umask says, others read nothing of it; a link in the ready file's place leads nowhere."""
     victim = fresh.folder / "victim"
     victim.write_text("mine")
     (fresh.folder / "ready.json.new").symlink_to(victim)
@@ -173,3 +174,13 @@ def test_nothing_it_makes_is_anybody_elses(fresh: Living) -> None:
     assert victim.read_text() == "mine"
     made = [path for path in fresh.archive.rglob("*") if path.lstat().st_mode & 0o077]
     assert [] == [path.relative_to(fresh.archive) for path in made]
+
+
+def test_there_are_descriptors_for_every_connection_it_takes(fresh: Living) -> None:
+    """A system gives 1,024 at first: as many as there may be connections to pages and viewer alone."""
+    fresh.prefix = ("sh", "-c", 'ulimit -S -n 512; exec "$@"', "sh")
+    fresh.serve(locked=True)
+    soft = {
+        role: psutil.Process(pid).rlimit(psutil.RLIMIT_NOFILE)[0] for role, pid in fresh.processes().items()
+    }
+    assert min(soft.values()) >= 4096, soft

@@ -25,7 +25,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from huisclos.clock import timestamp
+from huisclos.clock import steady, timestamp
 
 MAX_CONNECTIONS: Final = 512
 """Connections in all, on one server."""
@@ -41,6 +41,8 @@ HANDSHAKE_SECONDS: Final = 10.0
 SHUTDOWN_SECONDS: Final = 1.0
 """For the client's half of the end of TLS: an idle one may never read that we said goodbye."""
 KEEP_ALIVE_SECONDS: Final = 20
+TOLD_EVERY: Final = 60.0
+"""Seconds between two lines about connections that could not be accepted."""
 STOP_SECONDS: Final = 5.0
 """What is under way gets this long to end."""
 
@@ -196,6 +198,7 @@ class Server:
         """In the order they came."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self._idle = asyncio.Event()
+        self._told_failure = -TOLD_EVERY
 
     async def start(self) -> None:
         """Begin to accept; returns at once."""
@@ -241,7 +244,7 @@ class Server:
                 peer, name = await loop.sock_accept(listener)
             except OSError as error:
                 # out of file descriptors, or a peer that left before we came: neither ends the house
-                _log.warning("accept failed: %s", error.strerror)
+                self._tell_failure(error)
                 await asyncio.sleep(0.1)
                 continue
             address = str(name[0]) if isinstance(name, tuple) else ""
@@ -255,6 +258,12 @@ class Server:
             self._spawn(self._serve(place))
             # accepting does not wait while others knock: those who are in get their turn
             await asyncio.sleep(0)
+
+    def _tell_failure(self, error: OSError) -> None:
+        # ten times a second it is the same: a log must not grow by what strangers do
+        if steady() - self._told_failure >= TOLD_EVERY:
+            self._told_failure = steady()
+            _log.warning("accept failed: %s", error.strerror)
 
     def _has_room(self, address: str) -> bool:
         return self._held[address] < MAX_PER_ADDRESS and self._held.total() < MAX_CONNECTIONS

@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import gc
 import os
+import resource
 import selectors
 import signal
 import socket
@@ -45,6 +46,8 @@ UNLOCKED: Final = ("finder", "scribe")
 LOCK_PATIENCE: Final = 8.0
 """Seconds the finder and the scribe have to write what waits when the archive is locked."""
 STOP_PATIENCE: Final = 10.0
+DESCRIPTORS: Final = 8192
+"""Open files of each process, where the system allows it: more than all connections that are taken."""
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NAME: Final = 15
 
@@ -104,6 +107,7 @@ class Supervisor:
     def run(self) -> int:
         """Until told to stop; the exit code."""
         os.umask(0o077)  # whatever a process of the house makes is its account's alone
+        _raise_descriptors()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
@@ -404,6 +408,13 @@ class Supervisor:
                 return
         with contextlib.suppress(Unreachable):
             send_message(caller, Message("gone", word))
+
+
+def _raise_descriptors() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _be(main: Main, post: Post) -> NoReturn:
