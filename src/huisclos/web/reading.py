@@ -47,7 +47,8 @@ class Opened:
 
     async def frames(self, entry: ManifestEntry) -> Frames:
         """Where the frames of an instance lie. Raises as `OpenStudy.frames`."""
-        return self.study.known_frames(entry) or await self.pace.look(lambda: self.study.frames(entry))
+        known = self.study.known_frames(entry)
+        return known if known is not None else await self.pace.look(lambda: self.study.frames(entry))
 
 
 class Reading:

@@ -140,7 +140,7 @@ async def described(
 
     def some() -> list[tuple[str, _T]] | None:
         run = next(runs, None)
-        return run and [(model[_INSTANCE_UID]["Value"][0], made(model)) for model in run]
+        return [(model[_INSTANCE_UID]["Value"][0], made(model)) for model in run] if run is not None else None
 
     while (run := await asked.opened.pace.look(some)) is not None:
         for uid, one in run:
