@@ -151,3 +151,12 @@ async def test_the_console_is_taken_only_where_its_channel_proves_it(world: Worl
     with pytest.raises(Locked):
         await world.sessions.actor(CONSOLE)
     assert (await world.sessions.actor(CONSOLE, narrowing=True)).name == "console"
+
+
+async def test_wrong_tokens_from_one_prefix_count_together(world: World) -> None:
+    """One entry a minute, however many addresses of its own prefix a machine shows them from."""
+    before = len(world.acts())
+    for number in range(50):
+        with pytest.raises(NotAdmitted):
+            await world.sessions.actor(Proof(ProofKind.TOKEN, "none", f"fe80::{number:x}"))
+    assert len(world.acts()) == before + 1

@@ -15,7 +15,7 @@ from huisclos.journal.entries import Act
 from huisclos.vault.core import CONSOLE, Core
 from huisclos.vault.hashing import Hashing
 from huisclos.vault.session_table import Live, SessionTable
-from huisclos.vault.throttle import Throttle
+from huisclos.vault.throttle import Throttle, address_key
 from huisclos.vault.users import Known, Users
 from huisclos.vault.watch import Watch
 
@@ -54,7 +54,7 @@ class Proofs:
         self._watch = Watch(core.now, steady)
         self._table = SessionTable(self._watch)
         self._throttle = Throttle(self._watch)
-        self._wrong: dict[str, _Wrong] = {}
+        self._wrong: dict[tuple[str, str], _Wrong] = {}
         self.tokens_used: dict[str, float] = {}
         """Token id to when it was last shown, since the start."""
 
@@ -145,14 +145,15 @@ class Proofs:
 
     async def _tell_wrong(self, actor: Actor, what: str, address: str) -> None:
         now = self._watch.now()
-        wrong = self._wrong.get(address)
+        key = address_key(address)
+        wrong = self._wrong.get(key)
         if wrong is not None and now - wrong.told_at < _JOURNAL_EVERY:
             wrong.since += 1
             return
         attempts = 1 + (wrong.since if wrong is not None else 0)
         if len(self._wrong) >= _MAX_ADDRESSES:
             self._wrong.clear()
-        self._wrong[address] = _Wrong(now)
+        self._wrong[key] = _Wrong(now)
         counts = {"attempts": attempts}
         entry = self._core.entry(Act.LOGIN_FAILED, actor, address=address, what=what, counts=counts)
         await self._core.journal(entry)

@@ -45,7 +45,7 @@ class Throttle:
     def enter(self, name: str, address: str) -> None:
         """Count an attempt. Raises `TooManyAttempts`, the wait in its message, while there is one."""
         now = self._watch.now()
-        keys = ((_name_key(name), FREE_FOR_NAME), (_address_key(address), FREE_FOR_ADDRESS))
+        keys = ((_name_key(name), FREE_FOR_NAME), (address_key(address), FREE_FOR_ADDRESS))
         wait = max(self._wait(key, now) for key, _ in keys)
         if wait > 0:
             raise TooManyAttempts(f"too many wrong attempts: wait {math.ceil(wait)} s, then try again")
@@ -56,7 +56,7 @@ class Throttle:
 
     def right(self, address: str) -> None:
         """The attempt was right: the address gets its count back."""
-        count = self._counts.get(_address_key(address))
+        count = self._counts.get(address_key(address))
         if count is not None:
             count.attempts = max(0, count.attempts - 1)
             count.heard_again_at = 0.0
@@ -98,7 +98,8 @@ def _name_key(name: str) -> tuple[str, str]:
     return "name", fold(name[:256])
 
 
-def _address_key(address: str) -> tuple[str, str]:
+def address_key(address: str) -> tuple[str, str]:
+    """What counts as one address: an IPv4 address, or all of an IPv6 prefix that one machine may have."""
     try:
         parsed = parse_address(address)
     except BadSetting:
