@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, fields
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any, Final
 
 from huisclos.access.addresses import Network
@@ -90,6 +91,8 @@ def load_settings(text: str) -> ArchiveSettings:
             f"this archive has format {given['format']}, this huisclos reads {FORMAT}",
             hint="use a newer huisclos",
         )
+    if given.get("objects") and not Path(given["objects"]).is_absolute():
+        raise BadSetting("huisclos.toml: objects is a whole path, which begins with /")
     try:
         networks = tuple(ip_network(text) for text in given.pop("declared_networks", ()))
     except ValueError:
