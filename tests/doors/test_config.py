@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from huisclos.clock import now
 from huisclos.doors.assemble import Audit
-from huisclos.doors.config import orthanc, others, proxies, shares
+from huisclos.doors.config import apache, caddy, compose, orthanc, others, proxies, shares
 from huisclos.doors.config.files import Places, read_configs
 from huisclos.errors import Unreadable
 from huisclos.findings.nouns import Language, Reach, Reason, Verdict
@@ -343,15 +343,15 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
 
 def test_a_bomb_of_references_does_not_grow() -> None:
     """A YAML file of nested references is read as what it is."""
-    assert [] == others.judge_compose(BOMB + "services: *m\n")
+    assert [] == compose.judge_compose(BOMB + "services: *m\n")
 
 
 @given(st.text(alphabet="{}[]\";:/*\\ abcON*<>=\n'#", max_size=300))
 def test_readers_take_anything(text: str) -> None:
     """No text makes a reader stumble: it is read, or it is `Unreadable`."""
     readers = (
-        orthanc.parse, others.judge_compose, others.judge_ini, others.judge_map, others.judge_ldif,
-        proxies.judge_apache, proxies.judge_caddy, shares.judge_smb, shares.judge_exports,
+        orthanc.parse, compose.judge_compose, others.judge_ini, others.judge_map, others.judge_ldif,
+        apache.judge_apache, caddy.judge_caddy, shares.judge_smb, shares.judge_exports,
         lambda one: others.judge_wildfly(one.encode()),
         lambda one: proxies.judge_nginx(proxies.parse_nginx(one, lambda _: [])),
         lambda one: others.judge_plist(one.encode()),

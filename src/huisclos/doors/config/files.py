@@ -9,11 +9,23 @@ import secrets
 import stat
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from huisclos.doors.config import MAX_CONFIG, Setting, orthanc, others, proxies, shares, traefik
+from huisclos.doors.config import (
+    MAX_CONFIG,
+    Setting,
+    apache,
+    caddy,
+    compose,
+    orthanc,
+    others,
+    proxies,
+    shares,
+    traefik,
+)
 from huisclos.doors.observation import Miss, Observation, Seen, What
 from huisclos.doors.versions import version_facts
 from huisclos.errors import Unreadable
@@ -25,6 +37,9 @@ MAX_INCLUDES: Final = 200
 _COMPOSE: Final = ("compose.yml", "compose.yaml", "docker-compose.yml", "docker-compose.yaml")
 _WANTED: Final = (".json", ".conf", ".ini", ".map", ".plist", ".ldif", ".yml", ".yaml", ".toml", ".caddy")
 _NAMED: Final = ("Caddyfile", "exports", "standalone.xml", "standalone-full.xml", "dcm4chee-arc.xml")
+_SITES: Final = "sites-enabled"
+"""whose files have any name; what lies beside it and is not enabled is no site"""
+_FRONTS: Final = ("nginx", "apache", "caddy")
 _OTHERS: Final = stat.S_IROTH
 
 
@@ -55,11 +70,12 @@ def _root(root: Path, places: Places, environment: Mapping[str, str]) -> Iterato
         yield Miss(("*",), str(root), Reason.UNREADABLE)
         return
     documents: dict[Path, list[tuple[Path, dict[str, Any]]]] = {}
-    apache: list[tuple[Path, list[Setting]]] = []
+    fronts: list[tuple[Path, str, list[Setting]]] = []
+    included: set[Path] = set()
     found = False
     for path in _files(root):
         try:
-            product, settings, document = _one(path)
+            product, settings, document = _one(path, environment, included)
         except _NotKnown:
             continue
         except (Unreadable, OSError):
@@ -70,15 +86,11 @@ def _root(root: Path, places: Places, environment: Mapping[str, str]) -> Iterato
         if document is not None:
             documents.setdefault(path.parent, []).append((path, document))
         found |= document is not None or bool(settings) or product == "nginx"
-        if product == "apache":
-            apache.append((path, settings))
+        if product in _FRONTS:
+            fronts.append((path, product, settings))
             continue
         yield from _seen(root, product, settings, path, places)
-    # One line of Apache's, in whichever file, has the requests of all its sites written down.
-    logged = any(one.name == "access-log" and not one.open for _, settings in apache for one in settings)
-    for path, settings in apache:
-        told = [one for one in settings if not (logged and one.name == "access-log" and one.open)]
-        yield from _seen(root, "apache", told, path, places)
+    yield from _fronts(root, [one for one in fronts if one[0].resolve() not in included], places)
     for folder, parts in documents.items():
         merged = orthanc.merge((part for _, part in sorted(parts, key=lambda one: one[0])), environment)
         secret = [path for path, part in parts if part.get("RegisteredUsers")]
@@ -88,6 +100,23 @@ def _root(root: Path, places: Places, environment: Mapping[str, str]) -> Iterato
         yield from _seen(root, "orthanc", settings, place, places)
     if not found:
         yield Miss(("*",), str(root), Reason.NOT_IDENTIFIED)
+
+
+def _fronts(root: Path, fronts: list[tuple[Path, str, list[Setting]]], places: Places) -> Iterator[Seen]:
+    """Web servers in front; what another file includes was judged in its place there."""
+    # One line of Apache's, in whichever file, has the requests of all its sites written down.
+    logged = any(
+        product == "apache" and one.name == "access-log" and not one.open
+        for _, product, settings in fronts
+        for one in settings
+    )
+    for path, product, settings in fronts:
+        told = [
+            one
+            for one in settings
+            if not (logged and product == "apache" and one.name == "access-log" and one.open)
+        ]
+        yield from _seen(root, product, told, path, places)
 
 
 def _seen(
@@ -116,7 +145,8 @@ def _files(root: Path) -> Iterator[Path]:
     for folder, names, files in os.walk(root):
         names[:] = sorted(name for name in names if not Path(folder, name).is_symlink())
         for name in sorted(files):
-            if name.lower().endswith(_WANTED) or name in (*_NAMED, *_COMPOSE):
+            wanted = name.lower().endswith(_WANTED) or name in (*_NAMED, *_COMPOSE)
+            if wanted or Path(folder).name == _SITES or root.name == "sites-available":
                 count += 1
                 if count > MAX_FILES:
                     return
@@ -127,11 +157,13 @@ class _NotKnown(Exception):
     """No reader of ours is for this file; the folder around it may hold what we do read."""
 
 
-def _one(path: Path) -> tuple[str, list[Setting], dict[str, Any] | None]:
+def _one(
+    path: Path, environment: Mapping[str, str], included: set[Path]
+) -> tuple[str, list[Setting], dict[str, Any] | None]:
     """Whose file it is, what it decides; or, for Orthanc, the document that is to be merged."""
     raw = _read(path)
     text = raw.decode("utf-8-sig", errors="replace")
-    name = path.name.lower()
+    name, include = path.name.lower(), _Includes(path, included)
     for end, product, read in _RAW:
         if name.endswith(end):
             return product, read(raw), None
@@ -139,19 +171,19 @@ def _one(path: Path) -> tuple[str, list[Setting], dict[str, Any] | None]:
         if name.endswith(end):
             return product, judge(text), None
     if name.endswith((".yml", ".yaml")):
-        return *others.judge_yaml(text), None
+        return *compose.judge_yaml(text, include.beside), None
     if name.endswith(".toml"):
         return "traefik", _toml(text), None
     if name.endswith(("caddyfile", ".caddy")):
-        return "caddy", proxies.judge_caddy(text, _Includes(path.parent)), None
+        return "caddy", caddy.judge_caddy(text, include), None
     if name.endswith(".json") or text.lstrip().startswith(("{", "//", "/*")):
         if not any(key in text for key in orthanc.KEYS):
             raise _NotKnown
-        document = orthanc.parse(text)
+        document = orthanc.parse(text, environment)
         return "orthanc", [], document if orthanc.is_orthanc(document) else None
-    if "<VirtualHost" in text or "ProxyPass" in text or "<Location" in text:
-        return "apache", proxies.judge_apache(text, _Includes(path.parent)), None
-    blocks = proxies.parse_nginx(text, _Includes(path.parent))
+    if any(word in text for word in ("<VirtualHost", "ProxyPass", "<Location", "RewriteRule")):
+        return "apache", apache.judge_apache(text, include), None
+    blocks = proxies.parse_nginx(text, include)
     if not proxies.is_nginx(blocks):
         raise _NotKnown
     return "nginx", proxies.judge_nginx(blocks), None
@@ -184,25 +216,37 @@ def _toml(text: str) -> list[Setting]:
 
 
 class _Includes:
-    """Reads what an nginx file includes, below its own folder's tree or by its absolute name."""
+    """Reads what a file includes: from its own folder, the one around that, or by its absolute name."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, file: Path, included: set[Path]) -> None:
+        self._folder, self._own = file.parent, file.resolve()
+        self._included = included
         self._left = MAX_INCLUDES
 
     def __call__(self, pattern: str) -> list[str]:
-        base, relative = (
-            (Path("/"), pattern.lstrip("/")) if pattern.startswith("/") else (self._folder, pattern)
-        )
         texts = []
-        try:
-            for path in sorted(base.glob(relative)):
-                self._left -= 1
+        for path in self._found(pattern):
+            self._left -= 1
+            with suppress(OSError, Unreadable):
                 if self._left >= 0 and path.is_file():
-                    texts.append(_read(path).decode("utf-8", errors="replace"))
-        except (OSError, ValueError, NotImplementedError):
-            return texts
+                    texts.append(_read(path).decode("utf-8-sig", errors="replace"))
+                    self._included |= {path.resolve()} - {self._own}
         return texts
+
+    def beside(self, name: str) -> str | None:
+        """The text of one file of the same folder."""
+        with suppress(OSError, Unreadable, ValueError):
+            return _read(self._folder / name).decode("utf-8-sig", errors="replace")
+        return None
+
+    def _found(self, pattern: str) -> list[Path]:
+        absolute = pattern.startswith("/")
+        # nginx names a file from where its first one lies, which may be around a folder of sites.
+        for base in (Path("/"),) if absolute else (self._folder, self._folder.parent):
+            with suppress(OSError, ValueError, NotImplementedError):
+                if found := sorted(base.glob(pattern.lstrip("/"))):
+                    return found
+        return []
 
 
 def _read(path: Path) -> bytes:

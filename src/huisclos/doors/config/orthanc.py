@@ -19,7 +19,11 @@ KEYS: Final = frozenset(
         "DicomAet", "DicomPort", "HttpPort", "RemoteAccessAllowed", "StorageDirectory", "DicomModalities",
         "RegisteredUsers", "AuthenticationEnabled", "OrthancPeers", "DicomServerEnabled", "IndexDirectory",
         "DicomTlsEnabled", "DicomCheckCalledAet", "DicomAlwaysAllowFind", "DicomAlwaysAllowGet",
-        "DicomAlwaysAllowMove", "SslEnabled", "ExecuteLuaEnabled", "HttpsVerifyPeers",
+        "DicomAlwaysAllowMove", "DicomAlwaysAllowFindWorklist", "DicomAlwaysAllowEcho",
+        "DicomAlwaysAllowStore", "DicomCheckModalityHost", "DicomTlsRemoteCertificateRequired",
+        "HttpServerEnabled", "SslEnabled", "SslMinimumProtocolVersion", "ExecuteLuaEnabled",
+        "RestApiWriteToFileSystemEnabled", "WebDavEnabled", "HttpDescribeErrors", "HttpsVerifyPeers",
+        "StorageCompression", "OrthancExplorerEnabled",
     }
 )  # fmt: skip
 """Keys that say a JSON document is Orthanc's."""
@@ -35,14 +39,19 @@ _WEAK: Final = frozenset(
     )
 )  # fmt: skip
 _OUTSIDE: Final = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
+_BRACES: Final = r"\$\{(\w+)(?::?-([^{}]*)|[^{}]*)\}"
+_BRACED: Final = re.compile(_BRACES)
+_VARIABLE: Final = re.compile(rf"\$\$|{_BRACES}|\$([A-Za-z_]\w*)")
 _ALWAYS: Final = tuple(f"DicomAlwaysAllow{name}" for name in ("Find", "Get", "Move", "FindWorklist"))
 _TLS_12: Final = 4
 """Orthanc's number for TLS 1.2 in SslMinimumProtocolVersion"""
 
 
-def parse(text: str) -> dict[str, Any]:
-    """One file. Raises `Unreadable`."""
+def parse(text: str, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """One file, its `${NAME}` in their place. Raises `Unreadable`."""
     bare = _OUTSIDE.sub(lambda found: found[0] if found[0].startswith('"') else " ", text)
+    known = environment or {}
+    bare = _BRACED.sub(lambda found: known.get(found[1]) or found[2] or "", bare)
     try:
         read = json.loads(bare)
     except (ValueError, RecursionError):
@@ -50,6 +59,13 @@ def parse(text: str) -> dict[str, Any]:
     if not isinstance(read, dict):
         raise Unreadable("this is not a configuration of Orthanc")
     return read
+
+
+def substituted(text: str, known: Mapping[str, str]) -> str:
+    """`text` with `$NAME`, `${NAME}` and `${NAME:-else}` in their place, as compose reads it."""
+    return _VARIABLE.sub(
+        lambda found: "$" if found[0] == "$$" else known.get(found[1] or found[3]) or found[2] or "", text
+    )
 
 
 def is_orthanc(read: Mapping[str, Any]) -> bool:
@@ -75,7 +91,9 @@ def merge(files: Iterable[Mapping[str, Any]], environment: Mapping[str, str] | N
 
 def judge_settings(read: Mapping[str, Any], *, secret_is_loose: bool | None = None) -> list[Setting]:
     """Everything that the configuration decides."""
-    remote = _flag(read, "RemoteAccessAllowed", default=False)
+    web = _flag(read, "HttpServerEnabled", default=True)
+    remote = web and _flag(read, "RemoteAccessAllowed", default=False)
+    sealed = web and _flag(read, "SslEnabled", default=False)
     login = _flag(read, "AuthenticationEnabled", default=True)
     users = read.get("RegisteredUsers")
     users = users if isinstance(users, dict) else {}
@@ -86,8 +104,8 @@ def judge_settings(read: Mapping[str, Any], *, secret_is_loose: bool | None = No
         Setting("known-password", any(_weak(name, word) for name, word in users.items()), reach),
         Setting(
             "http-clear",
-            (remote and not _flag(read, "SslEnabled", default=False))
-            or 0 <= _number(read, "SslMinimumProtocolVersion", _TLS_12) < _TLS_12
+            (remote and not sealed)
+            or (sealed and 0 <= _number(read, "SslMinimumProtocolVersion", _TLS_12) < _TLS_12)
             or not _flag(read, "HttpsVerifyPeers", default=True),
             reach,
         ),
@@ -120,7 +138,7 @@ def judge_settings(read: Mapping[str, Any], *, secret_is_loose: bool | None = No
 
 def _set(merged: dict[str, Any], path: list[str], text: str) -> None:
     """Set a key named in capitals, in the spelling that is there or that we know."""
-    known = {key.replace("_", "").upper(): key for key in (*KEYS, *_ALWAYS, *_MORE, *merged)}
+    known = {key.replace("_", "").upper(): key for key in (*KEYS, *merged)}
     name = known.get(path[0].replace("_", "").upper(), path[0])
     if len(path) > 1:
         inner = merged.setdefault(name, {})
@@ -131,12 +149,6 @@ def _set(merged: dict[str, Any], path: list[str], text: str) -> None:
         merged[name] = json.loads(text)
     except ValueError:
         merged[name] = text
-
-
-_MORE: Final = (
-    "DicomCheckModalityHost", "DicomTlsRemoteCertificateRequired", "SslMinimumProtocolVersion",
-    "RestApiWriteToFileSystemEnabled", "WebDavEnabled", "HttpDescribeErrors", "StorageCompression",
-)  # fmt: skip
 
 
 def _flag(read: Mapping[str, Any], key: str, *, default: bool) -> bool:

@@ -1,9 +1,9 @@
-"""nginx, Apache and Caddy in front of an imaging server: who stands before it."""
+"""nginx in front of an imaging server: who stands before it; and what all proxies' readers share."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,10 +11,13 @@ from huisclos.doors.config import Setting
 from huisclos.errors import Unreadable
 
 PACS: Final = re.compile(
-    r":(?:8042|4242|11112|8080|8443|3333|5678)\b|orthanc|dcm4chee|dicom|conquest|ohif|pacs|wado",
+    r":(?:8042|4242|11112)\b|orthanc|dcm4che|dicom|conquest|ohif|pacs|wado|imagerie|imaging|radiolog"
+    r"|weasis|oviyam|meddream|dicoogle|horos|osirix|xnat",
     re.IGNORECASE,
 )
-"""an upstream or a path that leads to images"""
+"""an upstream, a path or a name that leads to images; ports that anybody uses, such as 8080, are none"""
+FOLDER: Final = re.compile(rf"{PACS.pattern}|images?\b|radio|scanner|\birm\b|\bdcm\b", re.IGNORECASE)
+"""a folder of images"""
 MAX_BLOCKS: Final = 10_000
 MAX_DEPTH: Final = 40
 
@@ -74,7 +77,7 @@ def is_nginx(blocks: list[Block]) -> bool:
 
 
 @dataclass(slots=True)
-class _Doors:
+class Doors:
     """What was met on the way down."""
 
     all: int = 0
@@ -100,155 +103,114 @@ class _Doors:
 class _Way:
     """What stands in the way so far: nginx's directives hold for what is inside."""
 
-    guarded: bool = False
     login: bool = False
+    asked: bool = False
+    """by `auth_request`"""
+    certificate: bool = False
+    listed: bool = False
+    """only addresses of a list come through"""
+    refused: bool = False
     logged: bool = True
     limited: bool = False
+    any_origin: bool = False
+    names: str = ""
+    """of the server"""
+    folder: str = ""
+
+    @property
+    def guarded(self) -> bool:
+        """Whether somebody asks who comes."""
+        return self.login or self.asked or self.certificate or self.listed or self.refused
 
 
 def judge_nginx(blocks: list[Block]) -> list[Setting]:
     """Locations that lead to images: who is asked who he is, how often, and is it written down."""
-    doors = _Doors()
-    _nginx(Block([], blocks), _Way(), doors)
+    doors = Doors()
+    _nginx(Block([], blocks), _Way(), doors, _named(blocks))
     return doors.settings()
 
 
-def _nginx(block: Block, way: _Way, doors: _Doors) -> None:
+def _nginx(block: Block, way: _Way, doors: Doors, named: Mapping[str, str]) -> None:
     way = _guard(block, way)
-    leads = _leads(block)
-    listed = any("on" in one.words for one in block.all("autoindex"))
-    anyone = any(
-        "access-control-allow-origin" in " ".join(one.words).lower() and "*" in one.words
-        for one in block.all("add_header")
+    listing = any("on" in one.words for one in block.all("autoindex")) and FOLDER.search(
+        " ".join((*block.words, way.folder, way.names))
     )
-    if leads or listed or anyone:
+    if listing or _leads(block, way, named):
         doors.all += 1
-        doors.open += (not way.guarded) or anyone
+        doors.open += not way.guarded or way.any_origin
         doors.unlogged += not way.logged
         doors.logins += way.login
         doors.unlimited += way.login and not way.limited
     for one in block.inner:
-        _nginx(one, way, doors)
+        _nginx(one, way, doors, named)
 
 
 def _guard(block: Block, way: _Way) -> _Way:
-    """Whether a login, a client certificate or a list of private addresses stands here."""
-    guarded, login = way.guarded, way.login
-    for one in block.all("auth_basic"):
-        guarded = login = one.words[1:2] != ["off"]
-    for one in block.all("auth_request"):
-        guarded = one.words[1:2] != ["off"]
-    logs = [one.words[1:2] for one in block.all("access_log")]
+    """The way into `block`: what it says itself stands in the place of what was said around it."""
+
+    def said(name: str) -> list[list[str]]:
+        return [one.words[1:] for one in block.all(name)]
+
+    def flag(name: str, off: str, before: bool) -> bool:  # noqa: FBT001 - what held around it
+        told = said(name)
+        return told[-1][:1] != [off] if told else before
+
+    certificate = [words[:1] == ["on"] for words in said("ssl_verify_client")]
+    logs, headers = said("access_log"), said("add_header")
+    origins = (
+        "*" in words[1:] and words[0].lower() == "access-control-allow-origin" for words in headers if words
+    )
+    folders = said("root") + said("alias")
     return _Way(
-        guarded
-        or any(one.words[1:2] == ["on"] for one in block.all("ssl_verify_client"))
-        or any(one.words[1:2] == ["all"] for one in block.all("deny"))
-        or any(one.words[1:2] in (["401"], ["403"], ["444"]) for one in block.all("return")),
-        login,
-        logs != [["off"]] if logs else way.logged,
-        way.limited or any(True for _ in block.all("limit_req")),
+        login=flag("auth_basic", "off", way.login),
+        asked=flag("auth_request", "off", way.asked),
+        certificate=certificate[-1] if certificate else way.certificate,
+        listed=_listed(block, before=way.listed),
+        refused=any(words[:1] in (["401"], ["403"], ["444"]) for words in said("return")),
+        logged=logs != [["off"]] if logs else way.logged,
+        limited=way.limited or bool(said("limit_req")),
+        any_origin=any(origins) if headers else way.any_origin,
+        names=" ".join(names[0]) if (names := said("server_name")) else way.names,
+        folder=" ".join(folders[0]) if folders else way.folder,
     )
 
 
-def _leads(block: Block) -> bool:
+def _listed(block: Block, *, before: bool) -> bool:
+    """Whether a list of addresses is all that comes through: the first line that fits counts."""
+    lines = [
+        one.words for one in block.inner if one.words[:1] in (["allow"], ["deny"]) and len(one.words) > 1
+    ]
+    if not lines:
+        return before
+    return next((words[0] == "deny" for words in lines if words[1] in _EVERYBODY), False)
+
+
+_EVERYBODY: Final = ("all", "0.0.0.0/0", "::/0")
+
+
+def _named(blocks: Iterable[Block]) -> dict[str, str]:
+    """What names stand for: servers of an `upstream`, values of a variable."""
+    named: dict[str, str] = {}
+    for one in blocks:
+        kind = one.words[0]
+        inside = " ".join(" ".join(inner.words) for inner in one.inner)
+        if kind == "upstream" and len(one.words) > 1:
+            named[one.words[1]] = inside
+        elif kind == "map" and len(one.words) > 2:  # noqa: PLR2004 - what is looked up, what is set
+            named[one.words[2]] = inside
+        elif kind == "set" and len(one.words) > 2:  # noqa: PLR2004 - variable, value
+            named[one.words[1]] = one.words[2]
+        named |= _named(one.inner)
+    return named
+
+
+def _leads(block: Block, way: _Way, named: Mapping[str, str]) -> bool:
     passes = [one for name in ("proxy_pass", "fastcgi_pass") for one in block.all(name)]
-    return any(PACS.search(" ".join((*block.words, *one.words))) for one in passes)
+    return any(PACS.search(_meant(" ".join((*block.words, *one.words, way.names)), named)) for one in passes)
 
 
-_SECTION: Final = re.compile(r"^\s*<(/?)(\w+)\s*([^>]*)>", re.IGNORECASE)
-
-
-_LOGGED: Final = re.compile(r"(?mi)^\s*(?:CustomLog|TransferLog)\s")
-_INCLUDED: Final = re.compile(r"(?mi)^[ \t]*Include(?:Optional)?[ \t]+\"?([^\"\s]+)\"?[ \t]*$")
-
-
-def judge_apache(text: str, include: Include = lambda _: []) -> list[Setting]:
-    """ProxyPass to images, in sections with and without `Require`; includes in their place."""
-    text = _included(text, include)
-    guards = [False]
-    doors = open_ = 0
-    pending: list[int] = [0]
-    for line in text.splitlines():
-        bare = line.split("#", 1)[0]
-        if match := _SECTION.match(bare):
-            if match[1] and len(guards) > 1:
-                held, guarded = pending.pop(), guards.pop()
-                open_ += 0 if guarded else held
-            elif not match[1]:
-                guards.append(guards[-1])
-                pending.append(0)
-            continue
-        words = bare.split()
-        name = words[0].lower() if words else ""
-        if name == "require" and len(words) > 1:
-            guards[-1] = words[1].lower() != "all" or words[2:3] == ["denied"]
-        elif (name in ("proxypass", "proxypassmatch") and PACS.search(bare)) or (
-            name == "options" and "indexes" in bare.lower().replace("-indexes", "")
-        ):
-            doors, pending[-1] = doors + 1, pending[-1] + 1
-    open_ += 0 if guards[0] else sum(pending)
-    if not doors:
-        return [Setting("access-log", False)] if is_logged(text) else []
-    unlogged = not is_logged(text)
-    return [Setting("proxy", open_ > 0, count=open_), Setting("access-log", unlogged, count=int(unlogged))]
-
-
-def is_logged(text: str) -> bool:
-    """Whether Apache is told to write requests down."""
-    return _LOGGED.search(text) is not None
-
-
-def _included(text: str, include: Include, depth: int = 0) -> str:
-    if depth > MAX_DEPTH // 4:
-        return ""
-    return _INCLUDED.sub(
-        lambda found: "\n".join(_included(one, include, depth + 1) for one in include(found[1])), text
-    )
-
-
-def judge_caddy(text: str, include: Include = lambda _: []) -> list[Setting]:
-    """Sites with `reverse_proxy` to images and no login of their own; imports in their place."""
-    blocks = _caddy(text, include, 0)
-    snippets = {one.words[0].strip("()"): one for one in blocks if one.words[0].startswith("(")}
-    doors = _Doors()
-    for site in blocks:
-        if site.words[0].startswith("("):
-            continue
-        flat = list(_flat(site, dict(snippets)))
-        leads = sum(
-            1
-            for one in flat
-            if one.words[:1] == ["reverse_proxy"] and PACS.search(" ".join((*site.words, *one.words)))
-        )
-        guarded = any(
-            one.words[:1] in (["basic_auth"], ["basicauth"], ["forward_auth"], ["client_auth"])
-            for one in flat
-        )
-        doors.all += leads
-        doors.open += 0 if guarded else leads
-        doors.unlogged += 0 if any(one.words[:1] == ["log"] for one in flat) else leads
-    return doors.settings()
-
-
-def _caddy(text: str, include: Include, depth: int) -> list[Block]:
-    """The blocks of a Caddyfile, files that it imports among them."""
-    if depth > MAX_DEPTH // 4:
-        return []
-    made: list[Block] = []
-    for one in parse_nginx(re.sub(r"(?<=[^\s{};])[ \t]*$", ";", text, flags=re.MULTILINE), lambda _: []):
-        made.append(one)
-        if one.words[0] == "import" and len(one.words) > 1:
-            for inner in include(one.words[1]):
-                made += _caddy(inner, include, depth + 1)
-    return made
-
-
-def _flat(block: Block, snippets: dict[str, Block]) -> Iterator[Block]:
-    """Everything inside, snippets in the place of their first import; each is taken out as it is met."""
-    for one in block.inner:
-        yield one
-        yield from _flat(one, snippets)
-        if one.words[0] == "import" and len(one.words) > 1:
-            snippet = snippets.pop(one.words[1], None)
-            if snippet is not None:
-                yield from _flat(snippet, snippets)
+def _meant(text: str, named: Mapping[str, str]) -> str:
+    """`text` with what its names stand for; a variable may hold an upstream's name."""
+    for _ in range(2):
+        text += "".join(f" {named[word]}" for word in set(re.findall(r"\$?[\w.-]+", text)) & named.keys())
+    return text
