@@ -76,10 +76,14 @@ class Audit:
         for miss in seen:
             if isinstance(miss, Miss):
                 for check in miss.checks:
-                    self._attempts[check, miss.target] = Attempt(
+                    told = Attempt(
                         check=check, target=miss.target, outcome=miss.outcome, reason=miss.reason,
                         evidence=miss.facts,
                     )  # fmt: skip
+                    if miss.outcome is Outcome.CLOSED:
+                        self._attempts.setdefault((check, miss.target), told)
+                    else:
+                        self._attempts[check, miss.target] = told
         return (self._finding(key, "", self._tell(key)) for key in dict.fromkeys(opened))
 
     def widen(self, targets: Container[str]) -> None:

@@ -103,11 +103,12 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """A question without an answer; `checks` are those it leaves open."""
+    """A question without an answer, or with a plain no; `checks` are those that it was put for."""
 
     checks: tuple[str, ...]
     target: str
-    reason: Reason
+    reason: Reason | None
+    """None when the answer is no"""
     facts: tuple[Fact, ...] = ()
     outcome: Outcome = Outcome.FAILED
 

@@ -23,7 +23,8 @@ from huisclos.doors.probes.host import Host
 from huisclos.doors.probes.listener import hl7, probe_listener
 from huisclos.doors.probes.ports import HL7_PORTS
 from huisclos.doors.target import Target
-from huisclos.findings.nouns import Reason
+from huisclos.findings.evidence import facts
+from huisclos.findings.nouns import Outcome, Reason
 
 USUAL_PORTS: Final = (104, 11112, 4242, 5678, 2761, 2762, 80, 443, 8042, 8080, 8443, 3333, 2375)
 """where imaging listens when nobody moved it: what answers there is still told by its protocol"""
@@ -178,7 +179,7 @@ class _Work:
         return answers
 
     async def _usual(self, target: Target, lock: asyncio.Lock) -> list[tuple[Target, list[Seen]]]:
-        answers = []
+        answers: list[tuple[Target, list[Seen]]] = []
         silent = 0
         for port in USUAL_PORTS:
             there = await self._knock(target.at(port), lock)
@@ -191,6 +192,9 @@ class _Work:
         if silent and not answers:
             # Nothing said no: a firewall that drops is not told apart from a host that is off.
             answers.append((target, [Miss(("*",), target.name, Reason.TIMED_OUT)]))
+        if not answers:
+            refused = facts(count=len(USUAL_PORTS))
+            answers.append((target, [Miss(("*",), target.name, None, refused, Outcome.CLOSED)]))
         return answers
 
     def _wants(self, check: str) -> bool:
@@ -198,15 +202,15 @@ class _Work:
         return not manners.gentle and (manners.checks is None or check in manners.checks)
 
     async def _knock(self, target: Target, lock: asyncio.Lock) -> bool | None:
-        """Whether something listens; None when nothing was said."""
+        """Whether something listens; None when the host itself said nothing."""
         async with lock:
             try:
                 async with asyncio.timeout(_KNOCK_SECONDS):
                     _, writer = await asyncio.open_connection(str(target.address), target.port)
-            except TimeoutError:
-                return None
-            except OSError:
+            except ConnectionRefusedError:
                 return False
+            except OSError:
+                return None
             writer.close()
             return True
 

@@ -98,6 +98,8 @@ class Reason(StrEnum):
     """nothing known listens there"""
     NEEDS_TITLE = "needs-title"
     """the server checks the title it is called by, and nobody told us"""
+    BUSY = "busy"
+    """it takes nobody for now"""
     OUT_OF_SCOPE = "out-of-scope"
     """an answer led where we may not go"""
     BUDGET = "budget"

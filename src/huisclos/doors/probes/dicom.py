@@ -34,7 +34,7 @@ from huisclos.doors.probes.talk import talk
 from huisclos.doors.toolkits import claims_dcmtk, facts_of
 from huisclos.errors import PeerTooSlow, PeerUnreachable
 from huisclos.findings.evidence import Fact, facts
-from huisclos.findings.nouns import Reason
+from huisclos.findings.nouns import Outcome, Reason
 
 CALLING: Final = "HUISCLOS-AUDIT"
 """We say who we are; that this title is unknown is the point."""
@@ -64,6 +64,7 @@ SERVICES: Final = (
 
 STRANGER: Final = tuple(f"DCM-{number:03}" for number in (2, 3, 5, 6, 7, 8, 9, 10, 11, 15))
 """what only an association shows"""
+_TRANSIENT: Final = 2
 _CALLING_NOT_RECOGNISED: Final = 3
 _CALLED_NOT_RECOGNISED: Final = 7
 """PS3.8 table 9-21"""
@@ -99,9 +100,13 @@ async def probe_dicom(host: Host, line: Line = PLAIN) -> list[Seen]:
     if called is None or host.gentle:
         return asking.seen
     for check, way in _APART:
-        if not host.wants(check) or (check == WRITE_TEST and host.delete_at is None):
+        if not host.wants(check):
             continue
-        if check == identity.CHECK and line.tls is not None and host.left <= TLS_QUESTIONS:
+        if check == WRITE_TEST and host.delete_at is None:
+            asking.seen.append(
+                Miss((check,), host.target.name, Reason.NOT_ASKED, asking.where, Outcome.SKIPPED)
+            )
+        elif check == identity.CHECK and line.tls is not None and host.left <= TLS_QUESTIONS:
             # What the least of these doors would cost, a graver one has to be asked with.
             asking.missed((check,), Reason.BUDGET)
         else:
@@ -160,6 +165,9 @@ class _Asking:
             return called
         refused = _reject_facts(first)
         self.saw(What.DICOM_LISTENER, refused)
+        if first.result == _TRANSIENT:
+            self._busy(refused, STRANGER)
+            return None
         self.saw(What.CALLED_TITLE, refused)
         if host.called is None:
             if first.reason == _CALLED_NOT_RECOGNISED:
@@ -167,16 +175,30 @@ class _Asking:
                 wanted = tuple(check for check in STRANGER[1:] if host.wants(check))
                 self.missed(wanted, Reason.NEEDS_TITLE, refused)
             else:
-                self.saw(What.CALLING_TITLE, refused)
+                self._turned_away(refused)
             return None
         second = await self._within(host.called, called_too=False)
         if second is None:
             return host.called
         refused = _reject_facts(second)
-        self.saw(What.CALLING_TITLE, refused)
+        if second.result == _TRANSIENT:
+            self._busy(refused, STRANGER[1:])
+            return None
+        self._turned_away(refused)
         told = first.reason == _CALLED_NOT_RECOGNISED and second.reason == _CALLING_NOT_RECOGNISED
         self.saw(What.REJECT_REASONS, refused + facts(rule="reasons-differ" if told else None))
         return None
+
+    def _turned_away(self, refused: tuple[Fact, ...]) -> None:
+        """Strangers get no association: what is asked within one is closed to them, whatever it is."""
+        self.saw(What.CALLING_TITLE, refused)
+        for check in _WITHIN:
+            if self.host.wants(check):
+                self.saw(_SHOWS[check], refused)
+
+    def _busy(self, refused: tuple[Fact, ...], checks: tuple[str, ...]) -> None:
+        """It would not now (PS3.8 table 9-21, rejected-transient): what it would later is not known."""
+        self.missed(tuple(check for check in checks if self.host.wants(check)), Reason.BUSY, refused)
 
     async def _within(self, called: str, *, called_too: bool) -> AssociateReject | None:
         """What the first association tells; it answers as many questions as it lives for."""
@@ -304,8 +326,11 @@ _SHOWS: Final = {
     "DCM-008": What.WORKLIST_QUERY,
     "DCM-009": What.GET,
     "DCM-010": What.MOVE,
+    "DCM-011": What.STORE_OFFER,
 }
 """What the answer to each question is an observation of."""
+_WITHIN: Final = tuple(_SHOWS)
+"""what an association is needed for"""
 
 
 WRITE_TEST: Final = "DCM-012"

@@ -7,14 +7,14 @@ from datetime import datetime
 
 from huisclos.clock import Clock
 from huisclos.doors.observation import Miss, Observation, Seen, What
-from huisclos.doors.probes.dicom import Line, probe_dicom
+from huisclos.doors.probes.dicom import STRANGER, Line, probe_dicom
 from huisclos.doors.probes.host import Host, NotSpoken
 from huisclos.doors.probes.http import NotHttp
 from huisclos.doors.probes.offers import old_versions, weak_suites
 from huisclos.doors.probes.tls import Handshake, Spoke, certificate_facts, first_read, stranger, throwaway
 from huisclos.doors.probes.web import probe_web
 from huisclos.findings.evidence import Key, facts
-from huisclos.findings.nouns import Reason
+from huisclos.findings.nouns import Outcome, Reason
 
 
 class NotTls(NotSpoken):
@@ -59,6 +59,9 @@ async def _guarded(host: Host, met: Handshake, now: datetime) -> list[Seen]:
         seen.append(Observation(What.FOREIGN_CERTIFICATE, host.target.name, host.target.reach, found))
         if taken:
             seen += await probe_dicom(host, Line("tls", stranger(certificate=files)))
+        else:
+            checks = tuple(check for check in STRANGER[1:] if host.wants(check))
+            seen.append(Miss(checks, host.target.name, None, where, Outcome.CLOSED))
     return seen + await _versions(host, met, now, dicom=True)
 
 

@@ -27,13 +27,21 @@ from huisclos.findings.nouns import Outcome, Reason
 QIDO_ROOTS: Final = ("/dicom-web", "/rs", "/pacs", "/dicomweb")
 _OK: Final = 200
 _NO_CONTENT: Final = 204
+_NOT_FOUND: Final = 404
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
+_ASKS: Final = (_UNAUTHORIZED, _FORBIDDEN)
+_BAD_REQUEST: Final = 400
+_BROKEN: Final = 500
 _PARTIAL: Final = 206
 _FOREIGN: Final = "https://" + "huisclos-audit.invalid"
 _VERSION = re.compile(r'"Version"\s*:\s*"(\d{1,3}\.\d{1,3}\.\d{1,3})"')
 _IMAGE_LINK = re.compile(rb'href="[^"]{1,200}\.(?:dcm|dicom|ima)"|href="(?:\./)?DICOMDIR"', re.IGNORECASE)
 _OHIF_ROOT = re.compile(r"""qidoRoot['"]?\s*:\s*['"]([^'"]{1,200})['"]""")
+MAX_FOLDERS: Final = 3
+"""of a URL's path that are looked below"""
+_STRANGER: Final = ("WEB-001", "WEB-009", "WEB-010", "WEB-012", "WEB-013", "WEB-014", "WEB-015", "WEB-033")
+"""what a server that lets in nobody keeps closed"""
 _VIEWERS: Final = (
     ("meddream", b"<title>MedDream"),
     ("weasis", b"<title>Weasis"),
@@ -60,6 +68,7 @@ _STORAGE_BOXES: Final = (
 _TITLE = re.compile(rb"<title>[^<]{0,120}", re.IGNORECASE)
 _WIDENING: Final = (b'"serve-folders"', b'"python"', b'"webdav"', b'"file-browser"')
 """plugins of Orthanc that serve files or run scripts"""
+_DICOMWEB: Final = b'"dicom-web"'
 _DEFAULT_LOGIN: Final = "Basic " + base64.b64encode(b"orthanc:orthanc").decode("ascii")
 
 
@@ -73,16 +82,19 @@ class Asking:
         self.where = facts(port=host.target.port, transport="tls" if tls else "plain")
         self.imaging = False
         """whether anything of imaging was met"""
+        self.bases = _bases(host.target.path)
+        """below which an imaging program may lie: the URL's folders, the root, where proxies put Orthanc"""
+        self.unknown = Answer(0, {}, b"")
+        """what it answers at an address that nobody has: a door is told by another answer"""
 
     def saw(self, what: What, *found: Fact) -> None:
         """Note an observation."""
         self.seen.append(Observation(what, self.host.target.name, self.host.target.reach, self.where + found))
 
-    async def status(self, what: What, path: str, *, method: str = "GET") -> Answer:
-        """Ask `path` and note its status."""
-        answer = await self.web.get(path, method=method)
-        self.saw(what, *facts(http_status=answer.status))
-        return answer
+    def closed(self, checks: tuple[str, ...], answer: Answer) -> None:
+        """Note that these doors are not there, or not open to us, by the answer where they would be."""
+        found = self.where + facts(http_status=answer.status)
+        self.seen.append(Miss(checks, self.host.target.name, None, found, Outcome.CLOSED))
 
 
 async def probe_web(host: Host, tls: ssl.SSLContext | None = None) -> list[Seen]:
@@ -90,6 +102,15 @@ async def probe_web(host: Host, tls: ssl.SSLContext | None = None) -> list[Seen]
     async with web(host, tls) as connection:
         asking = Asking(host, connection, tls=tls is not None)
         root = await connection.get(host.target.path)
+        asking.unknown = await connection.get(f"/{secrets.token_hex(8)}")
+        if root.status >= _BROKEN and asking.unknown.status >= _BROKEN:
+            # What lies behind it is not there, or not now: nothing was closed to us.
+            checks = tuple(check for _, some in _PARTS for check in some)
+            asking.seen.append(Miss(_wanted(host, checks), host.target.name, Reason.NOT_TOLD, asking.where))
+            return asking.seen
+        if _wants_certificate(root) and _wants_certificate(asking.unknown):
+            asking.closed(_wanted(host, _STRANGER), root)
+            return asking.seen
         await _each_part(asking, root)
         clear = tls is None and (asking.imaging or root.status == _UNAUTHORIZED)
         asking.saw(What.WEB_TRANSPORT, *facts(value="clear-imaging" if clear else None))
@@ -116,52 +137,90 @@ async def _each_part(asking: Asking, root: Answer) -> None:
             return
 
 
+def _bases(path: str) -> tuple[str, ...]:
+    """The folders of a URL's path, deepest first; then the root, and where proxies usually put Orthanc."""
+    folders = [part for part in path.rpartition("/")[0].split("/") if part][:MAX_FOLDERS]
+    inside = ["/" + "/".join(folders[:count]) for count in range(len(folders), 0, -1)]
+    return tuple(dict.fromkeys((*inside, "", "/orthanc")))
+
+
+def _same(one: Answer, other: Answer) -> bool:
+    return one.status == other.status and one.body == other.body
+
+
+def _wants_certificate(answer: Answer) -> bool:
+    """Whether it lets in nobody without a client certificate: nginx says so in HTTP."""
+    return answer.status == _BAD_REQUEST and b"SSL certificate was sent" in answer.body
+
+
 def _wanted(host: Host, checks: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(check for check in dict.fromkeys(checks) if host.wants(check))
 
 
 async def _orthanc(asking: Asking, _root: Answer) -> None:
-    answer = await asking.web.get("/system")
-    text = answer.body.decode("latin-1")
-    ours = answer.status == _OK and '"ApiVersion"' in text
-    guarded = answer.status in (_UNAUTHORIZED, _FORBIDDEN)
-    if not ours and not (guarded and "Orthanc" in answer.headers.get("www-authenticate", "")):
-        return
+    asked = None
+    for base in asking.bases:
+        answer = await asking.web.get(f"{base}/system")
+        if _is_orthanc(answer):
+            await _rest(asking, base, answer)
+            return
+        asked = asked if asked is not None and asked.status in _ASKS else answer
+    if asked is not None and asked.status < _BROKEN:
+        asking.closed(("WEB-001",), asked)
+
+
+def _is_orthanc(answer: Answer) -> bool:
+    if answer.status in _ASKS:
+        return "Orthanc" in answer.headers.get("www-authenticate", "")
+    return answer.status == _OK and b'"ApiVersion"' in answer.body
+
+
+async def _rest(asking: Asking, base: str, answer: Answer) -> None:
+    """Orthanc's REST interface, at `base`."""
     asking.imaging = True
-    version = match[1] if (match := _VERSION.search(text)) else None
+    version = match[1] if (match := _VERSION.search(answer.body.decode("latin-1"))) else None
     found = facts(http_status=answer.status, product="orthanc", version=version)
     asking.saw(What.REST, *found, *faults("orthanc", version))
-    if guarded:
+    if answer.status in _ASKS:
         asking.saw(What.CROSS_SITE, *facts(http_status=answer.status))
-        await _default_login(asking)
-    if ours:
-        await _cross_site(asking)
-        plugins = await asking.web.get("/plugins")
-        wide = sum(name in plugins.body for name in _WIDENING) if plugins.status == _OK else 0
-        asking.saw(What.PLUGINS, *facts(http_status=plugins.status, count=wide))
-        counted = await asking.web.get("/statistics")
-        asking.saw(What.STATISTICS, *_sums(counted))
-        explorer = await asking.web.get("/app/explorer.html")
-        asking.saw(What.EXPLORER, *facts(http_status=explorer.status))
-        for what, path in ((What.METRICS, "/tools/metrics-prometheus"), (What.WEBDAV, "/webdav/")):
-            method = "OPTIONS" if what is What.WEBDAV else "GET"
-            answer = await asking.web.get(path, method=method)
-            dav = what is not What.WEBDAV or "dav" in answer.headers
-            asking.saw(what, *facts(http_status=answer.status if dav else 0))
+        await _default_login(asking, base)
+        return
+    await _cross_site(asking, base)
+    plugins = await asking.web.get(f"{base}/plugins")
+    wide = sum(name in plugins.body for name in _WIDENING) if plugins.status == _OK else 0
+    asking.saw(What.PLUGINS, *facts(http_status=plugins.status, count=wide))
+    counted = await asking.web.get(f"{base}/statistics")
+    asking.saw(What.STATISTICS, *_sums(counted))
+    explorer = await asking.web.get(f"{base}/app/explorer.html")
+    asking.saw(What.EXPLORER, *facts(http_status=explorer.status))
+    for what, path in ((What.METRICS, "/tools/metrics-prometheus"), (What.WEBDAV, "/webdav/")):
+        method = "OPTIONS" if what is What.WEBDAV else "GET"
+        answer = await asking.web.get(base + path, method=method)
+        dav = what is not What.WEBDAV or "dav" in answer.headers
+        asking.saw(what, *facts(http_status=answer.status if dav else 0))
+    if plugins.status == _OK and _DICOMWEB in plugins.body:
+        await _plugin_wado(asking, base)
 
 
-async def _cross_site(asking: Asking) -> None:
+async def _plugin_wado(asking: Asking, base: str) -> None:
+    """WADO-URI of Orthanc's plugin, which answers a canary as any other address that it does not have."""
+    uids = f"studyUID={canary_uid()}&seriesUID={canary_uid()}&objectUID={canary_uid()}"
+    answer = await asking.web.get(f"{base}/wado?requestType=WADO&{uids}")
+    asking.saw(What.WADO_URI, *facts(http_status=answer.status, product="orthanc"))
+
+
+async def _cross_site(asking: Asking, base: str) -> None:
     """Whether a page of another site that somebody here opens is served, too: nothing is written.
 
     A plain POST of such a page needs no more than that; if the answer names its origin, it reads as well.
     """
-    answer = await asking.web.get("/system", headers={"Origin": _FOREIGN})
+    answer = await asking.web.get(f"{base}/system", headers={"Origin": _FOREIGN})
     allowed = answer.headers.get("access-control-allow-origin", "")
     found = facts(http_status=answer.status, value="any-origin" if allowed in ("*", _FOREIGN) else None)
     asking.saw(What.CROSS_SITE, *found)
 
 
-async def _default_login(asking: Asking) -> None:
+async def _default_login(asking: Asking, base: str) -> None:
     """The login that Orthanc makes by itself: once, and only where the owner said so."""
     host = asking.host
     if not host.default_login:
@@ -169,7 +228,7 @@ async def _default_login(asking: Asking) -> None:
             Miss(("WEB-002",), host.target.name, Reason.NOT_ASKED, asking.where, Outcome.SKIPPED)
         )
         return
-    answer = await asking.web.get("/system", headers={"Authorization": _DEFAULT_LOGIN})
+    answer = await asking.web.get(f"{base}/system", headers={"Authorization": _DEFAULT_LOGIN})
     asking.saw(What.DEFAULT_LOGIN, *facts(http_status=answer.status, product="orthanc"))
 
 
@@ -198,11 +257,12 @@ def _sums(answer: Answer) -> tuple[Fact, ...]:
 
 
 async def _dicomweb(asking: Asking, root: Answer) -> None:
-    for path in QIDO_ROOTS:
-        if await _qido(asking, path, root):
-            return
-    if root.status in (_UNAUTHORIZED, _FORBIDDEN):
-        asking.saw(What.QIDO, *facts(http_status=root.status))
+    for base in asking.bases:
+        for path in QIDO_ROOTS:
+            if await _qido(asking, base + path, root):
+                return
+    if not any(isinstance(one, Observation) and one.what is What.QIDO for one in asking.seen):
+        asking.closed(("WEB-013", "WEB-014"), root if root.status in _ASKS else asking.unknown)
 
 
 async def _qido(asking: Asking, path: str, root: Answer) -> bool:
@@ -214,10 +274,13 @@ async def _qido(asking: Asking, path: str, root: Answer) -> bool:
     kind = answer.headers.get("content-type", "")
     listed = answer.status == _OK and "json" in kind and answer.body.lstrip()[:1] == b"["
     is_open = listed or answer.status == _NO_CONTENT
+    if is_open and _same(answer, asking.unknown):
+        return False  # It says so to everything.
     if not is_open:
-        if answer.status in (_UNAUTHORIZED, _FORBIDDEN) and root.status not in (_UNAUTHORIZED, _FORBIDDEN):
+        if answer.status in _ASKS and not {root.status, asking.unknown.status} & set(_ASKS):
             asking.imaging = True
             asking.saw(What.QIDO, *facts(http_status=answer.status))
+            asking.closed(("WEB-014",), answer)
             return True
         return False
     asking.imaging = True
@@ -230,21 +293,33 @@ async def _qido(asking: Asking, path: str, root: Answer) -> bool:
         f"{path}/studies/{canary_uid()}/metadata", headers={"Accept": "application/dicom+json"}
     )
     asking.saw(What.WADO_RS, *facts(http_status=metadata.status))
-    options = await asking.web.get(f"{path}/studies", method="OPTIONS")
-    methods = f"{options.headers.get('allow', '')},{options.headers.get('access-control-allow-methods', '')}"
-    stores = options.status in (_OK, _NO_CONTENT) and "POST" in methods.upper()
-    asking.saw(What.STOW, *facts(http_status=options.status, value="open" if stores else None))
+    await _stow(asking, path)
     return True
 
 
-async def _wado_uri(asking: Asking, _root: Answer) -> None:
+async def _stow(asking: Asking, path: str) -> None:
+    """Whether storing is said to be allowed; a server that does not say has not closed it."""
+    options = await asking.web.get(f"{path}/studies", method="OPTIONS")
+    methods = f"{options.headers.get('allow', '')},{options.headers.get('access-control-allow-methods', '')}"
+    told = facts(http_status=options.status)
+    if methods == "," and options.status not in _ASKS:
+        asking.seen.append(Miss(("WEB-016",), asking.host.target.name, Reason.NOT_TOLD, asking.where + told))
+        return
+    stores = options.status not in _ASKS and "POST" in methods.upper()
+    asking.saw(What.STOW, *told, *facts(value="open" if stores else None))
+
+
+async def _wado_uri(asking: Asking, root: Answer) -> None:
+    if any(isinstance(one, Observation) and one.what is What.WADO_URI for one in asking.seen):
+        return
     bare = await asking.web.get("/wado")
-    nonsense = await asking.web.get(f"/{secrets.token_hex(8)}")
+    if bare.status in _ASKS or bare.status == asking.unknown.status:
+        asking.closed(("WEB-015",), root if root.status in _ASKS else bare)
+        return
     uids = f"studyUID={canary_uid()}&seriesUID={canary_uid()}&objectUID={canary_uid()}"
     answer = await asking.web.get(f"/wado?requestType=WADO&{uids}")
-    if bare.status in (_UNAUTHORIZED, _FORBIDDEN) or bare.status == nonsense.status:
-        return
-    asking.imaging = True
+    if answer.status in (_OK, _NO_CONTENT, _NOT_FOUND):
+        asking.imaging = True
     asking.saw(What.WADO_URI, *facts(http_status=answer.status))
 
 

@@ -166,6 +166,10 @@ _TABLE: Final[dict[str, tuple[str, str]]] = {
     "too-large": ("too large to look at", "trop gros pour être examiné"),
     "unreadable": ("cannot be read", "illisible"),
     "not-identified": ("nothing that we know is there", "rien de ce que nous connaissons ne s'y trouve"),
+    "busy": (
+        "it takes nobody for now: ask again later",
+        "il ne prend personne pour l'instant : redemandez plus tard",
+    ),
     "needs-title": (
         "it wants its AE title: give it with --called",
         "il exige son titre AE : donnez-le avec --called",
