@@ -49,6 +49,25 @@ def test_strangers_are_counted_by_day(tmp_path: Path) -> None:
     assert "8.8.4.4" not in str(report)
 
 
+@pytest.mark.parametrize(
+    ("line", "day"),
+    [
+        ("I1123 18:31:00.123456 A.cpp:332] Association Received from AET X on IP 8.8.4.4", "2026-11-23"),
+        ("I1231 18:31:00.123456 A.cpp:332] Association Received from AET X on IP 8.8.4.4", "2025-12-31"),
+        ("I: Association Received (8.8.4.4:X -> ARCHIVE)", None),
+    ],
+)
+def test_a_day_without_a_year_is_the_last_one_and_no_day_is_made_up(
+    tmp_path: Path, line: str, day: str | None
+) -> None:
+    """Orthanc writes month and day: the year is the log's own. DCMTK writes none, and none is told."""
+    log = tmp_path / "Orthanc.log"
+    log.write_text(f"{line}\n")
+    os.utime(log, (1796083200.0, 1796083200.0))  # 1 December 2026
+    (one,) = [one for one in read(tmp_path).findings if one.check == "LOG-005"]
+    assert ([] if day is None else [day]) == [fact.value for fact in one.evidence if fact.key is Key.DAY]
+
+
 @pytest.mark.parametrize("line", [NEIGHBOUR, REFUSED, PAGE])
 def test_others_are_not_strangers_who_came_in(tmp_path: Path, line: str) -> None:
     """A neighbour, a refusal and an ordinary page are not."""

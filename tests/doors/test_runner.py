@@ -60,7 +60,7 @@ def test_each_target_is_answered_once() -> None:
     """Whatever order they come in, and however many are asked at a time."""
     targets = [parse_target(f"127.9.0.{number % 90 + 1}:9") for number in range(180)]
 
-    async def ask() -> list[tuple[str, Reason]]:
+    async def ask() -> list[tuple[str, Reason | None]]:
         answers = [(target, seen) async for target, seen in run(targets, Manners())]
         return [
             (target.name, one.reason) for target, seen in answers for one in seen if isinstance(one, Miss)

@@ -9,7 +9,7 @@ import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import IO, Final
 
@@ -60,6 +60,8 @@ _LINE: Final = re.compile(
 )
 """how logs begin a line: DCMTK's level, Orthanc's level and day, a time, a level"""
 _DAY: Final = re.compile(rb"(20\d\d)-?(\d\d)-?(\d\d)")
+_SHORT_DAY: Final = re.compile(rb"[TIWEF](\d\d)(\d\d) \d\d:\d\d:")
+"""Orthanc's level, month and day"""
 _MONTHS: Final = (
     b"Jan",
     b"Feb",
@@ -82,7 +84,9 @@ class _Counts:
     values: int = 0
     parameters: int = 0
     strangers: Counter[str] = field(default_factory=Counter)
-    """by day"""
+    """by day; those of lines that have none are under the empty text"""
+    written: date = date.min
+    """when the log that is read was written last"""
     loose: int = 0
     files: int = 0
     octets: int = 0
@@ -98,7 +102,8 @@ class _Counts:
     def meet(self, path: Path, at: datetime) -> None:
         """One log more: its rights and its age."""
         status = path.stat()
-        days = max((at - datetime.fromtimestamp(status.st_mtime, UTC)).days, 0)
+        written = datetime.fromtimestamp(status.st_mtime, UTC)
+        self.written, days = written.date(), max((at - written).days, 0)
         self.files += 1
         self.octets += status.st_size
         self.loose += bool(status.st_mode & stat.S_IROTH)
@@ -150,7 +155,7 @@ def _seen(root: Path, counts: _Counts) -> Iterator[Seen]:
         yield Miss(("LOG-003",), str(root), Reason.ABSENT)
     found = facts(class_="strangers", count=sum(counts.strangers.values()))
     for day, count in sorted(counts.strangers.items())[:MAX_DAYS]:
-        found += facts(day=day, rows=count)
+        found += facts(day=day or None, rows=count)
     reach = Reach.INTERNET if counts.strangers else Reach.LAN
     yield Observation(What.LOG, str(root), reach, found)
 
@@ -199,12 +204,7 @@ def _count(line: bytes, counts: _Counts) -> None:
     came = _ASSOCIATION.search(line)
     counts.accesses += came is not None
     if came is not None and _is_public(came[1]):
-        day = _DAY.search(line)
-        counts.strangers[_day(*(int(part) for part in day.groups())) if day else _UNKNOWN] += 1
-
-
-_UNKNOWN: Final = "2020-01-01"
-"""for a line without a day of its own"""
+        counts.strangers[_line_day(line, counts.written)] += 1
 
 
 def _web_day(match: re.Match[bytes]) -> str:
@@ -212,12 +212,23 @@ def _web_day(match: re.Match[bytes]) -> str:
     return _day(int(match[4]), month, int(match[2]))
 
 
+def _line_day(line: bytes, written: date) -> str:
+    """The day of a line; Orthanc's have no year, so the last one that is not after `written` (UTC)."""
+    if found := _DAY.search(line):
+        return _day(*(int(part) for part in found.groups()))
+    if (found := _SHORT_DAY.match(line)) is None:
+        return ""
+    month, day = int(found[1]), int(found[2])
+    after = (month, day) > (written + timedelta(days=1)).timetuple()[1:3]
+    return _day(written.year - after, month, day)
+
+
 def _day(year: int, month: int, day: int) -> str:
     try:
         made = date(year, month, day)
     except ValueError:
-        return _UNKNOWN
-    return made.isoformat() if made.year >= 2020 else _UNKNOWN  # noqa: PLR2004 - the first day that evidence takes
+        return ""
+    return made.isoformat() if made.year >= 2020 else ""  # noqa: PLR2004 - the first day that evidence takes
 
 
 def _is_public(text: bytes) -> bool:
