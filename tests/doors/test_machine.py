@@ -52,6 +52,19 @@ def test_databases_and_programs_both_ways() -> None:
     assert {"CFG-017"} == opened(listener("127.0.0.1", 4242, "orthanc", administrator=True))
 
 
+def test_a_machine_without_a_box_before_it() -> None:
+    """Listening everywhere is the Internet's where the machine has a public address; elsewhere it is not."""
+    for address, public, reach in (
+        (EVERYWHERE, True, Reach.INTERNET),
+        (EVERYWHERE, False, Reach.LAN),
+        ("192.168.1.2", True, Reach.LAN),
+        ("127.0.0.1", True, Reach.LOOPBACK),
+        ("8.8.4.4", True, Reach.INTERNET),
+    ):
+        one = Listener(parse_address(address), 4242, "orthanc", administrator=False, public=public)
+        assert reach is one.reach
+
+
 def test_a_public_address_both_ways() -> None:
     """Imaging at every address, or at a global one, of a machine that the Internet reaches over IPv6."""
 

@@ -85,14 +85,17 @@ class Listener:
     viewer: str | None = None
     six: bool = False
     """whether IPv6 reaches it at every address of this machine"""
+    public: bool = False
+    """whether this machine has an IPv4 address of the Internet itself, and no box before it"""
 
     @property
     def reach(self) -> Reach:
         """From where it can be reached, as far as the address it is bound to says."""
         if is_loopback(self.address):
             return Reach.LOOPBACK
-        shared = self.address.is_unspecified or is_private(self.address)
-        return Reach.LAN if shared else Reach.INTERNET
+        if self.address.is_unspecified:
+            return Reach.INTERNET if self.public else Reach.LAN
+        return Reach.LAN if is_private(self.address) else Reach.INTERNET
 
     @property
     def target(self) -> Target:
@@ -115,14 +118,33 @@ class Listener:
 
 def own_address() -> Address | None:
     """An IPv4 address that this machine has on a network; None when it is on none."""
-    found = (
+    return next((one for one in _addresses() if not is_loopback(one)), None)
+
+
+def _addresses() -> list[Address]:
+    """The IPv4 addresses of this machine."""
+    return [
         parse_address(one.address)
         for name, all_of_them in psutil.net_if_addrs().items()
         if name in _up()
         for one in all_of_them
         if one.family == socket.AF_INET
+    ]
+
+
+def _is_routed(address: Address) -> bool:
+    """Whether the Internet routes to an IPv4 address."""
+    return not is_private(address) and not any(address in block for block in _UNROUTED)
+
+
+_UNROUTED: Final = tuple(
+    ip_network(text)
+    for text in (
+        "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
+        "240.0.0.0/4",
     )
-    return next((one for one in found if not is_loopback(one)), None)
+)  # fmt: skip
+"""shared by a carrier's customers, kept for documents, tests and nothing (RFC 6890)"""
 
 
 def _up() -> frozenset[str]:
@@ -132,6 +154,7 @@ def _up() -> frozenset[str]:
 def listeners() -> list[Listener]:
     """Every listener that this account may see, each port once, by its widest address."""
     found: dict[int, Listener] = {}
+    public = any(map(_is_routed, _addresses()))
     for one in psutil.net_connections("tcp"):
         if one.status != psutil.CONN_LISTEN or not one.laddr:
             continue
@@ -148,6 +171,7 @@ def listeners() -> list[Listener]:
             name.startswith(SERVICES),
             _word_of(name, VIEWERS),
             six,
+            public,
         )
         known = found.get(made.port)
         if known is not None and _RANK[known.reach] <= _RANK[made.reach]:
