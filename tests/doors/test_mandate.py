@@ -85,6 +85,15 @@ def test_a_mandate_covers_what_it_names() -> None:
         right("198.51.100.3:105", signed=narrow)
 
 
+def test_an_exclusion_wins_over_consent() -> None:
+    """What a mandate excludes is not asked, even where a consent would do for its neighbours."""
+    scope = Scope(targets=("192.168.1.0/24",), exclusions=("192.168.1.7",), ports=(104,))
+    signed = sign(mandate(scope=scope), KEY)
+    assert ["consent"] == right("192.168.1.20:105", consent="A. Martin, manager", signed=signed)
+    with pytest.raises(OutsideMandate):
+        right("192.168.1.7:105", consent="A. Martin, manager", signed=signed)
+
+
 def test_a_mandate_that_was_changed_does_not_hold() -> None:
     """One character, and it is refused; a signer that was not named is, too."""
     signed = sign(mandate(), KEY)

@@ -97,11 +97,15 @@ class Right:
         if not self.mandate.since <= now <= self.mandate.until:
             return False
         scope = self.mandate.scope
-        if any(_names(one, target) for one in scope.exclusions):
+        if self.excludes(target):
             return False
         if scope.ports and target.port not in scope.ports:
             return False
         return any(_names(one, target) for one in scope.targets)
+
+    def excludes(self, target: Target) -> bool:
+        """Whether the owner said that `target` is never asked, whoever else consents."""
+        return any(_names(one, target) for one in self.mandate.scope.exclusions)
 
 
 def sign(mandate: Mandate, key: Ed25519PrivateKey) -> bytes:
@@ -175,6 +179,8 @@ def check_right(
             continue
         if right is not None and right.covers(target, now):
             used.add("mandate")
+        elif right is not None and right.excludes(target):
+            raise OutsideMandate("the mandate says that this target is never asked")
         elif consent and is_own_network(target.address, networks):
             used.add("consent")
         else:
