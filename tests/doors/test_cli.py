@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from huisclos.cli.doors_more import sealed_by_now
 from huisclos.doors.reports.page import to_html, to_pdf
 from huisclos.doors.reports.round import to_round
 from huisclos.doors.reports.table import to_csv, to_sarif
@@ -134,6 +135,30 @@ def test_rescue_takes_in_what_lies_in_clear(short_dir: Path, clear: Path, tmp_pa
     assert "in clear      0 images" in said
     assert (clear / "notes.txt").exists()
     assert 2 == doors("rescue", f"{report}#F99", "--into", str(archive), *unlock)[0]
+
+
+def test_what_a_rescue_did_not_take_in_is_never_listed(
+    short_dir: Path, clear: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not what was refused, however it was named; not what came or changed meanwhile; nor the index of these."""
+    archive, kept = make_archive(short_dir)
+    report, listed = tmp_path / "report.json", tmp_path / "to-wipe"
+    broken = next(clear.glob("*.dcm"))
+    (clear / "broken").write_bytes(broken.read_bytes()[:300])
+    monkeypatch.chdir(clear)
+    doors("rest", ".", "--json", str(report), "--workers", "1")
+    (number,) = [one["id"] for one in _report(report)["findings"] if one["check"] == "RST-001"]
+    unlock = ("--unlock-with", f"file:{kept / 'passphrase'}")
+    doors("rescue", f"{report}#{number}", "--into", str(archive), "--wipe-list", str(listed), *unlock)
+    names = {Path(os.fsdecode(one)).name for one in listed.read_bytes().split(b"\0") if one}
+    assert {path.name for path in clear.glob("*.dcm")} == names
+    found = [("clear", str(broken)), ("clear", str(clear / "broken")), ("media", str(clear / "DICOMDIR"))]
+    later = broken.stat().st_ctime + 1
+    assert [str(broken)] == sealed_by_now(found, {broken}, later)
+    assert [] == sealed_by_now(found, {broken}, later - 2)
+    assert [found[0][1], found[2][1]] == sorted(
+        sealed_by_now([found[0], found[2]], {broken}, later), reverse=True
+    )
 
 
 def test_a_rescue_into_a_locked_archive_wipes_nothing(short_dir: Path, clear: Path, tmp_path: Path) -> None:

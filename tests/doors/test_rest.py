@@ -193,8 +193,8 @@ def test_a_bomb_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert Reason.TOO_LARGE is untested(report)["RST-004"]
 
 
-def _small(budget: containers.Budget) -> None:
-    budget.octets, budget.members = 1000, 100
+def _small(budget: containers.Budget, until: float | None = None) -> None:
+    budget.octets, budget.members, budget.until = 1000, 100, until
 
 
 def _many() -> bytes:

@@ -102,8 +102,9 @@ def test_a_7z_bomb_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         seven._filter(Coder(seven._LZMA, b"\x5d" + struct.pack("<I", 0xFFFFFFFF)))
 
 
-def _small(made: budget.Budget) -> None:
+def _small(made: budget.Budget, until: float | None = None) -> None:
     made.octets, made.members = 1_000_000, 100
+    made.until = until
 
 
 def _walk_seven(raw: bytes) -> int:

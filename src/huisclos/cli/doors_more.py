@@ -13,7 +13,7 @@ from huisclos.cli.doors_report import HtmlFile, Lang, can_be_written, language_o
 from huisclos.cli.options import UnlockWith
 from huisclos.errors import BadSetting
 
-_WHOLE: Final = frozenset({"clear", "headerless", "media"})
+_WHOLE: Final = frozenset({"clear", "headerless"})
 """kinds of files that are one image and nothing else"""
 _HELD: Final = frozenset({"zip", "tar", "gz", "xz", "bz2", "iso", "7z", "sqlite"})
 """kinds that hold images among other things"""
@@ -75,6 +75,7 @@ def rescue(
       huisclos doors rescue report.json#F1 --into /srv/images --wipe-list to-wipe
     """
     from huisclos.cli.transfer import print_receipt, refusals, take_in
+    from huisclos.clock import now
     from huisclos.doors.rest.audit import Walk, audit
     from huisclos.findings.report import named
 
@@ -92,7 +93,11 @@ def rescue(
     if not root.exists():
         raise BadSetting("what this finding is about is not there any more")
     output.say(f"{found.finding.check} {output.one_line(root)}: {found.finding.is_}")
-    receipt = take_in(into, [root], unlock_with)
+    taken: set[Path] = set()
+    begun = now().timestamp()
+    receipt = take_in(
+        into, [root], unlock_with, lambda one: taken.add(Path(one.name).absolute()) if one.outcome else None
+    )
     refused = refusals(receipt)
     output.data(f"finding       {found.reference}")
     print_receipt(receipt, len(refused))
@@ -103,8 +108,7 @@ def rescue(
     left = sum(heap.images for heap in tally.heaps.values())
     output.data(f"in clear      {output.number(left, 'image')} below {output.one_line(root)}")
     if left and sound:
-        kept_out = {one.name for one in receipt.refused}
-        _tell_wiping(root, tally.paths, kept_out, wipe_list)
+        _tell_wiping(root, sealed_by_now(tally.paths, taken, begun), tally.paths, wipe_list)
     return 1 if left or refused or not sound else 0
 
 
@@ -133,15 +137,26 @@ def _verified(archive: Path, unlock_with: str | None) -> bool:
     return code == 0
 
 
-def _tell_wiping(
-    root: Path, paths: list[tuple[str, str]], kept_out: set[str], wipe_list: Path | None
-) -> None:
+def sealed_by_now(paths: list[tuple[str, str]], taken: set[Path], begun: float) -> list[str]:
+    """The clear files that were taken in, as they are now: neither came one later, nor has one changed.
+
+    An index of media is no image; it can go once nothing is left of what it lists.
+    """
+    sealed = {
+        path
+        for kind, path in paths
+        if kind in _WHOLE and Path(path).absolute() in taken and Path(path).lstat().st_ctime < begun
+    }
+    left = any(path not in sealed for kind, path in paths if kind in _WHOLE)
+    return sorted(sealed | {path for kind, path in paths if kind == "media" and not left})
+
+
+def _tell_wiping(root: Path, files: list[str], paths: list[tuple[str, str]], wipe_list: Path | None) -> None:
     """Which clear files can go, and how. A file that holds more than one image is left to a person."""
     from os import fsencode
 
     from huisclos.cli.files import write_new
 
-    files = sorted({path for kind, path in paths if kind in _WHOLE and path not in kept_out})
     others = len({path for kind, path in paths if kind in _HELD})
     if wipe_list is None:
         output.say("  to wipe:        the same command again, with --wipe-list FILE, lists what can go")

@@ -13,6 +13,8 @@ from huisclos.cli.options import ArchiveFolder, AsJson, UnlockWith
 from huisclos.errors import SealError, Unreadable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from huisclos.archive.export import ExportReceipt
     from huisclos.archive.importing import Imported, ImportReceipt
     from huisclos.wiring.connection import House
@@ -50,8 +52,16 @@ def import_(
     return Unreadable.exit_code if refused else 0
 
 
-def take_in(archive: Path, paths: list[Path], unlock_with: str | None) -> ImportReceipt:
-    """Everything at `paths`, with progress; unlocked if a passphrase is named, else as the house stands."""
+def take_in(
+    archive: Path,
+    paths: list[Path],
+    unlock_with: str | None,
+    told: Callable[[Imported], None] = lambda _: None,
+) -> ImportReceipt:
+    """Everything at `paths`, with progress; unlocked if a passphrase is named, else as the house stands.
+
+    `told` hears of each file as it is done.
+    """
     from huisclos.access.nouns import ActorKind, Source
     from huisclos.archive.importing import import_paths
     from huisclos.archive.receive import Receiver
@@ -64,9 +74,10 @@ def take_in(archive: Path, paths: list[Path], unlock_with: str | None) -> Import
         done = 0
         with output.progress("importing") as step:
 
-            def report(_: Imported) -> None:
+            def report(one: Imported) -> None:
                 nonlocal done
                 done += 1
+                told(one)
                 step(done, 0)
 
             receiver = Receiver(house.store, house.catalog, house.keeper)

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import os
 import secrets
 import stat
-from collections import Counter
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from huisclos.clock import steady
-from huisclos.doors.observation import Miss, Observation, Seen, What
+from huisclos.doors.rest.counted import observe
 from huisclos.doors.rest.examine import Entry, Examiner
-from huisclos.doors.rest.places import BACKUP, is_archive, is_sealed_backup, marks_of
-from huisclos.doors.rest.tally import Heap, Tally
-from huisclos.errors import Unreadable
-from huisclos.findings.evidence import Fact, facts
-from huisclos.findings.nouns import Reach, Reason
+from huisclos.doors.rest.places import BACKUP, is_archive, is_sealed_backup, kernel_folders, marks_of
+from huisclos.doors.rest.resume import State
+from huisclos.doors.rest.tally import Tally
+
+__all__ = ["Progress", "Walk", "audit", "examine", "forget", "observe", "trees"]
 
 SHARE: Final = 2000
 """files of one share of the work"""
-MAX_PLACES: Final = 6
-"""sub-trees that a finding names, by token"""
-SAVE_SECONDS: Final = 5.0
 _MODES: Final = stat.S_IXOTH
 
 Progress = Callable[[int], None]
@@ -64,31 +58,29 @@ class Walk:
 
 def audit(root: Path, walk: Walk, pool: Executor | None = None, progress: Progress | None = None) -> Tally:
     """Everything clear at or below `root`. With a pool, shares go to it; else they are done here."""
-    state = _State.load(walk, root)
-    running: set[Future[Tally]] = set()
-    names: dict[Future[Tally], str] = {}
-    for name, share in _shares(root, walk):
-        if name in state.done:
-            continue
+    state = State.load(walk.resume, root, walk.key)
+    walk.key, walk.unread, walk.sealed = state.key, 0, 0
+    running: deque[tuple[Future[Tally], str]] = deque()
+
+    def joined(share: Tally, last: str) -> None:
+        state.join(last, share)
+        if progress is not None:
+            progress(state.tally.files)
+
+    for share in _shares(root, walk, state):
         if walk.until is not None and steady() > walk.until:
-            state.tally.misses["budget", "file"] = 1
+            state.tally.misses["budget", "file"] += 1
             break
+        task = share, walk.key, str(root), walk.keep_paths, walk.copies, walk.until
         if pool is None:
-            state.join(name, examine(share, walk.key, str(root), keep=walk.keep_paths, instances=walk.copies))
-        else:
-            future = pool.submit(
-                examine, share, walk.key, str(root), keep=walk.keep_paths, instances=walk.copies
-            )
-            running.add(future)
-            names[future] = name
-            while len(running) > _WAITING:
-                _collect(running, names, state)
-        if progress is not None:
-            progress(state.tally.files)
-    while running:
-        _collect(running, names, state)
-        if progress is not None:
-            progress(state.tally.files)
+            joined(examine(*task), share[-1].path)
+            continue
+        running.append((pool.submit(examine, *task), share[-1].path))
+        while len(running) > _WAITING:
+            future, last = running.popleft()
+            joined(future.result(), last)
+    for future, last in running:
+        joined(future.result(), last)
     if walk.unread:
         state.tally.misses["unreadable", "folder"] = walk.unread
     if walk.sealed:
@@ -101,45 +93,49 @@ _WAITING: Final = 8
 """shares under way at one time: memory stays flat however large the tree"""
 
 
-def examine(share: list[Entry], key: bytes, root: str, *, keep: bool, instances: bool = False) -> Tally:
+def examine(
+    share: list[Entry],
+    key: bytes,
+    root: str,
+    keep: bool = False,  # noqa: FBT001,FBT002 - handed on to a process as they are
+    instances: bool = False,  # noqa: FBT001,FBT002 - as above
+    until: float | None = None,
+) -> Tally:
     """One share of the work, in whatever process."""
-    examiner = Examiner(key, root, keep_paths=keep, instances=instances)
+    examiner = Examiner(key, root, keep_paths=keep, instances=instances, until=until)
     for entry in share:
         examiner.look(entry)
     return examiner.close()
 
 
-def _collect(running: set[Future[Tally]], names: dict[Future[Tally], str], state: _State) -> None:
-    future = next(iter(running))
-    running.discard(future)
-    state.join(names.pop(future), future.result())
-
-
-def _shares(root: Path, walk: Walk) -> Iterator[tuple[str, list[Entry]]]:
+def _shares(root: Path, walk: Walk, state: State) -> Iterator[list[Entry]]:
+    """The files that are left, in steady order; what came since, before where it goes on, is not seen."""
+    entries = _entries(str(root), walk)
+    if state.last and not any(state.mark(entry.path) == state.last for entry in entries):
+        state.begin_again()
+        walk.unread = walk.sealed = 0
+        entries = _entries(str(root), walk)
     share: list[Entry] = []
-    first = ""
-    for entry in _entries(str(root), walk):
-        first = first or entry.path
+    for entry in entries:
         share.append(entry)
         if len(share) >= SHARE:
-            yield walk_name(walk, first, len(share)), share
-            share, first = [], ""
+            yield share
+            share = []
     if share:
-        yield walk_name(walk, first, len(share)), share
-
-
-def walk_name(walk: Walk, first: str, count: int) -> str:
-    """A share's name for the resume file: a keyed digest of where it begins."""
-    return hmac.new(walk.key, os.fsencode(first) + b"\n%d" % count, hashlib.sha256).hexdigest()[:16]
+        yield share
 
 
 def _entries(root: str, walk: Walk) -> Iterator[Entry]:
     if os.path.isfile(root):  # noqa: PTH113 - a walk on strings: a Path for each of a million files is too slow
-        yield _entry(root, walk.token(root), reachable=_is_open_above(root))
+        # A link that somebody names is followed, as one to a folder is; none below is.
+        yield _entry(os.path.realpath(root), walk.token(root), reachable=_is_open_above(root))
         return
+    left_out = kernel_folders(root)
     stack = [(root, "", _is_open_above(os.path.join(root, "x")), is_archive(root))]  # noqa: PTH118 - as above
     while stack:
         folder, branch, reachable, beside = stack.pop()
+        if folder in left_out:
+            continue
         try:
             below, names = _listed(folder)
         except OSError:
@@ -186,145 +182,6 @@ def _is_open_above(path: str) -> bool:
         return all(parent.stat().st_mode & _MODES for parent in Path(path).absolute().parents)
     except OSError:
         return False
-
-
-def observe(root: Path, tally: Tally) -> list[Seen]:
-    """What was counted, as observations of `root`; it says what was not looked into, too."""
-    seen: list[Seen] = []
-    for kind, heap in sorted(tally.heaps.items()):
-        seen.append(_seen(root, kind, _counted(kind, heap, tally.places)))
-    for word, count in sorted(tally.counts.items()):
-        seen.append(_seen(root, word, facts(count=count)))
-    for product, rows in sorted(tally.rows.items()):
-        seen.append(_seen(root, "rows", facts(product=product, rows=rows)))
-    if tally.files and ("budget", "file") not in tally.misses:
-        met = {*tally.heaps, *tally.counts, *(("rows",) if tally.rows else ())}
-        seen += [_seen(root, kind, facts(count=0)) for kind in _LOOKED_FOR if kind not in met]
-    elif not tally.files:
-        seen.append(_seen(root, "clear", facts(images=0)))
-    for (reason, container), count in sorted(tally.misses.items()):
-        check = "RST-001" if container in ("file", "folder") else "RST-004"
-        seen.append(Miss((check,), str(root), Reason(reason), facts(container=container, count=count)))
-    return seen
-
-
-_LOOKED_FOR: Final = (
-    "clear", "headerless", "media", "zip", "zip-cipher", "rows", "dump", "cache", "exports", "named",
-    "backup", "cloud", "readable", "bin", "hl7", "volume", "residue", "packed",
-)  # fmt: skip
-"""What a walk to the end has looked for: one kind for each check."""
-
-
-def _seen(root: Path, kind: str, found: tuple[Fact, ...]) -> Observation:
-    return Observation(What.FILES, str(root), Reach.LAN, facts(class_=kind) + found)
-
-
-def _counted(kind: str, heap: Heap, places: Counter[tuple[str, str]]) -> tuple[Fact, ...]:
-    found = facts(
-        images=heap.images,
-        persons=len(heap.persons) or None,
-        studies=len(heap.studies) or None,
-        series=len(heap.series) or None,
-        year_from=heap.year_from,
-        year_to=heap.year_to,
-        bytes=heap.octets,
-    )
-    branches = [(place, count) for (of, place), count in places.most_common() if of == kind]
-    for place, count in branches[:MAX_PLACES]:
-        found += facts(place=place, count=count)
-    return found
-
-
-class _Saved(msgspec.Struct):
-    """A resume file: a key, what is done, and counts; for its owner alone, and gone when the walk ends."""
-
-    key: str
-    roots: dict[str, tuple[list[str], dict[str, Any]]]
-
-
-@dataclass(slots=True)
-class _State:
-    """A walk's counts, and the file they are kept in between two runs."""
-
-    walk: Walk
-    root: str
-    tally: Tally = field(default_factory=Tally)
-    done: set[str] = field(default_factory=set)
-    saved: float = 0.0
-
-    @classmethod
-    def load(cls, walk: Walk, root: Path) -> _State:
-        state = cls(walk, str(root))
-        if walk.resume is None or not walk.resume.exists():
-            return state
-        try:
-            kept = msgspec.json.decode(walk.resume.read_bytes(), type=_Saved)
-            walk.key = base64.b64decode(kept.key)
-            names, counts = kept.roots.get(state._name(), ([], {}))
-            state.done, state.tally = set(names), _read_tally(counts)
-        except (msgspec.MsgspecError, ValueError, KeyError, TypeError, AttributeError):
-            raise Unreadable("this is not a file that --resume wrote", hint="name a new one") from None
-        return state
-
-    def join(self, name: str, share: Tally) -> None:
-        self.done.add(name)
-        self.tally.join(share)
-        if self.walk.resume is not None and steady() - self.saved > SAVE_SECONDS:
-            self._save(self.walk.resume)
-            self.saved = steady()
-
-    def finish(self) -> None:
-        if self.walk.resume is not None:
-            self._save(self.walk.resume)
-
-    def _name(self) -> str:
-        return hmac.new(self.walk.key, os.fsencode(self.root), hashlib.sha256).hexdigest()[:16]
-
-    def _save(self, path: Path) -> None:
-        kept = _Saved(base64.b64encode(self.walk.key).decode(), {})
-        if path.exists():
-            kept.roots = msgspec.json.decode(path.read_bytes(), type=_Saved).roots
-        kept.roots[self._name()] = (sorted(self.done), _write_tally(self.tally))
-        part = path.with_name(path.name + ".part")
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(msgspec.json.encode(kept))
-        part.replace(path)
-
-
-def _hex(digests: set[bytes]) -> str:
-    return "".join(sorted(one.hex() for one in digests))
-
-
-def _write_tally(tally: Tally) -> dict[str, Any]:
-    heaps = {
-        kind: [
-            heap.images, heap.octets, heap.year_from, heap.year_to, list(heap.years.items()),
-            *(_hex(kept) for kept in (heap.persons, heap.studies, heap.series, heap.instances)),
-        ]
-        for kind, heap in tally.heaps.items()
-    }  # fmt: skip
-    return {
-        "files": tally.files,
-        "heaps": heaps,
-        "counts": dict(tally.counts),
-        "rows": dict(tally.rows),
-        "places": [[*key, count] for key, count in tally.places.items()],
-        "misses": [[*key, count] for key, count in tally.misses.items()],
-    }
-
-
-def _read_tally(kept: dict[str, Any]) -> Tally:
-    tally = Tally(files=kept.get("files", 0))
-    for kind, (images, octets, since, until, years, *digests) in kept.get("heaps", {}).items():
-        sets = [{bytes.fromhex(text[at : at + 16]) for at in range(0, len(text), 16)} for text in digests]
-        tally.heaps[kind] = Heap(
-            images, octets, sets[0], sets[1], sets[2], since, until, Counter(dict(years)), sets[3]
-        )
-    tally.counts.update(kept.get("counts", {}))
-    tally.rows.update(kept.get("rows", {}))
-    tally.places.update({(kind, place): count for kind, place, count in kept.get("places", [])})
-    tally.misses.update({(reason, what): count for reason, what, count in kept.get("misses", [])})
-    return tally
 
 
 def forget(walk: Walk) -> None:

@@ -6,18 +6,18 @@ import bz2
 import gzip
 import io
 import lzma
-import tarfile
-import zipfile
+import os
+import struct
 import zlib
 from collections.abc import Callable, Iterator
 from typing import IO, Final
 
-from huisclos.doors.rest import seven
+from huisclos.doors.rest import seven, tars, zips
 from huisclos.doors.rest.budget import MEMORY, Budget, TooMuch
 from huisclos.doors.rest.heads import HEAD, MORE, is_headerless, is_part10
-from huisclos.doors.rest.others import word_of
+from huisclos.doors.rest.others import DISK_HEAD, is_disk, may_be_disk, word_of
 
-__all__ = ["Budget", "Found", "Notes", "TooMuch", "kind_of", "look_into", "scan_image"]
+__all__ = ["Budget", "Filled", "Found", "Metered", "Notes", "TooMuch", "kind_of", "look_into", "scan_image"]
 
 MAX_DEPTH: Final = 4
 MAX_NESTED: Final = 64 * 1024 * 1024
@@ -28,11 +28,14 @@ _PREAMBLE: Final = 128
 _ENCRYPTED: Final = 0x1
 _AES: Final = 99
 """compression method that stands for WinZip's AES"""
+_BROKEN: Final = (lzma.LZMAError, zlib.error, struct.error, ValueError, OSError, EOFError)
+"""what readers of containers raise when one is broken"""
 
-Found = Callable[[bytes, int, bool], None]
-"""Told of each image inside: its head, its size, and whether it has the usual mark."""
+Found = Callable[[bytes, int, bool, Callable[[int], bytes]], None]
+"""Told of each image inside: its head, its size, whether it has the usual mark, and how to read on."""
 Notes = Callable[[str], None]
-"""Told what else is inside: `zip-cipher`, `clear-names`, `sealed`, `unread`, or a word of `word_of`'s."""
+"""Told what else is inside: `zip-cipher`, `clear-names`, `sealed`, `unread`, `too-large`, or a word of
+`word_of`'s."""
 
 
 def kind_of(head: bytes) -> str | None:
@@ -49,7 +52,7 @@ def kind_of(head: bytes) -> str | None:
     ):
         if head.startswith(magic):
             return kind
-    return "tar" if head[257:262] == b"ustar" else None
+    return "tar" if tars.is_tar(head) else None
 
 
 def look_into(file: IO[bytes], kind: str, found: Found, notes: Notes, budget: Budget, depth: int = 0) -> None:
@@ -67,19 +70,11 @@ def look_into(file: IO[bytes], kind: str, found: Found, notes: Notes, budget: Bu
         elif kind == "7z":
             _seven(file, found, notes, budget, depth)
         elif kind in ("gz", "bz2", "xz"):
-            stream = _Metered(_open(file, kind), budget)
+            stream = Metered(_open(file, kind), budget)
             _member(stream, None, found, notes, budget, depth)
         else:
             notes("unread")
-    except (
-        zipfile.BadZipFile,
-        tarfile.TarError,
-        lzma.LZMAError,
-        zlib.error,
-        NotImplementedError,
-        RuntimeError,
-        ValueError,
-    ) as error:
+    except (lzma.LZMAError, zlib.error, struct.error, ValueError) as error:
         raise OSError("a broken container") from error
 
 
@@ -112,19 +107,44 @@ class _Xz(io.RawIOBase):
         return 0
 
 
-class _Metered(io.RawIOBase):
+class Metered(io.RawIOBase):
     """A stream whose every byte is paid for."""
 
-    def __init__(self, file: IO[bytes], budget: Budget) -> None:
+    def __init__(self, file: IO[bytes] | io.RawIOBase, budget: Budget) -> None:
         self._file = file
         self._budget = budget
 
     def readable(self) -> bool:
+        """It is."""
         return True
 
     def read(self, size: int = -1) -> bytes:
-        raw = self._file.read(size if size >= 0 else _BLOCK)
+        """Some bytes. Raises `TooMuch`."""
+        raw = self._file.read(size if size >= 0 else _BLOCK) or b""
         self._budget.spend(len(raw))
+        return raw
+
+
+class Filled(io.RawIOBase):
+    """A file without its holes, as far as whole blocks go: nothing lies in those."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._at = 0
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Some bytes; none at the end."""
+        try:
+            data = os.lseek(self._file.fileno(), self._at, os.SEEK_DATA)
+        except OSError:
+            return b""  # Nothing but a hole is left.
+        self._at = max(self._at, data // _BLOCK * _BLOCK)
+        raw = os.pread(self._file.fileno(), size if size >= 0 else _BLOCK, self._at)
+        self._at += len(raw)
         return raw
 
 
@@ -141,23 +161,29 @@ def _seekable(file: IO[bytes]) -> IO[bytes]:
 
 
 def _zip(file: IO[bytes], found: Found, notes: Notes, budget: Budget, depth: int) -> None:
-    with zipfile.ZipFile(_seekable(file)) as archive:
-        for member in archive.infolist():
-            budget.spend(0, 1)
-            if member.is_dir():
-                continue
-            if member.flag_bits & _ENCRYPTED:
-                notes("clear-names" if member.compress_type == _AES else "zip-cipher")
-                continue
-            with archive.open(member) as stream:
-                _member(_Metered(stream, budget), member.file_size, found, notes, budget, depth)
+    file = _seekable(file)
+    for member in zips.members(file):
+        budget.spend(0, 1)
+        if member.flags & _ENCRYPTED:
+            notes("clear-names" if member.method == _AES else "zip-cipher")
+            continue
+        try:
+            stream = zips.unpacked(file, member, budget.spend)
+        except zips.NotUnpacked:
+            notes("unread")
+        except TooMuch:
+            notes("too-large")
+        except _BROKEN:
+            notes("unread")
+        else:
+            _each(stream, member.size, found, notes, budget, depth)
 
 
 def _seven(file: IO[bytes], found: Found, notes: Notes, budget: Budget, depth: int) -> None:
     try:
         for stream, size in seven.members(_seekable(file), budget.spend):
             budget.spend(0, 1)
-            _member(stream, size, found, notes, budget, depth)
+            _each(stream, size, found, notes, budget, depth)
     except seven.Sealed as sealed:
         notes("clear-names" if sealed.args[0] else "sealed")
     except seven.NotUnpacked:
@@ -165,12 +191,21 @@ def _seven(file: IO[bytes], found: Found, notes: Notes, budget: Budget, depth: i
 
 
 def _tar(file: IO[bytes], found: Found, notes: Notes, budget: Budget, depth: int) -> None:
-    with tarfile.open(fileobj=file, mode="r|") as archive:
-        for member in archive:
-            budget.spend(0, 1)
-            stream = archive.extractfile(member) if member.isreg() else None
-            if stream is not None:
-                _member(stream, member.size, found, notes, budget, depth)
+    for stream, size in tars.members(file):
+        budget.spend(0, 1)
+        _each(stream, size, found, notes, budget, depth)
+
+
+def _each(stream: io.RawIOBase, size: int, found: Found, notes: Notes, budget: Budget, depth: int) -> None:
+    """One member of several: what is wrong with it is noted, and the others are looked at."""
+    try:
+        _member(Metered(stream, budget), size, found, notes, budget, depth)
+    except TooMuch:
+        if budget.is_spent:
+            raise
+        notes("too-large")
+    except _BROKEN:
+        notes("unread")
 
 
 def _member(
@@ -185,13 +220,16 @@ def _member(
     part10 = is_part10(head)
     if part10 or is_headerless(head):
         head += _take(stream, MORE)
-        found(head, size if size is not None else len(head), part10)
+        found(head, size if size is not None else len(head), part10, lambda more: _take(stream, more))
         return
     inner = kind_of(head)
     if inner is not None:
         look_into(_Rest(head, stream), inner, found, notes, budget, depth + 1)  # type: ignore[arg-type]
     elif word := word_of(head, lambda: _take(stream, MORE)):
         notes(word)
+    elif may_be_disk(head) and is_disk(head := head + _take(stream, DISK_HEAD - len(head))):
+        for image, part10 in scan_image(_Rest(head, stream)):
+            found(image, 0, part10, lambda _: b"")
 
 
 def _take(stream: IO[bytes] | io.RawIOBase, size: int) -> bytes:
@@ -219,13 +257,15 @@ class _Rest(io.RawIOBase):
         return self._stream.read(size if size >= 0 else _BLOCK) or b""
 
 
-def scan_image(file: IO[bytes], budget: Budget, step: int = _SECTOR) -> Iterator[bytes]:
-    """The head of each image at a multiple of `step` bytes: a sector of a disk, whatever its file system."""
+def scan_image(file: IO[bytes] | io.RawIOBase, step: int = _SECTOR) -> Iterator[tuple[bytes, bool]]:
+    """The head of each image at a multiple of `step` bytes: a sector of a disk, whatever its file system.
+
+    And whether it has the usual mark; those without one are looked for where a sector begins only.
+    """
     held, more = b"", True
     while more:
-        raw = file.read(_BLOCK)
+        raw = file.read(_BLOCK) or b""
         more = bool(raw)
-        budget.spend(len(raw))
         held += raw
         # What begins near the end is left for the next read, which has its whole head.
         until = max((len(held) - MORE) // step * step, 0) if more else len(held)
@@ -233,6 +273,19 @@ def scan_image(file: IO[bytes], budget: Budget, step: int = _SECTOR) -> Iterator
         while at >= 0:
             start = at - _PREAMBLE
             if 0 <= start < until and start % step == 0 and held[at + 4 : at + 6] == b"\x02\x00":
-                yield held[start : start + MORE]
+                yield held[start : start + MORE], True
             at = held.find(b"DICM", at + 4)
+        if step > 1:
+            yield from ((held[start : start + MORE], False) for start in _bare(held[:until], step))
         held = held[until:]
+
+
+def _bare(held: bytes, step: int) -> Iterator[int]:
+    """Where a sector begins with the elements of an image."""
+    first = held[::step]
+    at = first.find(b"\x08")
+    while at >= 0:
+        start = at * step
+        if is_headerless(held[start : start + step]):
+            yield start
+        at = first.find(b"\x08", at + 1)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Final
 
+from huisclos.clock import steady
 from huisclos.doors.rest import others
 from huisclos.doors.rest.budget import Budget, TooMuch
-from huisclos.doors.rest.containers import kind_of, look_into, scan_image
-from huisclos.doors.rest.heads import HEAD, MORE, Known, is_headerless, is_part10, read_head
+from huisclos.doors.rest.containers import Filled, Metered, kind_of, look_into, scan_image
+from huisclos.doors.rest.heads import FURTHER, HEAD, MORE, Known, is_headerless, is_part10, read_head
+from huisclos.doors.rest.index import index_rows
 from huisclos.doors.rest.tally import Tally
 
 _IMAGE_FILE: Final = (".iso", ".img", ".dmg", ".bin", ".vmdk", ".raw", ".vhd", ".vhdx", ".vdi", ".qcow2")
@@ -22,7 +23,10 @@ _DUMP_HEAD: Final = 1024 * 1024
 _THUMBS: Final = 16 * 1024 * 1024
 _RELATIONS: Final = 64 * 1024 * 1024
 """bytes of a PostgreSQL catalogue of relations that are searched"""
-_LUKS, _BITLOCKER = b"LUKS\xba\xbe", b"-FVE-FS-"
+_LUKS, _BITLOCKER, _FILEVAULT = b"LUKS\xba\xbe", b"-FVE-FS-", b"encrcdsa"
+_KOLY: Final = 512
+"""bytes of the end of a Mac's disk image, which says how it is packed"""
+_MISSES: Final = {"unread": "unreadable", "too-large": "too-large"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,17 @@ class Entry:
 class Examiner:
     """Looks at files and counts; one for each share of the work."""
 
-    def __init__(self, key: bytes, root: str, *, keep_paths: bool = False, instances: bool = False) -> None:
+    def __init__(
+        self,
+        key: bytes,
+        root: str,
+        *,
+        keep_paths: bool = False,
+        instances: bool = False,
+        until: float | None = None,
+    ) -> None:
         self.tally = Tally()
+        self._until = until
         self._key = key
         self._root = root
         self._keep = keep_paths
@@ -52,6 +65,9 @@ class Examiner:
 
     def look(self, entry: Entry) -> None:
         """Count what is clear in one file; what cannot be read is counted as such."""
+        if self._until is not None and steady() > self._until:
+            self.tally.misses["budget", "file"] += 1
+            return
         self.tally.files += 1
         try:
             file = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -85,9 +101,11 @@ class Examiner:
             self._container(entry, file, kind)
         elif head.startswith(others.SQLITE):
             self._database(entry, file)
-        elif head.startswith(_LUKS) or head[3:11] == _BITLOCKER:
+        elif head.startswith((_LUKS, _FILEVAULT)) or head[3:11] == _BITLOCKER:
             self.tally.counts["sealed"] += 1
-        elif entry.path.lower().endswith(_IMAGE_FILE):
+        elif entry.path.lower().endswith(_IMAGE_FILE) or (
+            others.may_be_disk(head) and others.is_disk(os.pread(file, others.DISK_HEAD, 0))
+        ):
             self._disk(entry, file, "iso")
         elif others.is_export(head):
             self._export(entry, head)
@@ -104,9 +122,15 @@ class Examiner:
         elif (at := others.inside_response(head)) is not None:
             body = (head + os.read(file, MORE))[at:]
             if is_part10(body) or is_headerless(body):
-                self._count("clear", read_head(body, self._key, part10=is_part10(body)), len(body), entry)
+                known = self._known(body, partial(os.read, file), part10=is_part10(body))
+                self._count("clear", known, len(body), entry)
         elif (raw := others.unpacked(head, partial(os.read, file, MORE))) and is_part10(raw):
             self._count("packed", read_head(raw, self._key), os.fstat(file).st_size, entry)
+        elif head.startswith(others.WAL):
+            # Its database is beside it, and may be too large to be read with it.
+            if others.names_index(os.pread(file, _RELATIONS, 0)):
+                self._note("packed-index", entry)
+            self._scan(entry, file, "sqlite", 1)
         elif entry.path.lower().endswith("/thumbs.db") and others.is_thumbs_db(head, os.read(file, _THUMBS)):
             self._note("thumbnail", entry)
         elif entry.path.endswith("/1259") and "/base/" in entry.path:
@@ -123,7 +147,7 @@ class Examiner:
     def _image(self, entry: Entry, file: int, head: bytes, *, part10: bool) -> None:
         status = os.fstat(file)
         below = entry.path[len(self._root) :]
-        known = read_head(head + os.read(file, MORE), self._key, below, part10=part10)
+        known = self._known(head + os.read(file, MORE), partial(os.read, file), below, part10=part10)
         kind = (
             "media"
             if known.media or entry.path.endswith("/DICOMDIR")
@@ -131,7 +155,9 @@ class Examiner:
             if part10
             else "headerless"
         )
-        self._count(kind, known, status.st_size, entry)
+        # The same file under several names is one file.
+        link = (status.st_dev, status.st_ino) if status.st_nlink > 1 else None
+        self._count(kind, known, status.st_size, entry, link)
         self._folders.setdefault(entry.path.rpartition("/")[0], [0, 0])[0] += 1
         if entry.path.lower().endswith(".wl"):
             self._note("hl7", entry)
@@ -140,8 +166,17 @@ class Examiner:
         if known.named:
             self.tally.counts["named"] += 1
 
-    def _count(self, kind: str, known: Known | None, size: int, entry: Entry) -> None:
-        self.tally.heap(kind).add(known, size, instances=self._instances)
+    def _known(self, raw: bytes, more: Callable[[int], bytes], below: str = "", *, part10: bool) -> Known:
+        """Whose an image is; where that stands further on than usual, what is further on is read."""
+        known = read_head(raw, self._key, below, part10=part10)
+        if not known.cut:
+            return known
+        return read_head(raw + more(FURTHER), self._key, below, part10=part10, limit=FURTHER)
+
+    def _count(
+        self, kind: str, known: Known, size: int, entry: Entry, link: tuple[int, int] | None = None
+    ) -> None:
+        self.tally.heap(kind).add(known, size, link, instances=self._instances)
         self.tally.places[kind, entry.branch] += 1
         for mark in entry.marks:
             self.tally.counts[mark] += 1
@@ -149,12 +184,12 @@ class Examiner:
             self.tally.paths.append((kind, entry.path))
 
     def _container(self, entry: Entry, file: int, kind: str) -> None:
-        def found(head: bytes, size: int, part10: bool) -> None:  # noqa: FBT001 - as the port has it
-            self._count(kind, read_head(head, self._key, part10=part10), size, entry)
+        def found(head: bytes, size: int, part10: bool, more: Callable[[int], bytes]) -> None:  # noqa: FBT001 - as the port has it
+            self._count(kind, self._known(head, more, part10=part10), size, entry)
 
         def notes(word: str) -> None:
-            if word == "unread":
-                self.tally.misses["unreadable", kind] += 1
+            if reason := _MISSES.get(word):
+                self.tally.misses[reason, kind] += 1
             else:
                 self.tally.counts[word] += 1
 
@@ -162,7 +197,7 @@ class Examiner:
         with os.fdopen(os.dup(file), "rb") as stream:
             stream.seek(0)
             try:
-                look_into(stream, kind, found, notes, Budget())
+                look_into(stream, kind, found, notes, Budget(until=self._until))
             except TooMuch:
                 self.tally.misses["too-large", kind] += 1
             except (OSError, EOFError):
@@ -171,33 +206,39 @@ class Examiner:
             del self.tally.heaps[kind]
 
     def _disk(self, entry: Entry, file: int, kind: str) -> None:
-        """Images at the beginning of a sector, or anywhere in a database's file."""
+        """Images at the beginning of a sector."""
+        before = self.tally.heaps[kind].images if kind in self.tally.heaps else 0
+        self._scan(entry, file, kind, 512)
+        if kind in self.tally.heaps and self.tally.heaps[kind].images > before:
+            return
+        end = os.pread(file, _KOLY, max(os.fstat(file).st_size - _KOLY, 0))
+        if end.startswith(b"koly"):
+            # Most of these are packed, and nothing can be seen in them.
+            self.tally.misses["unreadable", kind] += 1
+
+    def _scan(self, entry: Entry, file: int, kind: str, step: int) -> None:
         with os.fdopen(os.dup(file), "rb") as stream:
             stream.seek(0)
             try:
-                for head in scan_image(stream, Budget(), step=1 if kind == "sqlite" else 512):
-                    self._count(kind, read_head(head, self._key), 0, entry)
+                for head, part10 in scan_image(Metered(Filled(stream), Budget(until=self._until)), step):
+                    self._count(kind, read_head(head, self._key, part10=part10), 0, entry)
             except TooMuch:
                 self.tally.misses["too-large", kind] += 1
 
     def _database(self, entry: Entry, file: int) -> None:
-        """Names of tables, and how many rows they have; `immutable`, so that nothing is written beside it."""
-        address = Path(entry.path).absolute().as_uri() + "?mode=ro&immutable=1"
+        """Whose index it is, and the images that it holds as values."""
         try:
-            with closing(sqlite3.connect(address, uri=True, timeout=1.0)) as database:
-                names = {
-                    str(row[0])
-                    for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-                }
-                for product, table in others.TABLES.items():
-                    if table in names:
-                        (rows,) = database.execute(f'SELECT count(*) FROM "{table}"').fetchone()  # noqa: S608 - a name of ours
-                        self.tally.rows[product] += int(rows)
-                        self._note("index", entry)
-                        break
-        except sqlite3.Error:
+            found = index_rows(entry.path)
+        except (sqlite3.Error, OSError):
             self.tally.misses["unreadable", "sqlite"] += 1
-        self._disk(entry, file, "sqlite")
+        else:
+            if found is not None:
+                product, rows = found
+                self.tally.rows[product] += rows or 0
+                if rows is None:
+                    self.tally.misses["unreadable", "sqlite"] += 1
+                self._note("index", entry)
+        self._scan(entry, file, "sqlite", 1)
 
     def _note(self, word: str, entry: Entry) -> None:
         self.tally.counts[word] += 1

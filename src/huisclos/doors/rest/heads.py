@@ -13,6 +13,8 @@ HEAD: Final = 512
 """bytes that tell what a file is"""
 MORE: Final = 32 * 1024
 """bytes in which the patient, the study and the series of almost any file stand"""
+FURTHER: Final = 4 * 1024 * 1024
+"""bytes more for the others, which refer to many images first"""
 _PREAMBLE: Final = 128
 _DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
 _IMPLICIT: Final = b"1.2.840.10008.1.2"
@@ -59,6 +61,8 @@ class Known:
     instance: bytes | None
     named: bool
     """whether the path it was found at holds its patient's family name"""
+    cut: bool = False
+    """whether the patient or the study may stand further on"""
 
 
 class _Broken(Exception):
@@ -71,21 +75,34 @@ def is_part10(head: bytes) -> bool:
 
 
 def is_headerless(head: bytes) -> bool:
-    """Whether a file begins with at least three elements in order, from group 0008 on, in some encoding."""
-    if len(head) < 2 * HEAD // 8 or int.from_bytes(head[:2], "little") != _FIRST_GROUP:
+    """Whether a file is an image without the usual beginning.
+
+    Without a preamble, or at least three elements in order, from group 0008 on, in some encoding.
+    """
+    if len(head) < _PREAMBLE:
         return False
-    return any(_plausible(head, explicit=explicit) for explicit in (True, False))
+    if _bare_meta(head) is not None:
+        return True
+    if head[:2] == b"\x08\x00":
+        return any(_plausible(head, explicit=explicit) for explicit in (True, False))
+    return head[:2] == b"\x00\x08" and _plausible(head, explicit=True, order=">")
 
 
-def _plausible(head: bytes, *, explicit: bool) -> bool:
+def _bare_meta(head: bytes) -> int | None:
+    """Where the file meta begins in a file that has it, and no preamble."""
+    at = 4 if head.startswith(b"DICM") else 0
+    return at if head[at : at + 8] == b"\x02\x00\x00\x00UL\x04\x00" else None
+
+
+def _plausible(head: bytes, *, explicit: bool, order: str = "<") -> bool:
     at, last, count = 0, -1, 0
     while count < _ENOUGH:
         if at + 8 > len(head):
             return False
-        group, element = struct.unpack_from("<HH", head, at)
+        group, element = struct.unpack_from(order + "HH", head, at)
         tag = group << 16 | element
         try:
-            length, at = _length(head, at, explicit=explicit, order="<")
+            length, at = _length(head, at, explicit=explicit, order=order)
         except _Broken:
             return False
         if tag <= last or not _FIRST_GROUP <= group <= 0x0040 or length > 1024 * 1024 or length % 2:  # noqa: PLR2004 - groups of a heading
@@ -94,27 +111,31 @@ def _plausible(head: bytes, *, explicit: bool) -> bool:
     return True
 
 
-def read_head(raw: bytes, key: bytes, path: str = "", *, part10: bool = True) -> Known:
-    """What the first bytes of an image say; what cannot be read is None."""
+def read_head(raw: bytes, key: bytes, path: str = "", *, part10: bool = True, limit: int = MORE) -> Known:
+    """What the first bytes of an image say; what cannot be read is None. `limit`: bytes that are unpacked."""
     values: dict[int, bytes] = {}
-    media = False
+    media = passed = False
+    begin = _PREAMBLE + 4 if part10 else _bare_meta(raw)
+    data, at = raw, 0
     try:
-        if part10:
-            at, meta = _meta(raw)
+        if begin is not None:
+            at, meta = _meta(raw, begin)
             media = meta.get(MEDIA_CLASS, b"").rstrip(b"\0 ") == _MEDIA
             syntax = meta.get(TRANSFER_SYNTAX, b"").rstrip(b"\0 ")
             if syntax == _DEFLATED:
-                raw, at = zlib.decompressobj(-15).decompress(raw[at:], MORE), 0
-            order = ">" if syntax == _BIG else "<"
-            _walk(raw, at, values, explicit=syntax != _IMPLICIT, order=order)
+                data, at = zlib.decompressobj(-15).decompress(raw[at:], limit), 0
+            order, explicit = ">" if syntax == _BIG else "<", syntax != _IMPLICIT
         else:
-            _walk(raw, 0, values, explicit=_plausible(raw, explicit=True), order="<")
+            order = ">" if raw[:2] == b"\x00\x08" else "<"
+            explicit = order == ">" or _plausible(raw, explicit=True)
+        passed = _walk(data, at, values, explicit=explicit, order=order)
     except (_Broken, struct.error, zlib.error):
         pass
-    return _known(values, key, path, media=media)
+    cut = not passed and max(len(raw), len(data)) >= MORE
+    return _known(values, key, path, media=media, cut=cut)
 
 
-def _known(values: dict[int, bytes], key: bytes, path: str, *, media: bool) -> Known:
+def _known(values: dict[int, bytes], key: bytes, path: str, *, media: bool, cut: bool) -> Known:
     name = values.get(PATIENT_NAME, b"").strip(b"\0 ")
     number = values.get(PATIENT_ID, b"").strip(b"\0 ")
     person = number + b"\n" + values.get(BIRTH_DATE, b"") if number else name
@@ -123,7 +144,7 @@ def _known(values: dict[int, bytes], key: bytes, path: str, *, media: bool) -> K
     named = len(family) > 2 and bool(path) and family in re.sub(r"[^a-z/]", "", path.lower())  # noqa: PLR2004 - two letters are anywhere
     return Known(
         _digest(key, person), _digest(key, values.get(STUDY)), _digest(key, values.get(SERIES)),
-        int(match[0]) if match else None, media, _digest(key, values.get(INSTANCE)), named,
+        int(match[0]) if match else None, media, _digest(key, values.get(INSTANCE)), named, cut,
     )  # fmt: skip
 
 
@@ -132,9 +153,9 @@ def _digest(key: bytes, value: bytes | None) -> bytes | None:
     return hashlib.blake2b(value, key=key, digest_size=8).digest() if value else None
 
 
-def _meta(raw: bytes) -> tuple[int, dict[int, bytes]]:
+def _meta(raw: bytes, at: int) -> tuple[int, dict[int, bytes]]:
     """Where the data set begins, and the file meta elements (explicit, little endian: PS3.10 section 7.1)."""
-    at, found = _PREAMBLE + 4, dict[int, bytes]()
+    found = dict[int, bytes]()
     while at + 8 <= len(raw) and raw[at : at + 2] == b"\x02\x00":
         tag = struct.unpack_from("<HH", raw, at)
         length, at = _length(raw, at, explicit=True, order="<")
@@ -143,15 +164,15 @@ def _meta(raw: bytes) -> tuple[int, dict[int, bytes]]:
     return at, found
 
 
-def _walk(raw: bytes, at: int, values: dict[int, bytes], *, explicit: bool, order: str) -> None:
-    """Take the wanted elements of the outermost level, in order, until the series or the end."""
+def _walk(raw: bytes, at: int, values: dict[int, bytes], *, explicit: bool, order: str) -> bool:
+    """Take the wanted elements of the outermost level, in order; whether it came beyond the series."""
     tags = struct.Struct(order + "HH")
     end = len(raw)
     while at + 8 <= end:
         group, element = tags.unpack_from(raw, at)
         tag = group << 16 | element
         if tag > SERIES:
-            return
+            return True
         length, at = _length(raw, at, explicit=explicit, order=order)
         if length == _UNDEFINED:
             at = _skip(raw, at, explicit=explicit, order=order, depth=0)
@@ -159,6 +180,7 @@ def _walk(raw: bytes, at: int, values: dict[int, bytes], *, explicit: bool, orde
         if tag in _WANTED:
             values[tag] = raw[at : at + length]
         at += length
+    return False
 
 
 def _length(raw: bytes, at: int, *, explicit: bool, order: str) -> tuple[int, int]:

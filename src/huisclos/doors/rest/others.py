@@ -10,6 +10,8 @@ from typing import Final
 from huisclos.doors.rest.heads import HEAD
 
 SQLITE: Final = b"SQLite format 3\0"
+WAL: Final = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
+"""how the log beside an SQLite database begins"""
 TABLES: Final = {
     "orthanc": "MainDicomTags",
     "horos": "ZPATIENT",
@@ -44,6 +46,8 @@ _WIDE: Final = tuple(name.encode("utf-16-le") for name in (".dcm", ".DCM", "DICO
 _DBASE: Final = (0x03, 0x30, 0x83)
 _DBASE_FIELD: Final = b"PatientNam"
 _ZLIB: Final = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+DISK_HEAD: Final = 34 * 1024
+"""bytes in which the image of a disk says what it is"""
 _PART: Final = re.compile(rb"\A(?:\r\n)?--[^\r\n]{1,200}\r\n(?:[^\r\n]{1,300}\r\n)*\r\n", re.IGNORECASE)
 
 
@@ -56,6 +60,11 @@ def word_of(head: bytes, more: Callable[[], bytes]) -> str | None:
     if head.startswith(SQLITE):
         return "packed-index" if _SCHEMA.search(head + more()) else None
     return None
+
+
+def names_index(raw: bytes) -> bool:
+    """Whether pages of an SQLite database make the tables of an imaging program's index."""
+    return _SCHEMA.search(raw) is not None
 
 
 def is_export(head: bytes) -> bool:
@@ -92,6 +101,21 @@ def unpacked(head: bytes, more: Callable[[], bytes]) -> bytes | None:
         return zlib.decompressobj().decompress(head[8:] + more(), HEAD * 64)
     except zlib.error:
         return None
+
+
+def may_be_disk(head: bytes) -> bool:
+    """Whether a file may be the image of a disk: it begins with nothing, or as what a machine starts from."""
+    return (head[510:512] == b"\x55\xaa" and not head.startswith(b"MZ")) or not any(head)
+
+
+def is_disk(head: bytes) -> bool:
+    """Whether it is one: ISO 9660, ext, HFS+, or what has a partition table or a boot sector."""
+    return (
+        head[510:512] == b"\x55\xaa"
+        or head[32769:32774] == b"CD001"
+        or head[1080:1082] == b"\x53\xef"
+        or head[1024:1026] in (b"H+", b"HX")
+    )
 
 
 def inside_response(head: bytes) -> int | None:

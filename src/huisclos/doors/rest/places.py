@@ -27,6 +27,14 @@ BACKUP: Final = re.compile(r"backup|sauvegarde|\.bak\b|backupdb", re.IGNORECASE)
 _VOLUMES: Final = ("/docker/volumes/", "/containers/storage/volumes/")
 _RESTIC: Final = frozenset(("config", "data", "index", "keys", "snapshots"))
 _BORG: Final = frozenset(("README", "config", "data"))
+_KERNEL: Final = frozenset(
+    ("autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs",
+     "efivarfs", "fusectl", "hugetlbfs", "mqueue", "nsfs", "proc", "pstore", "rpc_pipefs", "securityfs",
+     "selinuxfs", "sysfs", "tracefs")
+)  # fmt: skip
+"""File systems that are the kernel's own words: nothing lies there at rest, and reading some of it waits."""
+_OCTAL: Final = re.compile(r"\\([0-7]{3})")
+"""how the list of mounts writes a blank"""
 SETTINGS: Final = "huisclos.toml"
 """the file that makes a folder an archive of ours"""
 
@@ -59,3 +67,20 @@ def is_sealed_backup(names: frozenset[str]) -> bool:
     return names >= _RESTIC or (
         names >= _BORG and any(name.startswith(("hints.", "index.", "integrity.")) for name in names)
     )
+
+
+def kernel_folders(root: str, mounts: str = "/proc/self/mountinfo") -> frozenset[str]:
+    """Where file systems of the kernel's own begin, at `root` or below, as a walk names them."""
+    try:
+        with open(mounts, encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123 - a file of the kernel's
+            lines = [line.split(" - ") for line in file if " - " in line]
+    except OSError:
+        return frozenset()
+    real = os.path.realpath(root).rstrip("/")
+    start = root.rstrip("/")
+    made = set()
+    for before, after in lines:
+        place = _OCTAL.sub(lambda match: chr(int(match[1], 8)), before.split(" ")[4])
+        if after.split(" ")[0] in _KERNEL and f"{place}/".startswith(f"{real}/"):
+            made.add(root if place.rstrip("/") == real else start + place[len(real) :])
+    return frozenset(made)

@@ -6,14 +6,12 @@ unpack (PPMd, BCJ2) is said to be unread; AES is told from its coder, with the h
 
 from __future__ import annotations
 
-import bz2
 import io
 import lzma
-import zlib
 from collections.abc import Callable, Iterator
 from typing import IO, Any, Final
 
-from huisclos.doors.rest.budget import MEMORY, TooMuch
+from huisclos.doors.rest.budget import TooMuch
 from huisclos.doors.rest.seven_header import (
     Coder,
     Folder,
@@ -23,13 +21,22 @@ from huisclos.doors.rest.seven_header import (
     read_header,
     read_streams,
 )
+from huisclos.doors.rest.unpack import (
+    BLOCK,
+    Deflate,
+    Step,
+    Unpacked,
+    bzip2,
+    dictionary,
+    lzma1,
+    raw_lzma,
+)
 
 __all__ = ["NotUnpacked", "Sealed", "members"]
 
-MAX_HEADER: Final = 64 * 1024 * 1024
+MAX_HEADER: Final = 16 * 1024 * 1024
 """bytes of a header, unpacked"""
 _START: Final = 32
-_BLOCK: Final = 256 * 1024
 _HEADER, _ENCODED = 0x01, 0x17
 
 _COPY, _LZMA, _LZMA2, _DELTA = b"\x00", b"\x03\x01\x01", b"\x21", b"\x03"
@@ -63,11 +70,16 @@ def members(file: IO[bytes], spend: Callable[[int], None]) -> Iterator[tuple[io.
         count = folder.inputs - len(folder.binds)
         if count != 1 or first >= len(streams.packed):
             raise NotUnpacked
-        source = _Unpacked(file, at, streams.packed[first], folder, spend)
-        for length in folder.lengths:
+        source = Unpacked(file, at, streams.packed[first], _steps(folder), spend)
+        for left, length in enumerate(folder.lengths, 1 - len(folder.lengths)):
             part = _Part(source, length)
             yield part, length
-            part.drain()
+            try:
+                part.drain()
+            except EOFError:
+                # A filter keeps the last bytes of all until it is told of the end, and it is not told.
+                if left:
+                    raise
         at, first = at + streams.packed[first], first + 1
 
 
@@ -105,55 +117,17 @@ def _unpack_header(file: IO[bytes], streams: Streams, spend: Callable[[int], Non
         raise Sealed(False)
     if folder.size > MAX_HEADER:
         raise TooMuch
-    source = _Unpacked(file, _START + streams.position, streams.packed[0], folder, spend)
-    raw = b"".join(iter(lambda: source.read(_BLOCK), b""))
+    source = Unpacked(file, _START + streams.position, streams.packed[0], _steps(folder), spend)
+    raw = b"".join(iter(lambda: source.read(BLOCK), b""))
     if len(raw) < folder.size:
         raise EOFError
     return raw[: folder.size]
 
 
-class _Unpacked(io.RawIOBase):
-    """A folder's bytes, unpacked as they are asked for."""
-
-    def __init__(
-        self, file: IO[bytes], at: int, length: int, folder: Folder, spend: Callable[[int], None]
-    ) -> None:
-        self._file = file
-        self._at = at
-        self._left = length
-        self._steps = [_step(coder) for coder in _chain(folder)]
-        self._spend = spend
-        self._held = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        """At most `size` bytes; none at the end."""
-        size = _BLOCK if size < 0 else min(size, _BLOCK)
-        while not self._held:
-            raw = b""
-            if self._steps[0].hungry and self._left:
-                self._file.seek(self._at)
-                raw = self._file.read(min(self._left, 64 * 1024))
-                if not raw:
-                    raise EOFError
-                self._at, self._left = self._at + len(raw), self._left - len(raw)
-            made = raw
-            for step in self._steps:
-                made = step.unpack(made)
-            self._spend(len(made))
-            self._held = made
-            if not made and not raw:
-                return b""
-        made, self._held = self._held[:size], self._held[size:]
-        return made
-
-
 class _Part(io.RawIOBase):
     """One member: so many bytes of its folder."""
 
-    def __init__(self, source: _Unpacked, length: int) -> None:
+    def __init__(self, source: Unpacked, length: int) -> None:
         self._source = source
         self._left = length
 
@@ -169,46 +143,8 @@ class _Part(io.RawIOBase):
     def drain(self) -> None:
         """Come to the end, so that the next member can begin."""
         while self._left:
-            if not self.read(_BLOCK):
+            if not self.read(BLOCK):
                 raise EOFError
-
-
-class _Step:
-    """One method of a chain; takes bytes and gives what it can."""
-
-    def __init__(self, state: Any = None) -> None:
-        self._state = state
-
-    @property
-    def hungry(self) -> bool:
-        """Whether it needs more before it can give more."""
-        return self._state is None or bool(self._state.needs_input) or bool(self._state.eof)
-
-    def unpack(self, raw: bytes) -> bytes:
-        """What `raw` comes to, a block at most."""
-        if self._state is None:
-            return raw
-        if self._state.eof:
-            return b""
-        made: bytes = self._state.decompress(raw, _BLOCK)
-        return made
-
-
-class _Deflate(_Step):
-    """Deflate without a wrapper, which keeps what it did not take."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._inflate = zlib.decompressobj(-15)
-
-    @property
-    def hungry(self) -> bool:
-        """Whether it needs more before it can give more."""
-        return not self._inflate.unconsumed_tail
-
-    def unpack(self, raw: bytes) -> bytes:
-        """What `raw` comes to, a block at most."""
-        return self._inflate.decompress(self._inflate.unconsumed_tail + raw, _BLOCK)
 
 
 def _chain(folder: Folder) -> list[list[Coder]]:
@@ -234,20 +170,23 @@ def _chain(folder: Folder) -> list[list[Coder]]:
     return steps
 
 
-def _step(coders: list[Coder]) -> _Step:
+def _steps(folder: Folder) -> list[Step]:
+    return [_step(coders) for coders in _chain(folder)]
+
+
+def _step(coders: list[Coder]) -> Step:
     """What undoes one method with its filters."""
     method = coders[0].method
     if method in (_LZMA, _LZMA2):
-        filters = [_filter(coder) for coder in reversed(coders)]
-        return _Step(lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=filters))
+        return raw_lzma([_filter(coder) for coder in reversed(coders)])
     if len(coders) > 1:
         raise NotUnpacked
     if method == _COPY:
-        return _Step()
+        return Step()
     if method == _DEFLATE:
-        return _Deflate()
+        return Deflate()
     if method == _BZIP2:
-        return _Step(bz2.BZ2Decompressor())
+        return bzip2()
     raise NotUnpacked
 
 
@@ -260,12 +199,5 @@ def _filter(coder: Coder) -> dict[str, Any]:
         return {"id": lzma.FILTER_DELTA, "dist": (found[0] if found else 0) + 1}
     if coder.method == _LZMA2:
         bits = found[0] if found else 0
-        size = (2 | (bits & 1)) << (bits // 2 + 11)
-        made: dict[str, Any] = {"id": lzma.FILTER_LZMA2}
-    else:
-        packed, size = found[0], int.from_bytes(found[1:5], "little")
-        rest, low = divmod(packed, 9)
-        made = {"id": lzma.FILTER_LZMA1, "lc": low, "lp": rest % 5, "pb": rest // 5}
-    if size > MEMORY:
-        raise TooMuch
-    return {**made, "dict_size": max(size, 4096)}
+        return {"id": lzma.FILTER_LZMA2, "dict_size": dictionary((2 | (bits & 1)) << (bits // 2 + 11))}
+    return lzma1(found)

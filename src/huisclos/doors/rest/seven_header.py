@@ -103,7 +103,8 @@ class Reader:
         return sum(one.bit_count() for one in self.take((count + 7) // 8))
 
 
-_MANY: Final = 4_000_000
+_MANY: Final = 200_000
+"""folders, methods or members of one archive: each is an object in memory"""
 
 
 def read_header(reader: Reader) -> Streams:
@@ -156,7 +157,13 @@ def _unpacked(reader: Reader, streams: Streams) -> None:
     count = reader.count(_MANY)
     if reader.byte():
         raise NotUnpacked  # Folders described elsewhere: no program writes that.
-    streams.folders = [_folder(reader) for _ in range(count)]
+    left = _MANY
+    for _ in range(count):
+        folder = _folder(reader)
+        left -= len(folder.coders)
+        if left < 0:
+            raise TooMuch
+        streams.folders.append(folder)
     while (kind := reader.byte()) != _END:
         if kind == _CODERS_SIZE:
             for folder in streams.folders:
@@ -192,10 +199,11 @@ def _folder(reader: Reader) -> Folder:
 
 
 def _parts(reader: Reader, streams: Streams) -> None:
-    kind = reader.byte()
+    kind, left = reader.byte(), _MANY
     if kind == _COUNT:
         for folder in streams.folders:
-            folder.parts = reader.count(_MANY)
+            folder.parts = reader.count(left)
+            left -= folder.parts
         kind = reader.byte()
     for folder in streams.folders:
         if not folder.parts:

@@ -24,12 +24,19 @@ class Heap:
     instances: set[bytes] = field(default_factory=set)
     """filled only for a search for copies: one for each image is much"""
 
-    def add(self, known: Known | None, octets: int, *, instances: bool = False) -> None:
-        """One image more."""
+    links: dict[tuple[int, int], tuple[int, int | None]] = field(default_factory=dict)
+    """of files that have several names: the device and number of each, its bytes and its year"""
+
+    def add(
+        self, known: Known, octets: int, link: tuple[int, int] | None = None, *, instances: bool = False
+    ) -> None:
+        """One image more, unless it is another name of one that is counted."""
+        if link is not None:
+            if link in self.links:
+                return
+            self.links[link] = octets, known.year
         self.images += 1
         self.octets += octets
-        if known is None:
-            return
         for digest, kept in (
             (known.person, self.persons),
             (known.study, self.studies),
@@ -48,15 +55,26 @@ class Heap:
         """Another worker's share."""
         self.images += other.images
         self.octets += other.octets
+        self._once(other)
         self.persons |= other.persons
         self.studies |= other.studies
         self.series |= other.series
         self.instances |= other.instances
         self.years += other.years
+        self.links |= other.links
         years = [year for year in (self.year_from, other.year_from) if year is not None]
         self.year_from = min(years) if years else None
         years = [year for year in (self.year_to, other.year_to) if year is not None]
         self.year_to = max(years) if years else None
+
+    def _once(self, other: Heap) -> None:
+        """Take away again what both have counted."""
+        for link in self.links.keys() & other.links.keys():
+            octets, year = other.links[link]
+            self.images -= 1
+            self.octets -= octets
+            if year is not None:
+                self.years[year] -= 1
 
 
 @dataclass(slots=True)

@@ -55,6 +55,7 @@ _FILES: Final = {
     "iso": "RST-004",
     "7z": "RST-004",
     "sqlite": "RST-004",
+    "archives": "RST-004",
     "zip-cipher": "RST-005",
     "clear-names": "RST-005",
     "rows": "RST-006",
