@@ -167,6 +167,14 @@ def test_nothing_tested_is_never_nothing_open() -> None:
     assert "neither open nor closed" in headline(audit.report())
 
 
+def test_muted_doors_are_open() -> None:
+    """Where all that stands open was muted, the first page does not say that nothing does."""
+    mute = Mute(check="*", reason="a trial", author="A. Martin", until="2099-01-01")
+    audit = Audit("probe", Language.EN, now(), mutes=(mute,))
+    audit.take([Observation(What.STUDY_QUERY, "127.0.0.1:4242", Reach.LOOPBACK, facts(status=0))], now())
+    assert "The one open door is muted." == headline(audit.report())
+
+
 @cache
 def _values(key: Key) -> st.SearchStrategy[Any]:
     kinds: dict[Kind, st.SearchStrategy[Any]] = {

@@ -102,7 +102,7 @@ def rescue(
     output.data(f"finding       {found.reference}")
     print_receipt(receipt, len(refused))
     for one in refused:
-        output.say(f"refused: {one.name}: {one.refusal}")
+        output.say(f"refused: {output.one_line(one.name)}: {one.refusal}")
     sound = _verified(into, unlock_with)
     tally = audit(root, Walk(keep_paths=True))
     left = sum(heap.images for heap in tally.heaps.values())

@@ -48,7 +48,7 @@ def import_(
     else:
         print_receipt(receipt, len(refused))
     for one in refused:
-        output.say(f"refused: {one.name}: {one.refusal}")
+        output.say(f"refused: {output.one_line(one.name)}: {one.refusal}")
     return Unreadable.exit_code if refused else 0
 
 

@@ -84,7 +84,11 @@ def headline(report: Report) -> str:
     if not doors and untested_ and not closed and not report.findings:
         return say("nothing")
     critical = sum(one.severity is Severity.CRITICAL for one in doors)
-    said_ = [_opened(len(doors), critical, say)]
+    muted = sum(one.muted is not None and one.severity is not Severity.INFO for one in report.findings)
+    if muted and not doors:
+        said_ = [say("one-only-muted") if muted == 1 else say("many-only-muted", muted)]
+    else:
+        said_ = [_opened(len(doors), critical, say)]
     if untested_:
         said_.append(say("one-untested") if untested_ == 1 else say("many-untested", untested_))
     return " ".join(said_)

@@ -10,6 +10,8 @@ _TABLE: Final[dict[str, tuple[str, str]]] = {
     "title": ("Doors", "Portes"),
     "heading": ("The doors of {0}", "Les portes : {0}"),
     "none": ("No open door was found.", "Aucune porte ouverte n'a été trouvée."),
+    "one-only-muted": ("The one open door is muted.", "La seule porte ouverte est en sourdine."),
+    "many-only-muted": ("All {0} open doors are muted.", "Les {0} portes ouvertes sont toutes en sourdine."),
     "nothing": (
         "Nothing could be tested: this report says neither open nor closed.",
         "Rien n'a pu être testé : ce rapport ne dit ni ouvert, ni fermé.",
@@ -171,8 +173,8 @@ _TABLE: Final[dict[str, tuple[str, str]]] = {
         "il ne prend personne pour l'instant : redemandez plus tard",
     ),
     "needs-title": (
-        "it wants its AE title: give it with --called",
-        "il exige son titre AE : donnez-le avec --called",
+        "it wants its AE title: give it with `--called`",
+        "il exige son titre AE : donnez-le avec `--called`",
     ),
     "out-of-scope": ("it led where we may not go", "cela menait où nous n'avons pas le droit d'aller"),
     "budget": ("asked as often as we may", "déjà interrogé autant que permis"),
