@@ -95,6 +95,35 @@ def test_a_bomb_and_a_broken_log_are_untested(tmp_path: Path, monkeypatch: pytes
     assert "*" in untested(read(tmp_path / "absent"))
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["Orthanc.log.20261201-101500.42", "access.log.2", "access.log-20261201", "ssl_access_log.3", "a.LOG"],
+)
+def test_logs_that_were_put_aside_are_read(tmp_path: Path, name: str) -> None:
+    """A log keeps what it holds under the name that Orthanc or a rotation gives it."""
+    (tmp_path / name).write_text("I1201 10:15:00 (0010,0010) PN [MARTIN^LEA]\n")
+    assert "LOG-001" in open_doors(read(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [gzip.compress(os.urandom(500))[:40] + b"\xff" * 200, b"\xfd7zXZ\0" + bytes(100), b"BZh9" + bytes(100)],
+)
+def test_what_does_not_unpack_is_untested(tmp_path: Path, raw: bytes) -> None:
+    """A log with a broken byte, or packed as we do not read, ends no audit and is told apart from a clean one."""
+    (tmp_path / "a.log.2.gz").write_bytes(raw)
+    (tmp_path / "b.log").write_text("I1201 10:15:00 nothing\n")
+    assert Reason.UNREADABLE is untested(read(tmp_path))["LOG-001"]
+
+
+def test_more_logs_than_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logs beyond the bound are said to be unread."""
+    monkeypatch.setattr(logs, "MAX_FILES", 1)
+    for name in ("a.log", "b.log"):
+        (tmp_path / name).write_text("I1201 10:15:00 nothing\n")
+    assert Reason.TOO_LARGE is untested(read(tmp_path))["LOG-001"]
+
+
 def test_whether_anybody_writes_down_who_comes(tmp_path: Path) -> None:
     """No line of a request, or none for a month, is a door; a request of today is none; years are long."""
     path = tmp_path / "o.log"

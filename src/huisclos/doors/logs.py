@@ -6,6 +6,7 @@ import gzip
 import os
 import re
 import stat
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -30,7 +31,10 @@ STALE_DAYS: Final = 31
 """a log that nothing was added to for so long is not kept any more"""
 KEPT_DAYS: Final = 1096
 """three years: the CNIL asks for six months to one year, three at most (recommendation of 14 October 2021)"""
-_LOGS: Final = (".log", ".txt", ".gz", ".1", "access_log", "error_log")
+_LOGS: Final = re.compile(r"\.(?:log|txt|gz|\d{1,2})\Z|\.log[._-]|(?:access|error)_log\b", re.IGNORECASE)
+"""names of logs, and of those that were put aside: Orthanc's are `Orthanc.log.20261201-101500.42`"""
+_PACKED: Final = (b"\xfd7z", b"BZh", b"\x28\xb5\x2f")
+"""how a log begins that was packed so that we do not read it"""
 
 _VALUE: Final = re.compile(
     rb"\(0010,(?:0010|0020|0030|0040|1000|1040|2154)\)\s+(?:[A-Z]{2}\s+)?[\[=][^\]\s]"
@@ -124,6 +128,9 @@ def read_logs(roots: Iterable[Path], clock: Clock = now, until: float | None = N
     for root in roots:
         counts = _Counts()
         for path in _files(root):
+            if isinstance(path, Reason):
+                yield Miss(("LOG-001", "LOG-005"), str(root), path)
+                continue
             if until is not None and steady() > until:
                 yield Miss(("LOG-001", "LOG-003", "LOG-005"), str(root), Reason.BUDGET)
                 break
@@ -131,7 +138,7 @@ def read_logs(roots: Iterable[Path], clock: Clock = now, until: float | None = N
                 counts.meet(path, clock())
                 if not _read(path, counts):
                     yield Miss(("LOG-005",), str(root), Reason.TOO_LARGE)
-            except (OSError, EOFError):
+            except (OSError, EOFError, zlib.error):
                 yield Miss(("LOG-001", "LOG-005"), str(root), Reason.UNREADABLE)
         if not counts.files or (counts.octets and not counts.lines and not counts.values):
             yield Miss(("*",), str(root), Reason.UNREADABLE if not root.exists() else Reason.NOT_IDENTIFIED)
@@ -160,25 +167,32 @@ def _seen(root: Path, counts: _Counts) -> Iterator[Seen]:
     yield Observation(What.LOG, str(root), reach, found)
 
 
-def _files(root: Path) -> Iterator[Path]:
+def _files(root: Path) -> Iterator[Path | Reason]:
+    """The logs at or below `root`; a reason where some were not come to."""
     if root.is_file():
         yield root
         return
-    count = 0
-    for folder, _, names in os.walk(root):
+    count, closed = 0, list[OSError]()
+    for folder, _, names in os.walk(root, onerror=closed.append):
         for name in sorted(names):
             path = Path(folder, name)
-            if name.lower().endswith(_LOGS) and path.is_file() and not path.is_symlink():
+            if _LOGS.search(name) and path.is_file() and not path.is_symlink():
                 count += 1
                 if count > MAX_FILES:
+                    yield Reason.TOO_LARGE
                     return
                 yield path
+    if closed and root.exists():
+        yield Reason.UNREADABLE
 
 
 def _read(path: Path, counts: _Counts) -> bool:
     """Count one log's lines; False when it was left at its bound."""
     with path.open("rb") as raw:
-        packed = raw.read(3) == b"\x1f\x8b\x08"
+        begins = raw.read(3)
+        if begins in _PACKED:
+            raise EOFError
+        packed = begins == b"\x1f\x8b\x08"
         raw.seek(0)
         lines: IO[bytes] = gzip.GzipFile(fileobj=raw) if packed else raw  # type: ignore[assignment]
         left = MAX_OCTETS
