@@ -110,7 +110,7 @@ def test_logs_that_were_put_aside_are_read(tmp_path: Path, name: str) -> None:
     [gzip.compress(os.urandom(500))[:40] + b"\xff" * 200, b"\xfd7zXZ\0" + bytes(100), b"BZh9" + bytes(100)],
 )
 def test_what_does_not_unpack_is_untested(tmp_path: Path, raw: bytes) -> None:
-    """A log with a broken byte, or packed as we do not read, ends no audit and is told apart from a clean one."""
+    """A log with a broken byte, or packed as we do not read, ends no audit and is not called clean."""
     (tmp_path / "a.log.2.gz").write_bytes(raw)
     (tmp_path / "b.log").write_text("I1201 10:15:00 nothing\n")
     assert Reason.UNREADABLE is untested(read(tmp_path))["LOG-001"]
