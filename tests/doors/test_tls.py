@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import socket
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from huisclos.clock import now
 from huisclos.doors.probes.tls import certificate_facts
 from huisclos.findings.evidence import Key
 from tests.doors.auditing import closed_doors, open_doors, probe, started
+from tests.doors.scripted import scripted
 from tests.tools import program
 
 
@@ -87,6 +90,28 @@ def test_a_server_that_asks_for_a_certificate(tmp_path: Path, free_port: Callabl
         report = probe(f"127.0.0.1:{port}")
     assert {} == {check: known for check, known in open_doors(report).items() if check != "DCM-018"}
     assert {"DCM-016", "DCM-017"} <= closed_doors(report)
+
+
+def test_a_web_server_that_waits_for_the_end_of_a_line(tmp_path: Path) -> None:
+    """A web server over TLS that says nothing to what is no line of HTTP is asked as one all the same."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate(tmp_path, "web"))
+    page = b'{"ApiVersion": 1, "Version": "1.10.1", "Name": "Orthanc"}'
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    whole = head % len(page) + page
+
+    def script(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as sealed:
+            held = b""
+            while raw := sealed.recv(65536):
+                held += raw
+                if b"\r\n\r\n" in held:
+                    held = b""
+                    sealed.sendall(whole)
+
+    with scripted(script) as server:
+        report = probe(f"https://127.0.0.1:{server.port}", seconds=1.0)
+    assert "WEB-001" in open_doors(report)
 
 
 @pytest.mark.parametrize(("days", "check"), [(3000, True), (20, True), (300, False)])

@@ -101,7 +101,7 @@ async def first_read(host: Host, context: ssl.SSLContext) -> Handshake:
         except OSError as error:
             raise PeerUnreachable(f"no connection: {error.strerror or type(error).__name__}") from None
         try:
-            return await _ask(reader, writer)
+            return await _ask(reader, writer, host.seconds / 2)
         finally:
             writer.close()
             with contextlib.suppress(OSError, TimeoutError):
@@ -109,13 +109,17 @@ async def first_read(host: Host, context: ssl.SSLContext) -> Handshake:
                     await writer.wait_closed()
 
 
-async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Handshake:
+async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float) -> Handshake:
     session: ssl.SSLObject = writer.get_extra_info("ssl_object")
     version, shown = session.version(), session.getpeercert(binary_form=True)
     try:
         writer.write(association_request())
         await writer.drain()
-        head = await reader.read(_FIRST)
+        async with asyncio.timeout(seconds):
+            head = await reader.read(_FIRST)
+    except TimeoutError:
+        # Some web servers wait for the end of a line that this is not.
+        return Handshake(Spoke.NOTHING, version, shown)
     except ssl.SSLError as error:
         return Handshake(_why(error), version, shown)
     except OSError:
