@@ -167,6 +167,15 @@ def test_nothing_tested_is_never_nothing_open() -> None:
     assert "neither open nor closed" in headline(audit.report())
 
 
+@pytest.mark.parametrize("language", tuple(Language))
+def test_what_is_not_open_stands_before_what_is(language: Language) -> None:
+    """What could not be tested, and what was muted by whom, come before the first open door on the page."""
+    page = to_html(whole(language))
+    first = page[: page.index('id="open"')]
+    assert word("untested", language) in re.sub("’", "'", first)
+    assert "A. Martin" in first
+
+
 def test_muted_doors_are_open() -> None:
     """Where all that stands open was muted, the first page does not say that nothing does."""
     mute = Mute(check="*", reason="a trial", author="A. Martin", until="2099-01-01")
