@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -96,7 +97,7 @@ def _seen(root: Path, kind: str, found: tuple[Fact, ...]) -> Observation:
     return Observation(What.FILES, str(root), Reach.LAN, facts(class_=kind) + found)
 
 
-def _branches(tally: Tally, kinds: tuple[str, ...] | list[str]) -> Counter[str]:
+def _branches(tally: Tally, kinds: Sequence[str]) -> Counter[str]:
     """Images in each sub-tree."""
     made = Counter[str]()
     for (kind, place), count in tally.places.items():
