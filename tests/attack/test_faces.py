@@ -72,8 +72,8 @@ _TRADES = {
     "gate": "Gate.state Gate.unlock HouseState.glance HouseState.trust PeerDoor.turned_away",
     "reception": "Keeper.batch Keeper.deposited Keeper.reserve "
     "PeerDoor.admit PeerDoor.heard PeerDoor.pinned PeerDoor.turned_away",
-    "scribe": "HouseKeys.batch_empty HouseKeys.batch_key HouseKeys.compared HouseKeys.settled "
-    "HouseKeys.study_key",
+    "scribe": "HouseKeys.batch_empty HouseKeys.batch_key HouseKeys.compared HouseKeys.doubled "
+    "HouseKeys.settled HouseKeys.study_key",
     "finder": "FinderOpening.finder_keys Signer.sign StudyKeys.new_study",
     "auditor": "Looking.begin Looking.looked",
     "cage": "",
