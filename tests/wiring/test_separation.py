@@ -93,3 +93,36 @@ def test_no_process_of_the_house_reaches_its_control_socket(tmp_path: Path, role
     assert done.stderr == ""
     reached, pair = done.stdout.splitlines()
     assert (reached, pair) == ("refused", "b'x'")
+
+
+SENDING = """
+import socket
+import sys
+from pathlib import Path
+from huisclos.wiring.places import find_archive
+from huisclos.wiring.separation import confine_role
+
+confine_role(sys.argv[2], find_archive(Path(sys.argv[1])))
+try:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+        line.sendto(b"secret", ("127.0.0.1", int(sys.argv[3])))
+    print("sent")
+except PermissionError:
+    print("refused")
+"""
+
+
+@pytest.mark.parametrize(
+    ("role", "said"), [("vault", "refused"), ("finder", "refused"), ("scribe", "refused"), ("auditor", "sent")]
+)
+def test_what_holds_keys_sends_nothing_away(tmp_path: Path, role: str, said: str) -> None:
+    """Not by a datagram either, which needs no connection; who makes connections of its own still can."""
+    settings = ArchiveSettings(archive="a" * 32)
+    (tmp_path / "huisclos.toml").write_text(write_settings(settings))
+    tmp_path.chmod(0o700)
+    prepare_folders(Archive(tmp_path, settings))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as heard:
+        heard.bind(("127.0.0.1", 0))
+        command = [sys.executable, "-c", SENDING, str(tmp_path), role, str(heard.getsockname()[1])]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ("", said) == (done.stderr, done.stdout.strip())

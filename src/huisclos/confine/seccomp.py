@@ -92,7 +92,7 @@ def _no_processes() -> list[bytes]:
         _load(_ARGUMENTS),
         _jump(_ANY_BIT, _THREAD, 1, 0),
         _give(_REFUSE),
-        _give(_ALLOW),
+        _load(_NR),
     ]
     return program
 
@@ -103,7 +103,7 @@ def _no_local_sockets() -> list[bytes]:
         _load(_ARGUMENTS),
         _jump(_EQUAL, socket.AF_UNIX, 0, 1),
         _give(_REFUSE),
-        _give(_ALLOW),
+        _load(_NR),  # another kind of socket: what else the list says of the call is still to be asked
     ]
 
 
