@@ -113,7 +113,8 @@ except PermissionError:
 
 
 @pytest.mark.parametrize(
-    ("role", "said"), [("vault", "refused"), ("finder", "refused"), ("scribe", "refused"), ("auditor", "sent")]
+    ("role", "said"),
+    [("vault", "refused"), ("finder", "refused"), ("scribe", "refused"), ("auditor", "sent")],
 )
 def test_what_holds_keys_sends_nothing_away(tmp_path: Path, role: str, said: str) -> None:
     """Not by a datagram either, which needs no connection; who makes connections of its own still can."""

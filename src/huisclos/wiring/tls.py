@@ -64,12 +64,14 @@ class LeafWatch:
             with contextlib.suppress(OSError):  # the one in use serves on until the next can be read
                 self._look()
 
-    def _greet(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+    def _greet(self, connection: ssl.SSLObject, _name: str | None, context: ssl.SSLContext) -> None:
         """A client's hello, with a name or without."""
         with contextlib.suppress(OSError):
             if self._look():
-                # this connection was made with the leaf of before
+                # This connection was made with the leaf of before. OpenSSL takes the new one from a context that
+                # is not the connection's; and back again, for the certificates that are pinned in its own.
                 connection.context = server_context(self._leaf)
+                connection.context = context
 
     def _look(self) -> bool:
         """Whether the leaf was another, and is loaded now."""
