@@ -8,6 +8,7 @@ import email.policy
 import io
 import json
 import re
+from contextvars import ContextVar
 from typing import Any
 
 import httpx
@@ -19,13 +20,15 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from huisclos.access.nouns import Proof, ProofKind, Right
-from huisclos.archive.nouns import Level, StoredObject
+from huisclos.archive.nouns import Level, ManifestEntry, StoredObject
+from huisclos.archive.retrieve import Frames, OpenStudy
 from huisclos.dicom.xml import to_xml
 from huisclos.errors import BadQuery, HuisclosError
 from huisclos.web.dicomweb.caller import Caller
 from huisclos.web.dicomweb.frames import frame_numbers
 from huisclos.web.dicomweb.media import _wish
 from huisclos.web.dicomweb.query import query_of
+from huisclos.web.pace import Pace
 from tests import corpus
 from tests.web.browser import ORIGIN
 from tests.web.world import World
@@ -335,6 +338,30 @@ async def test_frames(program: httpx.AsyncClient, world: World) -> None:
     several = parts(await program.get(url(many) + "/frames/3,1,2", headers=headers | any_way))
     assert [body[:2] for _, body in several] == [b"\xff\xd8"] * 3
     assert len({body for _, body in several}) == 3
+
+
+async def test_frames_are_looked_for_in_turn(
+    program: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What finding the frames of an instance costs is its sender's choice: never without a turn."""
+    stored, in_turn, found = await put(world, "CT_small.dcm"), ContextVar("in_turn", default=False), []
+    look, frames = Pace.look, OpenStudy.frames
+
+    async def looking(self: Pace, work: Any, gone: Any = None) -> Any:
+        in_turn.set(True)
+        try:
+            return await look(self, work, gone)
+        finally:
+            in_turn.set(False)
+
+    def finding(self: OpenStudy, entry: ManifestEntry) -> Frames:
+        found.append(in_turn.get())
+        return frames(self, entry)
+
+    monkeypatch.setattr(Pace, "look", looking)
+    monkeypatch.setattr(OpenStudy, "frames", finding)
+    asked = await program.get(url(stored) + "/frames/1", headers=bearer(world) | OCTETS)
+    assert (asked.status_code, found) == (200, [True])
 
 
 async def test_rendered(program: httpx.AsyncClient, world: World) -> None:

@@ -43,10 +43,11 @@ async def frames(request: Request) -> Response:
     asked = await find(request)
     entry = asked.entries[0]
     how = _how(wishes(request), transfer_syntax(entry.transfer_syntax), len(numbers))
-    await in_thread(lambda: asked.opened.study.frames(entry).check(numbers))
+    found = await asked.opened.frames(entry)
+    found.check(numbers)
     site = site_of_service(request)
     if asked.caller.only and not how.decoded:
-        how = await _for_viewer(asked, entry, numbers[0], how)
+        how = await _for_viewer(found, numbers[0], how)
     first = await _read(site, asked, entry, numbers[0], how)
     await asked.tally.add(0, 1)
     if not how.multipart:
@@ -65,10 +66,9 @@ async def frames(request: Request) -> Response:
     return response
 
 
-async def _for_viewer(asked: Asked, entry: ManifestEntry, number: int, how: _How) -> _How:
+async def _for_viewer(found: Frames, number: int, how: _How) -> _How:
     """Decoded, where the viewer's own decoder would take air for bone: see `sign_differs`."""
-    study = asked.opened.study
-    if await in_thread(lambda: study.frames(entry).sign_differs(number)):
+    if await in_thread(lambda: found.sign_differs(number)):
         return _How(f"{OCTETS};transfer-syntax={EXPLICIT_LE}", how.multipart, decoded=True)
     return how
 
