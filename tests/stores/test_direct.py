@@ -148,3 +148,18 @@ def test_memory_is_used_again_and_not_hoarded(tmp_path: Path) -> None:
         one.close()
     assert 2 < len(direct._spare) <= 8
     assert all(isinstance(sheet, mmap.mmap) for sheet in direct._spare)
+
+
+def test_a_process_forked_meanwhile_writes_into_memory_of_its_own() -> None:
+    """Else two processes that store at one time would each seal over what the other is about to write."""
+    content = DirectFile(0)
+    room = content.room(4)
+    room[:] = b"ours"
+    child = os.fork()
+    if not child:
+        room[:] = b"his "
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert bytes(room) == b"ours"
+    room.release()
+    content.close()

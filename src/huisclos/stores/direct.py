@@ -124,7 +124,8 @@ def _taken() -> mmap.mmap:
     try:
         return _spare.pop()
     except IndexError:
-        return mmap.mmap(-1, SHEET + LONGEST_ROOM)
+        # private: a process forked meanwhile must not write into the same memory
+        return mmap.mmap(-1, SHEET + LONGEST_ROOM, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
 def _let_go(sheet: mmap.mmap) -> None:
