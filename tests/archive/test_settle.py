@@ -287,3 +287,28 @@ async def test_one_study_that_does_not_open_holds_up_nothing(house: World) -> No
     await house.send(data_set(3), names(3), EXPLICIT)
     house.finder.away = False
     assert await settler(house).batches() == Settled(objects=1)
+
+
+async def test_doubles_are_told_of_whatever_comes_then(house: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second copy is deleted and then the finder goes away: the journal has it, or verifying misses it."""
+    house.finder.before_register = _away
+    received = await house.send(data_set(), names(), EXPLICIT)
+    await house.send(data_set(), names(), EXPLICIT)
+    await house.send(data_set(1, 1, 2), names(1, 1, 2), EXPLICIT)
+    house.finder.before_register = lambda _: None
+    house.finder.open.add(received.stored.study_id)
+    register = house.finder.register
+
+    async def until_a_double(stored: StoredObject) -> Outcome:
+        if stored.heading.instance_uid != received.stored.heading.instance_uid:
+            raise Unreachable("gone")
+        return await register(stored)
+
+    monkeypatch.setattr(house.finder, "register", until_a_double)
+    with pytest.raises(Unreachable):
+        await settler(house).catch_up()
+    assert house.vault.doubles == [(received.stored.study_id, 1)]
+
+
+def _away(_stored: StoredObject) -> None:
+    raise Unreachable("gone")

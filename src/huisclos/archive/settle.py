@@ -125,9 +125,12 @@ class Settler:
             total.failed += len(instance_ids)
             return
         doubled = total.duplicates
-        await self._each(partial(self._tell, study_id, identity, total), instance_ids)
-        if total.duplicates > doubled:
-            await self._keys.doubled(study_id, total.duplicates - doubled)
+        try:
+            await self._each(partial(self._tell, study_id, identity, total), instance_ids)
+        finally:
+            # whatever went wrong then: `verify` would miss for ever what is deleted and not told of
+            if total.duplicates > doubled:
+                await self._keys.doubled(study_id, total.duplicates - doubled)
 
     async def _batch(self, batch_id: str, sizes: dict[str, int], total: Settled) -> None:
         """Settle one batch; `sizes` are the sealed bytes of what lies in it, by instance id."""
