@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
 import threading
@@ -138,3 +139,25 @@ async def test_nothing_is_overwritten(house: World, tmp_path: Path, monkeypatch:
         await receiving.told()
     assert list(house.store.list("objects")) == [(place, size)]
     assert incoming(tmp_path) == []
+
+
+async def test_a_disk_that_keeps_a_file_keeps_no_association(
+    house: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file made ready, or begun, that cannot be taken away: whoever ends or breaks off goes on."""
+    with Hands(4) as hands:
+        receiving = receiver(house, hands)
+        await keep(receiving, 1)
+        await receiving.telling.all_told()
+        reception = receiving.begin(MODALITY, *names(instance=2), EXPLICIT, "SCANNER")
+        receiving.preparing.make_file()
+        reception.write(data_set(instance=2))
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "unlink", _broken)
+            reception.abandon()
+            receiving.preparing.rest()
+        await receiving.told()
+
+
+def _broken(_: str) -> None:
+    raise OSError(errno.EIO, "broken")

@@ -89,7 +89,7 @@ class WriteBehind:
         What it held is let go of once the loop has its turn: whoever sends is answered first.
         """
         self._over = True
-        asyncio.get_running_loop().call_soon(self._writing.abandon)
+        asyncio.get_running_loop().call_soon(_abandon, self._writing)
         self._look()
         self._writing.commit(place, header)
 
@@ -114,8 +114,8 @@ class WriteBehind:
         if self._over:
             return
         self._over = True
-        if self._run is None or not self._run.locked():
-            self._writing.abandon()
+        if self.at_rest:
+            _abandon(self._writing)
         else:
             # The thread still writes to a descriptor that must not be another file's by then.
             leave_to_thread(self._executor, partial(_abandon, self._writing, self._run))
@@ -151,8 +151,9 @@ class WriteBehind:
             raise self._failed
 
 
-def _abandon(writing: Writing, run: threading.Lock) -> None:
+def _abandon(writing: Writing, run: threading.Lock | None = None) -> None:
     """Once `run` has ended; a disk that fails has shown it before."""
-    run.acquire()
+    if run is not None:
+        run.acquire()
     with contextlib.suppress(HuisclosError):
         writing.abandon()

@@ -65,7 +65,8 @@ class Preparing:
     def rest(self) -> None:
         """Nothing is expected soon: no file lies about."""
         while self._writings:
-            self._writings.pop().abandon()
+            with contextlib.suppress(StoreError):  # an association ends on a broken disk, too
+                self._writings.pop().abandon()
 
 
 @lru_cache(maxsize=1024)
