@@ -68,8 +68,8 @@ class LeafWatch:
         """A client's hello, with a name or without."""
         with contextlib.suppress(OSError):
             if self._look():
-                # This connection was made with the leaf of before. OpenSSL takes the new one from a context that
-                # is not the connection's; and back again, for the certificates that are pinned in its own.
+                # This connection was made with the leaf of before. OpenSSL takes the new one from a context
+                # that is not the connection's; and back again, for the certificates pinned in its own.
                 connection.context = server_context(self._leaf)
                 connection.context = context
 
