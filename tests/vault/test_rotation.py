@@ -232,7 +232,7 @@ async def test_killed_at_any_step(tmp_path: Path) -> None:
             opener = (STAYS, str(filled.recovery))[step % 2]
             filled.again(opener)
             if gone:
-                # between its secret and its digests, it is as if somebody had deleted the secret
+                # between its secret and its digests, as if somebody deleted the secret, until it is finished
                 with pytest.raises((WrongPassphrase, DamagedHolder)):
                     filled.world.core.holders.open(GOES)
             else:
@@ -241,6 +241,8 @@ async def test_killed_at_any_step(tmp_path: Path) -> None:
             if not filled.world.core.secret.document.retired:
                 await filled.world.people.rotate(CONSOLE)
                 await filled.finish()
+            with pytest.raises(WrongPassphrase):
+                filled.world.core.holders.open(GOES)
             await filled.check()
             for known in (STAYS, str(filled.recovery)):
                 secret, _ = filled.world.core.holders.open(known)

@@ -80,14 +80,14 @@ class Holders:
         """Holders whose files are not those that were written, told without any passphrase."""
         return tuple(holder_id for holder_id in self.ids() if not is_whole(self._store, holder_id))
 
-    def _gone(self, ids: tuple[str, ...]) -> set[str]:
-        """Holders of whose files only the digests are left."""
+    def gone(self) -> set[str]:
+        """Holders of whose secret only the digest is left."""
         digests = {
             place.rpartition("/")[2].removesuffix(".sha256")
             for place, _ in self._store.list(places.HOLDERS)
             if place.endswith(".sha256")
         }
-        return digests - set(ids)
+        return digests - set(self.ids())
 
     def with_passphrase(self) -> tuple[str, ...]:
         """Whole holders that a passphrase opens, told without any: the recovery key has none."""
@@ -191,7 +191,7 @@ class Holders:
                 return secret, holder_id
         if problem is not None:
             raise problem
-        gone = self._gone(ids)
+        gone = self.gone()
         if damaged or gone:
             how = "damaged or gone" if gone else "damaged"
             count, of_all = len(damaged) + len(gone), len(ids) + len(gone)

@@ -176,6 +176,8 @@ class Rotation:
                     core.holders.reseal(new, holder_id)
                 else:
                     core.holders.remove(holder_id)
+            for holder_id in core.holders.gone().difference(turn.keep):
+                core.holders.remove(holder_id)  # a removal that was cut short: nothing is to be restored
             self._reseal(places.RECOVERY, new)
             core.store.put(places.RECIPIENT, new.recipient.encode() + b"\n")
             if turn.answers and self._wanted() == turn.answers:
