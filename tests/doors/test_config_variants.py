@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -162,3 +163,14 @@ def test_a_site_has_any_name(tmp_path: Path) -> None:
     (tmp_path / "sites-enabled").mkdir()
     (tmp_path / "sites-enabled" / "default").write_text(PLACE % ("", TO))
     assert {"CFG-014"} == set(open_doors(read(tmp_path)))
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    """A pipe in the place of a configuration, or named by one, keeps no audit waiting."""
+    os.mkfifo(tmp_path / "site.conf")
+    os.mkfifo(tmp_path / "told.env")
+    service = (
+        "environment: {ORTHANC__REMOTE_ACCESS_ALLOWED: 'true'}, env_file: told.env, ports: ['8042:8042']"
+    )
+    (tmp_path / "compose.yml").write_text(ORTHANC % service)
+    assert "CFG-015" in open_doors(read(tmp_path))

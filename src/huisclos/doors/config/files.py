@@ -250,7 +250,10 @@ class _Includes:
 
 
 def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
+    # what is no file, such as a pipe, would be waited for
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise Unreadable("this is not a file")
         raw = file.read(MAX_CONFIG + 1)
     if len(raw) > MAX_CONFIG:
         raise Unreadable("this file is too large for a configuration")
