@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from huisclos.access.nouns import ActorKind, Role
+from huisclos.access.nouns import ActorKind, Right, Role
 from huisclos.access.people import FastReader, RotationState
 from huisclos.archive.nouns import Choice, DoubtKind
 from huisclos.web.pages.doubts import choice_words, explanations, titles
@@ -189,6 +189,17 @@ async def test_people(browser: Browser, world: World) -> None:
     await browser.submit(f"/people/pending/{waiting}/approve")
     assert not world.house.pending_list
     assert "not valid" in (await browser.submit("/people/tokens/add", {**fields, "until": "soon"})).text
+
+
+async def test_each_right_of_a_token_has_its_word(browser: Browser, world: World) -> None:
+    """Of one that only lists, too, as the command makes it; and nothing stands beside no comma."""
+    world.furnish()
+    browser.be("Camille Exemple")
+    world.token(Right.LIST)
+    world.token(Right.LIST, Right.READ)
+    shown = (await browser.see("/people")).text
+    assert "<td>see the list</td>" in shown
+    assert "<td>see the list, read</td>" in shown
 
 
 async def test_an_owner_lets_a_fast_reader_go_on(browser: Browser, world: World) -> None:

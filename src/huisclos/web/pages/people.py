@@ -37,6 +37,7 @@ async def _show(visit: Visit, told: str = "", kind: str = "good") -> Response:
         fast_readers=await people.fast_readers(proof),
         roles=role_names(words),
         role_words=role_sentences(words),
+        token_rights=_token_rights(words),
         pending_words=_pending(words),
         holder_words=_holders(words),
         told=told,
@@ -70,6 +71,11 @@ def role_sentences(words: Words) -> dict[Role, str]:
         Role.TECHNICIAN: _("Peers and the state of the house; sees no patient."),
         Role.AUDITOR: _("The journal and findings; sees no picture."),
     }
+
+
+def _token_rights(words: Words) -> dict[Right, str]:
+    _ = words.gettext
+    return {Right.LIST: _("see the list"), Right.READ: _("read"), Right.STORE: _("store")}
 
 
 def _pending(words: Words) -> dict[PendingKind, str]:
