@@ -19,10 +19,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorag
 
 from huisclos.cage.jobs import JPEG, MIDDLE, PNG, Failed, Job, Outcome
 from huisclos.cage.picture import answer
-from huisclos.dicom.frames import cut_frame
-from huisclos.dicom.part10 import read_part10
-from huisclos.dicom.walk import Held
 from tests import corpus
+from tests.dicom.cutting import cut
 
 Array = np.ndarray[Any, Any]
 
@@ -184,10 +182,9 @@ def test_functional_groups_are_those_of_the_frame() -> None:
     part10 = _made(frames, PerFrameFunctionalGroupsSequence=Sequence(items))
     assert _picture(part10, 0).ravel()[1100] == 255
     assert _picture(part10, 1).ravel()[1100] == 0
-    start = read_part10(part10)
-    cut = cut_frame(Held(part10[start.data_offset :]), start.syntax, 1)
-    assert (_picture(cut, 1) == _picture(part10, 1)).all()
-    assert answer(Job("thumbnail", MIDDLE), cut) == answer(Job("thumbnail", MIDDLE), part10)
+    alone = cut(part10, 1)
+    assert (_picture(alone, 1) == _picture(part10, 1)).all()
+    assert answer(Job("thumbnail", MIDDLE), alone) == answer(Job("thumbnail", MIDDLE), part10)
 
 
 @pytest.mark.parametrize(
@@ -196,10 +193,9 @@ def test_functional_groups_are_those_of_the_frame() -> None:
 def test_a_frame_cut_out_looks_the_same(name: str) -> None:
     """One frame handed over alone gives the picture the whole gives."""
     part10 = corpus.named(name).read_bytes()
-    start = read_part10(part10)
-    cut = cut_frame(Held(part10[start.data_offset :]), start.syntax, 1)
-    assert len(cut) < len(part10)
-    assert (_picture(cut, 1) == _picture(part10, 1)).all()
+    alone = cut(part10, 1)
+    assert len(alone) < len(part10)
+    assert (_picture(alone, 1) == _picture(part10, 1)).all()
 
 
 def test_sizes_and_shapes() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import tracemalloc
 import warnings
-from pathlib import Path
 from struct import pack
 
 import pydicom
@@ -15,7 +14,6 @@ from hypothesis import strategies as st
 from pydicom.encaps import generate_frames
 
 from huisclos.dicom.frames import (
-    cut_frame,
     frame_media,
     frames,
     opened,
@@ -28,6 +26,7 @@ from huisclos.dicom.uids import EXPLICIT_LE, JPEG_BASELINE, RLE, transfer_syntax
 from huisclos.dicom.walk import Held
 from huisclos.errors import HuisclosError, InstanceNotFound, NotDicom
 from tests import corpus
+from tests.dicom.cutting import cut
 from tests.dicom.encoding import explicit
 
 LITTLE = transfer_syntax(EXPLICIT_LE)
@@ -171,28 +170,22 @@ def test_frames_of_the_corpus_are_pydicoms() -> None:
 def test_a_frame_cut_out_decodes_to_the_same(name: str) -> None:
     """What the cage is handed holds the one frame, and the attributes of the whole."""
     path = corpus.named(name)
-    cut = _cut(path, 1)
-    assert len(cut) < path.stat().st_size
+    alone = cut(path.read_bytes(), 1)
+    assert len(alone) < path.stat().st_size
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        dataset = pydicom.dcmread(io.BytesIO(cut))
+        dataset = pydicom.dcmread(io.BytesIO(alone))
         dataset.NumberOfFrames = 1
         whole = pydicom.dcmread(path)
         assert (dataset.pixel_array == whole.pixel_array[1]).all()
 
 
-def _cut(path: Path, number: int) -> bytes:
-    content = path.read_bytes()
-    start = read_part10(content)
-    return cut_frame(Held(content[start.data_offset :]), start.syntax, number)
-
-
 def test_no_such_frame() -> None:
     """A frame beyond the last is not found; an object without pixels has none."""
     with pytest.raises(InstanceNotFound):
-        _cut(corpus.named("CT_small.dcm"), 1)
+        cut(corpus.named("CT_small.dcm").read_bytes(), 1)
     with pytest.raises(InstanceNotFound):
-        _cut(corpus.named("test-SR.dcm"), 0)
+        cut(corpus.named("test-SR.dcm").read_bytes(), 0)
 
 
 def test_media_of_frames() -> None:

@@ -35,12 +35,10 @@ MAX_ELEMENTS: Final = 500_000
 _BOUNDS: Final = Bounds(elements=MAX_ELEMENTS)
 _CHUNK: Final = 256 * 1024
 """Bytes of JSON after which a chunk is closed."""
-_MAX_CHUNK: Final = 1024**3
 _LEVEL: Final = 6
 _INSTANCE_UID: Final = "00080018"
 _SERIES_UID: Final = "0020000E"
 _PIXELS: Final = 0x7FE00000
-_LONGEST_HEADER: Final = 12
 _MAC: Final = 32
 _LENGTH: Final = 4
 _DOMAIN: Final = b"huisclos metadata v1\0"

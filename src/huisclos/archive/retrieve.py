@@ -24,7 +24,7 @@ from huisclos.dicom.bulk import Bulk, find_value
 from huisclos.dicom.frames import (
     Pixels,
     cell_unit,
-    cut_out,
+    cut_frame,
     frames,
     opened,
     read_frame,
@@ -166,10 +166,6 @@ class OpenStudy:
             return kept
         found = Frames(self.data_set(entry))
         return found if found.inflated else self._frames.put(entry.instance_id, found)
-
-    def cut_frame(self, entry: ManifestEntry, number: int) -> bytes:
-        """A small Part 10 file with frame `number` (from 0) alone, for the cage."""
-        return self.frames(entry).cut(number)
 
     def bulk(self, entry: ManifestEntry, path: str) -> BulkValue:
         """The value at a path of the metadata's `BulkDataURI`. Raises `BadQuery`, `InstanceNotFound`."""
@@ -322,7 +318,7 @@ class Frames:
 
     def cut(self, number: int) -> bytes:
         """Frame `number`, from 0, as a small Part 10 file of its own. Raises as `read`."""
-        return cut_out(self._source, self.syntax, self.pixels, self._frames, number)
+        return cut_frame(self._source, self.syntax, self.pixels, self._frames, number)
 
 
 class BulkValue:

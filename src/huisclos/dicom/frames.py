@@ -286,20 +286,15 @@ def frame_media(syntax: TransferSyntax) -> str:
     return syntax.frame_media
 
 
-def cut_frame(source: ReadAt, syntax: TransferSyntax, number: int) -> bytes:
+def cut_frame(
+    source: ReadAt, syntax: TransferSyntax, pixels: Pixels, index: FrameIndex, number: int
+) -> bytes:
     """A small Part 10 file: all that comes before the pixel data, and frame `number` (from 0) alone.
 
     What the cage is handed, so that one picture of a long run costs one frame. NumberOfFrames and
     the functional groups stay those of the whole; the preamble, `CUT`, tells.
-    Raises `InstanceNotFound` if there is no such frame, `TooLarge`, and as `read_pixels` does.
+    Raises `InstanceNotFound` if there is no such frame, `TooLarge`.
     """
-    source, syntax = opened(source, syntax)
-    pixels = read_pixels(source, syntax)
-    return cut_out(source, syntax, pixels, frames(source, pixels), number)
-
-
-def cut_out(source: ReadAt, syntax: TransferSyntax, pixels: Pixels, index: FrameIndex, number: int) -> bytes:
-    """As `cut_frame`, of a data set whose frames were found already."""
     if not 0 <= number < len(index):
         raise InstanceNotFound("the instance has no such frame")
     if pixels.start > MAX_HEAD:
