@@ -156,7 +156,9 @@ async def test_a_disk_that_keeps_a_file_keeps_no_association(
             patched.setattr(os, "unlink", _broken)
             reception.abandon()
             receiving.preparing.rest()
+        await keep(receiving, 3)
         await receiving.told()
+    assert len(list(house.store.list("objects"))) == 2
 
 
 def _broken(_: str) -> None:
