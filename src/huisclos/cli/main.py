@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import os
+import signal
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Final
 
@@ -84,10 +88,29 @@ def program(only: str = "") -> typer.Typer:
     return app
 
 
+@contextlib.contextmanager
+def _ended_at_once() -> Iterator[None]:
+    """While the program is loaded, Ctrl-C ends it on the spot: nothing is held yet.
+
+    An import's own callbacks swallow a `KeyboardInterrupt`: the command would go on as if nothing had been
+    said.
+    """
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if ours:  # and not ignored, as in a script that goes on by itself
+        signal.signal(signal.SIGINT, lambda *_: os._exit(output.INTERRUPTED))
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def main() -> int:
     """Run the program; its exit code (docs/reference/exit-codes.md)."""
     try:
-        code = program("".join(sys.argv[1:2]))(prog_name="huisclos", standalone_mode=False)
+        with _ended_at_once():
+            app = program("".join(sys.argv[1:2]))
+        code = app(prog_name="huisclos", standalone_mode=False)
     except HuisclosError as error:
         output.tell(error)
         return error.exit_code
