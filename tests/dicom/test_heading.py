@@ -9,14 +9,25 @@ import pydicom
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom import Dataset, Sequence
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
 
 from huisclos.dicom.attributes import ATTRIBUTES
 from huisclos.dicom.charsets import charset, decode, display_name
-from huisclos.dicom.heading import Heading, HeadingReader, read_heading
-from huisclos.dicom.uids import DEFLATED_LE, EXPLICIT_LE, clean_uid, new_uid
+from huisclos.dicom.heading import MAX_REQUESTS, Heading, HeadingReader, read_heading
+from huisclos.dicom.uids import (
+    DEFLATED_LE,
+    EXPLICIT_BE,
+    EXPLICIT_LE,
+    IMPLICIT_LE,
+    clean_uid,
+    new_uid,
+    transfer_syntax,
+)
 from huisclos.errors import BadIdentifier, HuisclosError, NotDicom, TooLarge
 from tests import corpus
-from tests.dicom.encoding import instance
+from tests.dicom.encoding import Encoder, Leaf, Nest, instance
 
 ODD = {"bad_sequence.dcm"}
 """Its UIDs are 64 hexadecimal digits: no UIDs."""
@@ -180,6 +191,69 @@ def test_names_are_shown_as_people_read_them(name: str, shown: str) -> None:
 
 def test_each_attribute_has_its_field() -> None:
     """The table of attributes and the heading's fields agree."""
-    fields = set(Heading.__slots__) - {"transfer_syntax_uid", "specific_character_set"}
+    fields = set(Heading.__slots__) - {"transfer_syntax_uid", "specific_character_set", "requests"}
     assert fields == {attribute.field for attribute in ATTRIBUTES}
     assert all(attribute.tag for attribute in ATTRIBUTES)
+
+
+@pytest.mark.parametrize("undefined", [False, True])
+@pytest.mark.parametrize("syntax", [EXPLICIT_LE, IMPLICIT_LE, EXPLICIT_BE])
+def test_requests_are_read_one_level_deep(syntax: str, *, undefined: bool) -> None:
+    """A series names each request it was made for, however its items are written, and in any pieces."""
+    content = _requested(syntax, undefined=undefined)
+    whole = HeadingReader(syntax).feed(content)
+    assert whole is not None
+    assert (("PAS-É1", "DP-1"), ("手順2", ""), ("", "DP-3")) == whole.requests
+    assert "" == whole.patient_name, "what items say is not said of the patient"
+    for size in (1, 7, 64):
+        reader, found = HeadingReader(syntax), None
+        for start in range(0, len(content), size):
+            found = reader.feed(content[start : start + size]) or found
+        assert whole == found
+
+
+def _requested(syntax: str, *, undefined: bool) -> bytes:
+    """A data set with requests: in two character sets, one deeper that is nobody's, one that says nothing."""
+    deeper = Dataset()
+    deeper.ScheduledProcedureStepID = "DEEPER"
+    steps = [Dataset() for _ in range(4)]
+    steps[0].ScheduledProcedureStepID, steps[0].RequestedProcedureID = "PAS-É1", "DP-1"
+    steps[0].ScheduledProtocolCodeSequence = Sequence([deeper])
+    steps[1].SpecificCharacterSet, steps[1].ScheduledProcedureStepID = "ISO_IR 192", "手順2"
+    steps[1].PatientName = "DEEPER"
+    steps[3].RequestedProcedureID = "DP-3"
+    other = Dataset()
+    other.ScheduledProcedureStepID = "OTHER"
+    dataset = Dataset()
+    dataset.SpecificCharacterSet = "ISO_IR 100"
+    dataset.SOPClassUID, dataset.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2", "1.2.3.4"
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "1.2", "1.2.3"
+    dataset.ReferencedRequestSequence = Sequence([other])
+    dataset.RequestAttributesSequence = Sequence(steps)
+    dataset.BurnedInAnnotation = dataset.PixelPresentation = "NO"
+    if undefined:
+        dataset["RequestAttributesSequence"].is_undefined_length = True
+        for step in steps:
+            step.is_undefined_length_sequence_item = True
+    written = DicomBytesIO()
+    written.is_little_endian, written.is_implicit_VR = syntax != EXPLICIT_BE, syntax == IMPLICIT_LE
+    write_dataset(written, dataset)
+    return written.getvalue()
+
+
+def test_requests_are_bounded() -> None:
+    """However many requests a data set names, and however long, a heading keeps 32 of them."""
+    item = Leaf(0x00400009, b"AB"), Leaf(0x00401001, b"C" * 2000)
+    mandatory = [
+        Leaf(tag, value)
+        for tag, value in (
+            (0x00080016, b"1.2.840.10008.5.1.4.1.1.2\0"),
+            (0x00080018, b"1.2.3.4\0"),
+            (0x0020000D, b"1.2\0"),
+            (0x0020000E, b"1.2.3\0"),
+        )
+    ]
+    tree = (*mandatory, Nest(0x00400275, (item,) * 5000, stated=True))
+    heading = HeadingReader(IMPLICIT_LE)
+    heading.feed(Encoder(transfer_syntax(IMPLICIT_LE)).encode(tree))
+    assert (("AB", ""),) * MAX_REQUESTS == heading.finish().requests

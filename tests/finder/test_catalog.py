@@ -441,6 +441,18 @@ async def test_rebuilding(world: World) -> None:
         await catalog.restore_study(msgspec.structs.replace(study, study_id=new_id()))
 
 
+async def test_a_series_learns_what_was_requested_from_any_instance(world: World) -> None:
+    """A series is found by a request that only a later instance names, after a restart too."""
+    catalog = world.start()
+    await put(catalog, heading(), b"one")
+    await put(catalog, heading(instance=2, requests=(("PAS-1", "DP-1"),)), b"two")
+    await catalog.flush()
+    for one in (catalog, world.start()):
+        found = await one.query(world.grant(), Query(Level.SERIES, {"00400275.00400009": "PAS-1"}))
+        assert found.total == 1
+        assert b'"00401001":{"vr":"SH","Value":["DP-1"]}' in found.rows
+
+
 async def test_quiet_series_and_states(world: World) -> None:
     """A series is to be described once it is quiet, and again after it changed; restarts remember."""
     catalog = world.start()

@@ -15,7 +15,7 @@ from huisclos.archive.nouns import Level, Query
 from huisclos.errors import BadQuery
 from huisclos.finder.answers import Answer
 from huisclos.finder.conditions import field_judge
-from huisclos.finder.fields import BY_KEYWORD
+from huisclos.finder.fields import BY_KEYWORD, included_fields
 from huisclos.finder.keys import keys_of
 from huisclos.finder.memory import Loaded, MemoryIndex
 from huisclos.finder.records import (
@@ -25,6 +25,7 @@ from huisclos.finder.records import (
     StudyRecord,
     encode,
     pack_series,
+    unpack_series,
 )
 from huisclos.finder.search import Found, prepare, search
 from huisclos.finder.text import parse_text, study_text, word_matches
@@ -301,6 +302,68 @@ def test_series_attributes_find_studies(one_study: MemoryIndex) -> None:
     assert ask(one_study, Query(Level.SERIES, {"Modality": "MR"})).total == 0
 
 
+REQUESTS = "RequestAttributesSequence"
+
+
+@pytest.fixture
+def requested() -> MemoryIndex:
+    """A study of two series: one made for two requests, one for none."""
+    series = [
+        SeriesRecord(
+            "0" * 32, "1.2.3.4", "CT", 1, instances=1, requests=(("PAS-1", "DP-1"), ("PAS-2", "DP-2"))
+        ),
+        SeriesRecord("1" * 32, "1.2.3.5", "CT", 2, instances=1),
+    ]
+    study = StudyRecord("1.2.3", "Yamada^Tarou", "P1", series=2, instances=2, modalities=("CT",))
+    return the_index([(study, series)], loaded=1)
+
+
+@pytest.mark.parametrize(
+    ("match", "found"),
+    [
+        ({f"{REQUESTS}.ScheduledProcedureStepID": "PAS-2"}, 1),
+        ({"00400275.00400009": "PAS-1"}, 1),
+        ({"00400275.RequestedProcedureID": "dp*"}, 0),
+        ({"00400275.RequestedProcedureID": "DP*"}, 1),
+        ({"00400275.00400009": "PAS-1", "00400275.00401001": "DP-1"}, 1),
+        ({"00400275.00400009": "PAS-1", "00400275.00401001": "DP-2"}, 0),
+        ({"00400275.00400009": "PAS-3"}, 0),
+        ({"00400275.00400009": "", "00400275": ""}, 2),
+    ],
+)
+def test_series_are_found_by_what_was_requested(
+    requested: MemoryIndex, match: dict[str, str], found: int
+) -> None:
+    """One request of a series has all that is asked for (PS3.18 table 10.6.1-5, PS3.4 section C.2.2.2.6)."""
+    assert ask(requested, Query(Level.SERIES, match)).total == found
+    assert ask(requested, Query(Level.STUDY, match)).total == (1 if found else 0)
+
+
+def test_a_series_row_says_what_was_requested(requested: MemoryIndex) -> None:
+    """Each request of a series is an item of its row, which says nothing without any (table 10.6.3-4)."""
+    first, second = rows(requested, Query(Level.SERIES, {"StudyInstanceUID": "1.2.3"}))
+    step, procedure = {"vr": "SH", "Value": ["PAS-1"]}, {"vr": "SH", "Value": ["DP-1"]}
+    assert first["00400275"]["vr"] == "SQ"
+    assert first["00400275"]["Value"][0] == {"00400009": step, "00401001": procedure}
+    assert len(first["00400275"]["Value"]) == 2
+    assert "00400275" not in second
+    assert {REQUESTS} == included_fields(("00400275.00400009",)) == included_fields((REQUESTS,))
+
+
+def test_a_series_of_an_earlier_release_is_read() -> None:
+    """What was packed before series said what was requested unpacks, and says nothing of it."""
+    packed = bytes.fromhex(
+        "9b0834f6a68201017053016caf91991ed0663d63330b030313a041067a96200014320405db3288335618191899181819"
+        "592e33343034353040d8bf80e9a6122183f40c0f0300"
+    )
+    assert unpack_series(packed) == [
+        SeriesRecord(
+            "0" * 32, "1.2.826.0.1.3680043.10.99999.1.1", "CT", 1, "Thorax", "20240229", "101500",
+            instances=2, cover="1.2.826.0.1.3680043.10.99999.1.1.1", described=True,
+        )
+    ]  # fmt: skip
+
+
 def test_combined_date_and_time(one_study: MemoryIndex) -> None:
     """Two ranges are one span of moments."""
     span = {"StudyDate": "20190916-20190918", "StudyTime": "120000-080000"}
@@ -314,6 +377,10 @@ def test_combined_date_and_time(one_study: MemoryIndex) -> None:
         Query(Level.STUDY, {"Nonsense": "1"}),
         Query(Level.STUDY, {"00181030.00080060": "1"}),
         Query(Level.STUDY, {"KVP": "120"}),
+        Query(Level.SERIES, {"00400275": "PAS-1"}),
+        Query(Level.SERIES, {"00400275.00400007": "PAS-1"}),
+        Query(Level.SERIES, {"00400009": "PAS-1"}),
+        Query(Level.SERIES, sort=("RequestAttributesSequence.RequestedProcedureID",)),
         Query(Level.STUDY, {"StudyDate": "yesterday"}),
         Query(Level.STUDY, {"StudyDate": "20241301"}),
         Query(Level.STUDY, {"StudyDate": "20240101-20240132"}),

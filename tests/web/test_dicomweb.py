@@ -127,6 +127,8 @@ async def test_an_attribute_asked_for_more_than_once(program: httpx.AsyncClient,
         return query_of(request, caller, Level.STUDY).match
 
     assert asked("StudyInstanceUID=1.2&0020000d=1.3,1.4") == {"StudyInstanceUID": "1.2,1.3,1.4"}
+    request = "RequestAttributesSequence.ScheduledProcedureStepID"
+    assert asked(f"{request}=P1&00400275.00400009=P1") == {request: "P1"}
     assert asked("ModalitiesInStudy=CT&00080061=MR") == {"ModalitiesInStudy": "CT,MR"}
     assert asked("PatientID=P1&00100020=P1&PatientID=") == {"PatientID": "P1"}
     two = await program.get("/dicom-web/studies?PatientID=P1&00100020=P2", headers=bearer(world))

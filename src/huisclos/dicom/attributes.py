@@ -102,5 +102,11 @@ ATTRIBUTES: Final = _table()
 BY_KEYWORD: Final = {attribute.keyword: attribute for attribute in ATTRIBUTES}
 BY_TAG: Final = {attribute.tag: attribute for attribute in ATTRIBUTES}
 CHARSET_TAG: Final = 0x00080005
-LAST_TAG: Final = max(BY_TAG)
+
+REQUESTS_TAG: Final = 0x00400275
+REQUESTS_KEYWORD: Final = "RequestAttributesSequence"
+"""What a series was made for: the one sequence of a heading, its items read one level deep."""
+REQUEST_KEYWORDS: Final = ("ScheduledProcedureStepID", "RequestedProcedureID")
+"""What is read of each of its items, in the order of a `Heading`."""
+LAST_TAG: Final = max(*BY_TAG, REQUESTS_TAG)
 """No attribute of a heading lies beyond this tag."""

@@ -6,23 +6,40 @@ size costs it the same few kilobytes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
-from huisclos.dicom.attributes import ATTRIBUTES, BY_TAG, CHARSET_TAG, LAST_TAG, Attribute
+from huisclos.dicom.attributes import (
+    ATTRIBUTES,
+    BY_TAG,
+    CHARSET_TAG,
+    LAST_TAG,
+    REQUEST_KEYWORDS,
+    REQUESTS_TAG,
+    Attribute,
+)
 from huisclos.dicom.charsets import UNDECLARED, Charset, charset, decode
+from huisclos.dicom.dictionary import tag_of
 from huisclos.dicom.inflate import Inflater
 from huisclos.dicom.part10 import MAX_META, read_part10
 from huisclos.dicom.uids import TransferSyntax, clean_uid, transfer_syntax
-from huisclos.dicom.walk import Bounds, Walker
+from huisclos.dicom.walk import ITEM, ITEM_DEPTH, Bounds, Element, Walker
 from huisclos.errors import BadIdentifier, NotDicom
 
 MAX_VALUE: Final = 4096
 """Bytes of one heading value at most; the Standard's longest, a name, has 64 characters a group."""
 MAX_HEAD: Final = 1024**2
 """Bytes in a piece handed on at once."""
+MAX_REQUESTS: Final = 32
+"""Requests of one heading at most; those we know of name one or two."""
+MAX_REQUEST_VALUE: Final = 256
+"""Bytes of one of their values at most; the Standard allows 16 characters."""
 _WANTED: Final = frozenset({*BY_TAG, CHARSET_TAG})
+_REQUEST_TAGS: Final = tuple(tag_of(keyword) or 0 for keyword in REQUEST_KEYWORDS)
+_WANTED_OF_REQUEST: Final = frozenset({*_REQUEST_TAGS, CHARSET_TAG})
+_HELD: Final = _WANTED | {(REQUESTS_TAG, tag) for tag in _WANTED_OF_REQUEST}
 _BOUNDS: Final = Bounds(held=MAX_VALUE)
 _SHORTS: Final = {False: Struct("<H"), True: Struct(">H")}
 _TEXTS: Final = frozenset({"PN", "LO", "SH"})
@@ -72,6 +89,8 @@ class Heading:
     performing_physician: str = ""
     procedure_date: str = ""
     procedure_time: str = ""
+    requests: tuple[tuple[str, str], ...] = ()
+    """ScheduledProcedureStepID and RequestedProcedureID of each item of RequestAttributesSequence."""
 
     instance_number: int | None = None
     image_type: str = ""
@@ -95,9 +114,11 @@ class HeadingReader:
 
     def __init__(self, syntax: str | TransferSyntax) -> None:
         self._syntax = transfer_syntax(syntax) if isinstance(syntax, str) else syntax
-        self._walker = Walker(self._syntax, bounds=_BOUNDS, hold=_WANTED, stop=LAST_TAG + 1)
+        self._walker = Walker(self._syntax, bounds=_BOUNDS, hold=_HELD, stop=LAST_TAG + 1)
         self._inflater = Inflater() if self._syntax.deflated else None
         self._values: dict[int, bytes] = {}
+        self._requests: list[dict[int, bytes]] = []
+        self._outer = 0
         self._size = 0
         self._heading: Heading | None = None
 
@@ -125,10 +146,25 @@ class HeadingReader:
 
     def _take(self, plain: bytes) -> None:
         self._size += len(plain)
-        walker, values = self._walker, self._values
+        walker, values, outer = self._walker, self._values, self._outer
         for element in walker.feed(plain):
-            if element.depth == 0 and element.tag in _WANTED and element.length <= MAX_VALUE:
-                values[element.tag] = walker.value(element)
+            if element.depth == 0:
+                outer = element.tag
+                if outer in _WANTED and element.length <= MAX_VALUE:
+                    values[outer] = walker.value(element)
+            elif outer == REQUESTS_TAG:
+                self._take_of_request(element)
+        self._outer = outer
+
+    def _take_of_request(self, element: Element) -> None:
+        if element.depth < ITEM_DEPTH:
+            # one more than are kept: it takes what those after it say
+            if len(self._requests) <= MAX_REQUESTS and element.tag == ITEM:
+                self._requests.append({})
+            return
+        wanted = element.depth == ITEM_DEPTH and element.tag in _WANTED_OF_REQUEST
+        if wanted and element.length <= MAX_REQUEST_VALUE:
+            self._requests[-1][element.tag] = self._walker.value(element)
 
     def _made(self) -> Heading:
         values = self._values
@@ -145,8 +181,17 @@ class HeadingReader:
         return Heading(
             transfer_syntax_uid=self._syntax.uid,
             specific_character_set=raw.decode("ascii", "replace").strip(" \0"),
+            requests=tuple(self._made_requests(text_charset)) if self._requests else (),
             **fields,  # type: ignore[arg-type]  # the table gives each field its type
         )
+
+    def _made_requests(self, around: Charset) -> Iterator[tuple[str, str]]:
+        """The requests that say anything, each in its own character set (PS3.5 section 7.5.3)."""
+        for values in self._requests[:MAX_REQUESTS]:
+            own = charset(values[CHARSET_TAG]) if values.get(CHARSET_TAG) else around
+            step, procedure = (decode(values.get(tag, b""), own).strip(" \0") for tag in _REQUEST_TAGS)
+            if step or procedure:
+                yield step, procedure
 
     def _decoded(self, attribute: Attribute, value: bytes, text_charset: Charset) -> str | int | None:
         vr = attribute.vr

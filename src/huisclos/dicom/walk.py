@@ -24,6 +24,9 @@ SEQUENCE_END: Final = 0xFFFEE0DD
 PIXEL_DATA: Final = 0x7FE00010
 PIXEL_TAGS: Final = frozenset({0x7FE00008, 0x7FE00009, PIXEL_DATA})
 
+ITEM_DEPTH: Final = 2
+"""Depth of the elements in the items of a sequence of the data set itself."""
+
 MAX_PIECE: Final = 64 * 1024
 """Bytes read at a time when walking an object by range."""
 
@@ -160,9 +163,10 @@ _ELEMENTS, _ITEMS, _FRAGMENTS = "elements", "items", "fragments"
 class Walker:
     """Walks a data set that arrives in pieces.
 
-    Feed it with `feed`, call `finish` at the end. `hold` names the tags at depth 0 whose
-    element is only given once its value is in (then `value` returns it until the next feed);
-    from tag `stop` on at depth 0 nothing more is walked and `done` is true.
+    Feed it with `feed`, call `finish` at the end. `hold` names the tags at depth 0, and as
+    (sequence, tag) those in the items of a sequence there, whose element is only given once
+    its value is in (then `value` returns it until the next feed); from tag `stop` on at
+    depth 0 nothing more is walked and `done` is true.
     Raises `NotDicom` where the bytes contradict themselves, `TooLarge` over a bound.
     """
 
@@ -171,7 +175,7 @@ class Walker:
         syntax: TransferSyntax,
         *,
         bounds: Bounds | None = None,
-        hold: Container[int] = (),
+        hold: Container[int | tuple[int, int]] = (),
         stop: int = 1 << 32,
     ) -> None:
         self._bounds = bounds or Bounds()
@@ -184,6 +188,7 @@ class Walker:
         self._base = 0
         self._at = 0
         self._padding = False
+        self._outer = 0
         self.done = False
 
     @property
@@ -224,7 +229,7 @@ class Walker:
 
     def _walk(self, position: int, found: list[Element]) -> int:
         """Walk the data held from `position` on; the position where it stopped."""
-        data, base, stack, hold = self._data, self._base, self._stack, self._hold
+        data, base, stack = self._data, self._base, self._stack
         limit, most, held = len(data), self._bounds.elements, self._bounds.held
         end, holds, read = stack[-1]
         depth = len(stack) - 1
@@ -247,7 +252,7 @@ class Walker:
                 depth -= 1
                 position += size
                 continue
-            if depth == 0 and tag in hold and limit - start - size < length <= held:
+            if limit - start - size < length <= held and self._is_held(tag, depth):
                 break
             position += size
             if self._count + len(found) >= most:
@@ -265,10 +270,16 @@ class Walker:
         self._count += len(found)
         return position
 
+    def _is_held(self, tag: int, depth: int) -> bool:
+        """Whether an element is to wait until its value is in."""
+        return tag in self._hold if depth == 0 else depth == ITEM_DEPTH and (self._outer, tag) in self._hold
+
     def _open(self, element: Element) -> _Open:
         """Enter a sequence, an item, or the fragments of encapsulated pixel data."""
         around = self._stack[-1]
         tag, vr, offset, length, depth, _ = element
+        if depth == 0:
+            self._outer = tag
         end = offset + length if length != UNDEFINED else -1
         if 0 <= around.end < end:
             raise NotDicom("an element is longer than the sequence around it")

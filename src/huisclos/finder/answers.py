@@ -8,8 +8,9 @@ import msgspec
 
 from huisclos.archive.nouns import Level, Query, SeriesRow, StudyRow
 from huisclos.dicom.charsets import name_groups
+from huisclos.dicom.json import element
 from huisclos.finder.conditions import Plan
-from huisclos.finder.fields import FIELDS, RANK, Field, included_fields
+from huisclos.finder.fields import FIELDS, OF_REQUESTS, RANK, REQUESTS, Field, included_fields
 from huisclos.finder.memory import MemoryIndex
 from huisclos.finder.records import SeriesRecord, StudyRecord
 from huisclos.finder.search import Hit
@@ -50,6 +51,7 @@ _REQUIRED: Final[dict[Level, frozenset[str]]] = {
             "NumberOfSeriesRelatedInstances",
             "PerformedProcedureStepStartDate",
             "PerformedProcedureStepStartTime",
+            "RequestAttributesSequence",
         }
     ),
     Level.INSTANCE: frozenset(
@@ -71,6 +73,7 @@ _IF_KNOWN: Final = frozenset(
         "StudyDescription",
         "PerformedProcedureStepStartDate",
         "PerformedProcedureStepStartTime",
+        "RequestAttributesSequence",
         "Rows",
         "Columns",
         "BitsAllocated",
@@ -142,12 +145,19 @@ def _write(row: dict[str, Any], fields: list[Field], record: Any) -> None:
         elif field.vr == "PN":
             groups = name_groups(value)
             row[field.json_tag] = {"vr": "PN", "Value": [groups]} if groups else {"vr": "PN"}
+        elif field is REQUESTS:
+            row[field.json_tag] = {"vr": "SQ", "Value": list(map(_request, value))}
         elif isinstance(value, tuple):
             row[field.json_tag] = {"vr": field.vr, "Value": value}
         elif field.vr == "CS" and "\\" in value:
             row[field.json_tag] = {"vr": "CS", "Value": [part.strip() or None for part in value.split("\\")]}
         else:
             row[field.json_tag] = {"vr": field.vr, "Value": [value]}
+
+
+def _request(values: tuple[str, ...]) -> dict[str, Any]:
+    pairs = zip(OF_REQUESTS, values, strict=True)
+    return {field.json_tag: element(field.vr, value) for field, value in pairs}
 
 
 def study_row(memory: MemoryIndex, row: int, doubts: int) -> StudyRow:

@@ -27,7 +27,7 @@ from huisclos.dicom.matching import (
 )
 from huisclos.errors import BadQuery
 from huisclos.finder.columns import Mask
-from huisclos.finder.fields import RANK, Field, matched_field
+from huisclos.finder.fields import OF_REQUESTS, RANK, REQUESTS, Field, matched_field
 from huisclos.finder.memory import MemoryIndex
 from huisclos.finder.records import InstanceRecord, SeriesRecord
 from huisclos.finder.text import SHORT, Word, day_number, parse_text, plain_id
@@ -55,6 +55,7 @@ class Plan:
         self.words = parse_text(query.text, today)
         conditions = self._read(query)
         self._moments(conditions)
+        self._requests(conditions)
         for field, value in conditions.items():
             self._add(field, value, fuzzy=query.fuzzy)
 
@@ -64,7 +65,7 @@ class Plan:
             field = matched_field(attribute) if not universal(value) else _known(attribute)
             if field is None:
                 continue
-            self.asked.append(field)
+            self.asked.append(REQUESTS if field in OF_REQUESTS else field)
             if not universal(value):
                 conditions[field] = value
         return conditions
@@ -82,6 +83,24 @@ class Plan:
         self.narrowings.append(lambda memory: memory.dated(first, last))
         self.study.append(lambda study: fits(study.study_date, study.study_time))
         del conditions[days], conditions[hours]
+
+    def _requests(self, conditions: dict[Field, str]) -> None:
+        """What is asked of a sequence is asked of one item of it (PS3.4 section C.2.2.2.6)."""
+        if REQUESTS in conditions:
+            raise BadQuery(
+                "a sequence is asked for by an attribute in it", hint=f"such as {OF_REQUESTS[0].keyword}"
+            )
+        wanted = [
+            (place, matcher(field.vr, conditions.pop(field)))
+            for place, field in enumerate(OF_REQUESTS)
+            if field in conditions
+        ]
+        if wanted:
+            self.series.append(
+                lambda series: any(
+                    all(fits(request[place]) for place, fits in wanted) for request in series.requests
+                )
+            )
 
     def _add(self, field: Field, value: str, *, fuzzy: bool) -> None:
         if RANK[field.level] > RANK[self.level] and field.level is Level.INSTANCE:

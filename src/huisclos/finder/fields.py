@@ -5,9 +5,15 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 from huisclos.archive.nouns import Level
-from huisclos.dicom.attributes import ATTRIBUTES, Attribute
+from huisclos.dicom.attributes import (
+    ATTRIBUTES,
+    REQUEST_KEYWORDS,
+    REQUESTS_KEYWORD,
+    REQUESTS_TAG,
+    Attribute,
+)
 from huisclos.dicom.attributes import Level as HeadingLevel
-from huisclos.dicom.dictionary import keyword_of, tag_of
+from huisclos.dicom.dictionary import keyword_of, tag_of, vr_of
 from huisclos.dicom.matching import fold
 from huisclos.errors import BadQuery
 
@@ -59,9 +65,19 @@ _COUNTED: Final = (
     Field("NumberOfStudyRelatedInstances", 0x00201208, "IS", Level.STUDY, "instances"),
     Field("NumberOfSeriesRelatedInstances", 0x00201209, "IS", Level.SERIES, "instances"),
 )
-FIELDS: Final = tuple(sorted((*map(_field, ATTRIBUTES), *_COUNTED), key=lambda field: field.tag))
+REQUESTS: Final = Field(REQUESTS_KEYWORD, REQUESTS_TAG, "SQ", Level.SERIES, "requests")
+FIELDS: Final = tuple(sorted((*map(_field, ATTRIBUTES), *_COUNTED, REQUESTS), key=lambda field: field.tag))
 """Ascending, as a query result lists them."""
-BY_KEYWORD: Final = {field.keyword: field for field in FIELDS}
+
+
+def _of_request(keyword: str) -> Field:
+    tag = tag_of(keyword) or 0
+    return Field(f"{REQUESTS_KEYWORD}.{keyword}", tag, vr_of(tag), Level.SERIES, REQUESTS.name)
+
+
+OF_REQUESTS: Final = tuple(map(_of_request, REQUEST_KEYWORDS))
+"""What is matched in an item of `REQUESTS`, in the order of its record."""
+BY_KEYWORD: Final = {field.keyword: field for field in (*FIELDS, *OF_REQUESTS)}
 
 _ALWAYS: Final = frozenset({"SpecificCharacterSet", "RetrieveURL", "InstanceAvailability"})
 """Said of every row; matched as if every row agreed, since there is nothing to tell apart."""
@@ -70,15 +86,14 @@ _TAG: Final = 8
 
 
 def keyword(attribute: str) -> str:
-    """The keyword of an attribute given as keyword or as eight hexadecimal digits.
+    """The keyword of an attribute given as keyword or as eight hexadecimal digits, or of a path of them.
 
-    Raises `BadQuery` for what is neither in PS3.6, nor a tag, and for attributes inside
-    sequences: the index holds none.
+    Raises `BadQuery` for what is neither in PS3.6, nor a tag.
     """
+    if "." in attribute:
+        return ".".join(map(keyword, attribute.split(".")))
     if tag_of(attribute) is not None:
         return attribute
-    if "." in attribute:
-        raise BadQuery("attributes inside sequences are not searched", hint="ask without the sequence")
     try:
         tag = int(attribute, 16) if len(attribute) == _TAG else -1
     except ValueError:
@@ -101,7 +116,7 @@ def matched_field(attribute: str) -> Field | None:
     found = BY_KEYWORD.get(name)
     if found is None:
         raise BadQuery(
-            f"the index does not hold {name if name.isalpha() else 'this attribute'}",
+            f"the index does not hold {name if name.replace('.', '').isalpha() else 'this attribute'}",
             hint="the conformance statement lists what can be searched",
         )
     return found
@@ -112,7 +127,16 @@ def included_fields(include: tuple[str, ...]) -> frozenset[str] | None:
     asked = {part.strip() for text in include for part in text.split(",")}
     if any(part.lower() == "all" for part in asked):
         return None
+    if any("." in part and _known(part) in OF_REQUESTS for part in asked):
+        asked.add(REQUESTS.keyword)
     return frozenset(field.keyword for field in FIELDS if asked & {field.keyword, *_written(field)})
+
+
+def _known(attribute: str) -> Field | None:
+    try:
+        return BY_KEYWORD.get(keyword(attribute))
+    except BadQuery:
+        return None
 
 
 def _written(field: Field) -> tuple[str, str]:

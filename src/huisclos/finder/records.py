@@ -2,7 +2,8 @@
 
 Arrays, not maps: a hundred thousand of them lie in memory. Each level's fields bear the names
 that `dicom.attributes` gives them, so that one table serves matching, sorting and answering.
-The order of fields is the format; a change of it raises `EPOCH`, and the index is rebuilt.
+The order of fields is the format; a change of it raises `EPOCH`, and the index is rebuilt. A field
+added at the end, with a default, changes nothing of what lies there: it is known after a rebuild.
 """
 
 from __future__ import annotations
@@ -72,6 +73,8 @@ class SeriesRecord(Struct, array_like=True):
     """SOP Instance UID of the image to make the thumbnail from."""
     described: bool = False
     """Whether the sealed metadata beside it says all there is."""
+    requests: tuple[tuple[str, str], ...] = ()
+    """ScheduledProcedureStepID and RequestedProcedureID of each request."""
 
 
 class Keys(Struct, array_like=True, frozen=True, gc=False):
@@ -172,6 +175,7 @@ _INSTANCE_FIELDS: Final = (
 )
 
 _MASK: Final = (1 << 63) - 1
+_NOTHING: Final = ("", None, ())
 
 encode: Final = msgspec.msgpack.Encoder().encode
 decode_study: Final = msgspec.msgpack.Decoder(StudyRecord).decode
@@ -180,21 +184,25 @@ decode_sealed: Final = msgspec.msgpack.Decoder(SealedStudy).decode
 decode_instance: Final = msgspec.msgpack.Decoder(InstanceRecord).decode
 
 
-# What most series say; Deflate then needs a few bits for it.
+_FIELDS_OF_USUAL: Final = 21
+# What most series say; Deflate then needs a few bits for it. Part of the format: these very bytes
+# are needed to read what lies there, so a field that is added stays out of them.
 _USUAL: Final = encode(
     [
-        SeriesRecord(
-            "0",
-            "1.2.840.113619.2.",
-            modality,
-            1,
-            text,
-            "20",
-            "1",
-            part,
-            instances=1,
-            cover="1.3.12.2.1107.5.",
-        )
+        msgspec.structs.astuple(
+            SeriesRecord(
+                "0",
+                "1.2.840.113619.2.",
+                modality,
+                1,
+                text,
+                "20",
+                "1",
+                part,
+                instances=1,
+                cover="1.3.12.2.1107.5.",
+            )
+        )[:_FIELDS_OF_USUAL]
         for modality, text, part in (
             ("CT", "Scanner abdomen axial", "ABDOMEN"),
             ("MR", "AX T2 FLAIR SAG T1", "HEAD"),
@@ -259,7 +267,7 @@ def fill(record: StudyRecord | SeriesRecord, heading: Heading) -> bool:
     filled = False
     for name in names:
         value = getattr(heading, name)
-        if value not in ("", None) and getattr(record, name) in ("", None):
+        if value not in _NOTHING and getattr(record, name) in _NOTHING:
             setattr(record, name, value)
             filled = True
     return filled

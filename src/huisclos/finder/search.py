@@ -13,7 +13,7 @@ from huisclos.archive.nouns import Level, Query
 from huisclos.errors import BadQuery
 from huisclos.finder.columns import Mask, Rows
 from huisclos.finder.conditions import Plan
-from huisclos.finder.fields import RANK, Field, matched_field, sort_value
+from huisclos.finder.fields import RANK, REQUESTS, Field, matched_field, sort_value
 from huisclos.finder.memory import MemoryIndex
 from huisclos.finder.records import InstanceRecord, SeriesRecord
 
@@ -198,6 +198,8 @@ def _sort_key(text: str) -> tuple[Field, bool]:
     field = matched_field(text.removeprefix("-"))
     if field is None:
         raise BadQuery("every result has the same value there: nothing to sort by")
+    if field.name == REQUESTS.name:
+        raise BadQuery("results are not sorted by a sequence")
     return field, text.startswith("-")
 
 

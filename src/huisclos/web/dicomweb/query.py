@@ -132,7 +132,10 @@ def _attribute(name: str) -> str:
 
 def _one_name(attribute: str) -> str:
     """One name for an attribute however it is written, so that no condition stands beside another unseen."""
-    return keyword_of(int(attribute, 16)) or attribute.upper() if _TAG.fullmatch(attribute) else attribute
+    return ".".join(
+        keyword_of(int(part, 16)) or part.upper() if _TAG.fullmatch(part) else part
+        for part in attribute.split(".")
+    )
 
 
 def _one_value(name: str, values: list[str]) -> str:
