@@ -20,7 +20,7 @@ export PIP_ROOT_USER_ACTION := ignore
 export PYTHONNOUSERSITE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help set-up run demo test lint format bench growth fuzz fuzz-long kills soak schemathesis docs i18n pin clean
+.PHONY: help set-up run demo test lint format bench growth fuzz fuzz-long kills soak schemathesis docs picture i18n pin clean
 
 help:
 	@echo "make run     an archive of your own on this machine, and how to log in"
@@ -36,6 +36,7 @@ help:
 	@echo "make soak    an hour of mixed work: memory, descriptors, latency; SOAK_MINUTES=60"
 	@echo "make schemathesis  generated requests at the HTTP interface; EXAMPLES=150 for each operation"
 	@echo "make docs    the command-line reference, from the program itself"
+	@echo "make picture  the README's picture, anew from a demonstration of its own"
 	@echo "make i18n    gather the sentences to translate and compile the translations"
 	@echo "make pin     new versions and hashes in constraints.txt"
 	@echo "make clean   remove what the above made, except archives in .run/"
@@ -99,6 +100,9 @@ schemathesis: set-up .run/schemathesis/bin/schemathesis
 
 docs: set-up
 	$(BIN)/python docs/generate.py
+
+picture: set-up
+	$(BIN)/python packaging/picture.py
 
 i18n: $(STAMP)
 	$(BIN)/python packaging/translate.py
