@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from huisclos.access.nouns import ActorKind, Right, Role
 from huisclos.access.people import FastReader, RotationState
 from huisclos.archive.nouns import Choice, DoubtKind
+from huisclos.web.app import make_app
 from huisclos.web.pages.doubts import choice_words, explanations, titles
 from huisclos.web.pages.journal import _said
 from huisclos.web.pages.people import role_names, role_sentences
@@ -110,6 +114,32 @@ async def test_no_pixels_for_the_secretary(browser: Browser, world: World) -> No
     assert "/view" not in page.text
     assert (await browser.fetch(f"/studies/{study_id}/series/{'a' * 32}/thumbnail")).status_code == 403
     assert (await browser.submit(f"/studies/{study_id}/view")).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("rtplan.dcm", False),
+        ("liver.dcm", False),
+        ("reportsi.dcm", True),
+        ("waveform_ecg.dcm", True),
+        ("rtdose.dcm", True),
+    ],
+)
+async def test_what_the_viewer_cannot_show(
+    browser: Browser, tmp_path: Path, name: str, *, shown: bool
+) -> None:
+    """A study in which the viewer shows nothing offers none, and says what it holds and what can be done."""
+    world = browser.world
+    world.site = replace(world.site, viewer=tmp_path)
+    await world.put(corpus.named(name).read_bytes())
+    study_id = world.study_ids()[0]
+    async with Browser(make_app(world.site), browser.origin, world) as beside:
+        page = await beside.be("Dr Martin").see(f"/studies/{study_id}")
+    assert page.text.count(f"/studies/{study_id}/view") == (2 if shown else 0)
+    assert ("nothing to show here" in page.text) is not shown
+    assert ("Export takes out the files" in page.text) is not shown
+    assert ("a radiotherapy plan" in page.text) is (name == "rtplan.dcm")
 
 
 async def test_unknown_study(browser: Browser) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from starlette.responses import RedirectResponse, Response
@@ -9,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from huisclos.access.chronicle import JournalAsked
 from huisclos.access.nouns import Right
-from huisclos.archive.nouns import Level, Query, StudyPage
+from huisclos.archive.nouns import Level, Query, SeriesRow, StudyPage
 from huisclos.dicom.charsets import display_name
 from huisclos.errors import BadQuery, HuisclosError, InstanceNotFound
 from huisclos.web.bodies import read_form
@@ -26,6 +27,10 @@ SIZE: Final = 50
 MAX_TEXT: Final = 200
 MAX_OFFSET: Final = 100_000_000
 LOOKED: Final = 20
+_SHOWN_WITHOUT_IMAGE: Final = frozenset({"SR", "ECG"})
+"""What the viewer shows though it has no pixels: it writes reports out, and draws waveforms."""
+_SHOWN_OVER_OTHERS: Final = frozenset({"SEG"})
+"""What has pixels, and is shown only over the images it was made from."""
 
 
 @person(Right.LIST)
@@ -76,17 +81,45 @@ async def study(visit: Visit) -> Response:
     """One study: who, when, what, and who has looked."""
     grant = await visit.reading.grant(visit.proof, Right.LIST, "list")
     view = await visit.site.catalog.study(grant, visit.id("study"))
+    words = words_of(visit.request, visit.session.actor.language)
     return await page(
         visit.request,
         "study.html",
         visit.session,
         study=view.study,
         series=view.series,
-        sex=_sex(view.study.sex, words_of(visit.request, visit.session.actor.language)),
+        sex=_sex(view.study.sex, words),
         viewer=visit.site.viewer is not None,
+        shown=any(map(_is_shown, view.series)),
+        holds=_held(view.series, words),
         looked=await _looked(visit, view.study.study_id),
         name_of=display_name,
     )
+
+
+def _is_shown(series: SeriesRow) -> bool:
+    """Whether the viewer makes anything of a series by itself."""
+    if series.modality in _SHOWN_OVER_OTHERS:
+        return False
+    return bool(series.cover) or series.modality in _SHOWN_WITHOUT_IMAGE
+
+
+def _held(series: Iterable[SeriesRow], words: Words) -> str:
+    """What a study holds that is no image, in words."""
+    _ = words.gettext
+    named = {
+        "RTSTRUCT": _("contours for radiotherapy"),
+        "RTPLAN": _("a radiotherapy plan"),
+        "RTRECORD": _("a record of radiotherapy"),
+        "SEG": _("a segmentation of other images"),
+        "PR": _("display settings of other images"),
+        "KO": _("a selection of other images"),
+        "REG": _("an alignment of other images"),
+        "DOC": _("a document"),
+    }
+    other = _("%(kind)s without images")
+    kinds = dict.fromkeys(one.modality for one in series)
+    return ", ".join(named.get(kind, other % {"kind": kind or _("data")}) for kind in kinds)
 
 
 def _sex(code: str, words: Words) -> str:
