@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import subprocess
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from playwright.sync_api import Page
 from huisclos.access.gate import Stage
 from huisclos.wiring.viewer import installed, viewer_folder
 from tests import corpus
-from tests.tools import need
+from tests.tools import need, program
 from tests.web.chromium import Chromium, chromium
 from tests.web.demo import Running
 from tests.web.house import PASSWORD
@@ -160,6 +161,26 @@ def test_a_search_that_is_not_answered_says_so(
     told.wait_for(state="hidden")
     page.context.close()
     browser.console.clear()
+
+
+def test_a_long_list_is_printed_from_the_first_sheet_on(
+    browsing: tuple[Chromium, Running], tmp_path: Path
+) -> None:
+    """More studies than a sheet holds: the first sheet is full, below its heading."""
+    need("pdftotext")
+    browser, house = browsing
+    page = browser.page("Camille Exemple")
+    page.goto(house.url + "/studies")
+    page.evaluate(
+        "for (let n = 0, row = document.querySelector('tr.go'); n < 99; n++) row.after(row.cloneNode(true))"
+    )
+    sheet = tmp_path / "list.pdf"
+    page.pdf(path=sheet, format="A4")
+    command = [program("pdftotext"), "-layout", "-l", "1", str(sheet), "-"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")
+    assert said[0].strip() == "Studies"
+    assert len([line for line in said if line.strip()]) > 20
+    page.context.close()
 
 
 def test_the_link_in_a_tab_that_shows_the_set_up(browsing: tuple[Chromium, Running]) -> None:

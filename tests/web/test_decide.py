@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import msgspec
 import pydicom
 import pytest
 
@@ -45,6 +46,16 @@ async def test_a_quarantine_says_who_how_many_and_since_when(browser: Browser, w
     assert "NEWCT" in page.text
     assert "An owner of the archive decides" in page.text
     assert "Admit this machine" not in page.text
+
+
+async def test_many_doubts_are_counted_first(browser: Browser, world: World) -> None:
+    """Whoever has more to decide than a page shows is told how many before the first card."""
+    world.furnish()
+    card = world.books.doubt_list[0]
+    world.books.doubt_list = tuple(msgspec.structs.replace(card, id=f"{at:032x}") for at in range(60))
+    page = await browser.be("Camille Exemple").see("/decide")
+    assert page.text.index("60 wait; the newest come first.") < page.text.index("<article")
+    assert "35 more wait" in page.text
 
 
 async def test_admitting_from_the_card(browser: Browser, world: World) -> None:

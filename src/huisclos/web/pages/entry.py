@@ -63,7 +63,7 @@ async def login(request: Request) -> Response:
     try:
         done = await site.door.login(name, form.get("password", ""), address_of(request))
     except (NotAdmitted, TooManyAttempts) as error:
-        fault = _fault(request, error, code=False)
+        fault = _fault(request, error)
         return await page(request, "login.html", fault=fault, name=name, status=401)
     if done.session is None:
         return await page(request, "code.html", ticket=done.ticket, fault="")
@@ -73,13 +73,12 @@ async def login(request: Request) -> Response:
 async def login_code(request: Request) -> Response:
     """The second step."""
     site, form = site_of(request), await read_form(request)
-    ticket = form.get("ticket", "")
+    ticket, code = form.get("ticket", ""), form.get("code", "").strip()
     try:
-        session = await site.door.finish_login(ticket, form.get("code", "").strip(), address_of(request))
+        session = await site.door.finish_login(ticket, code, address_of(request))
     except (NotAdmitted, TooManyAttempts) as error:
-        return await page(
-            request, "code.html", ticket=ticket, fault=_fault(request, error, code=True), status=401
-        )
+        fault = _fault(request, error, code=code)
+        return await page(request, "code.html", ticket=ticket, fault=fault, status=401)
     return _in(session)
 
 
@@ -88,11 +87,13 @@ def _in(session: Session) -> Response:
     return keep_session(see(address), session, timestamp())
 
 
-def _fault(request: Request, error: Exception, *, code: bool) -> str:
+def _fault(request: Request, error: Exception, *, code: str | None = None) -> str:
     _ = words_of(request).gettext
     if isinstance(error, TooManyAttempts):
         return _("Too many attempts. Wait a minute, then try again.")
-    if code:
+    if code is not None and any(map(str.isalpha, code)):
+        return _("This is none of your recovery codes, or it was used before: each opens once.")
+    if code is not None:
         return _("This is not the code. They change every 30 seconds: type the one shown now.")
     return _("This name and this password do not go together.")
 
@@ -125,7 +126,7 @@ async def confirm(request: Request) -> Response:
         woken = await site.door.confirm(proof, form.get("password", ""))
     except (NotAdmitted, TooManyAttempts) as error:
         return await page(
-            request, "confirm.html", _asleep(session), fault=_fault(request, error, code=False), status=401
+            request, "confirm.html", _asleep(session), fault=_fault(request, error), status=401
         )
     return see(home_of(woken))
 
