@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Final
 
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import ViewportSize, sync_playwright
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 TO: Final = ROOT / "docs" / "images" / "studies.png"
-SIZE: Final = {"width": 1280, "height": 800}
+SIZE: Final[ViewportSize] = {"width": 1280, "height": 800}
 SECONDS: Final = 300
 FILLED: Final = "Log in now."
 """The end of what the demonstration says once it has sent everything."""
@@ -38,7 +38,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         told, ready = folder / "told", folder / "ready.json"
-        command = [Path(sys.executable).parent / "huisclos", "demo", folder / "demo", "--ready-file", ready]
+        command: list[str | Path] = [
+            Path(sys.executable).parent / "huisclos",
+            "demo",
+            folder / "demo",
+            "--ready-file",
+            ready,
+        ]
         command += [f"--{name}=127.0.0.1:0" for name in LISTENERS]
         with told.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as served:
             try:

@@ -27,7 +27,7 @@ from huisclos.dicom.uids import (
 )
 from huisclos.errors import BadIdentifier, HuisclosError, NotDicom, TooLarge
 from tests import corpus
-from tests.dicom.encoding import Encoder, Leaf, Nest, instance
+from tests.dicom.encoding import Encoder, Leaf, Nest, Node, instance
 
 ODD = {"bad_sequence.dcm"}
 """Its UIDs are 64 hexadecimal digits: no UIDs."""
@@ -253,7 +253,7 @@ def test_requests_are_bounded() -> None:
             (0x0020000E, b"1.2.3\0"),
         )
     ]
-    tree = (*mandatory, Nest(0x00400275, (item,) * 5000, stated=True))
+    tree: tuple[Node, ...] = (*mandatory, Nest(0x00400275, (item,) * 5000, stated=True))
     heading = HeadingReader(IMPLICIT_LE)
     heading.feed(Encoder(transfer_syntax(IMPLICIT_LE)).encode(tree))
     assert (("AB", ""),) * MAX_REQUESTS == heading.finish().requests

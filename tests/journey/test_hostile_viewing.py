@@ -12,6 +12,7 @@ from playwright.sync_api import BrowserContext, Page
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
+from pydicom.uid import UID
 
 from huisclos.wiring.viewer import installed, viewer_folder
 from tests import corpus
@@ -54,7 +55,7 @@ def _hostile(name: str, number: int) -> bytes:
         if element.VR in _TEXTS and element.keyword not in _NAMED:
             element.value = harms[at % len(harms)]
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = f"2.25.900{number}", f"2.25.901{number}"
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"2.25.902{number}"
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(f"2.25.902{number}")
     out = io.BytesIO()
     dataset.save_as(out)
     return out.getvalue()

@@ -197,6 +197,9 @@ def test_a_folder_that_is_no_viewer(tmp_path: Path) -> None:
         Built.at(tmp_path)
 
 
+CALLED = b'"0040A043":{"vr":"SQ","Value":[{"00080104":{"vr":"LO","Value":["%s"]}}]}'
+
+
 @pytest.mark.parametrize(
     ("stored", "told"),
     [
@@ -206,11 +209,23 @@ def test_a_folder_that_is_no_viewer(tmp_path: Path) -> None:
         (b'{"00280030":{"vr":"DS","Value":[-1,2e-3]}}', b'{"00280030":{"vr":"DS"}}'),
         (b'{"00080061":{"vr":"CS"}}', b'{"00080061":{"vr":"CS","Value":["OT"]}}'),
         (b'{"00080060":{"vr":"CS","Value":["CT"]}}', b'{"00080060":{"vr":"CS","Value":["CT"]}}'),
+        (
+            b'{"0040A040":{"vr":"CS","Value":["IMAGE"]},"0040A730":{"vr":"SQ"}}',
+            b'{"0040A040":{"vr":"CS","Value":["IMAGE"]},%s,"0040A730":{"vr":"SQ"}}' % CALLED % b"IMAGE",
+        ),
+        (
+            b'{"0040A040":{"vr":"CS","Value":["NUM"]},"0040A043":{"vr":"SQ"}}',
+            b'{"0040A040":{"vr":"CS","Value":["NUM"]},%s}' % CALLED % b"NUM",
+        ),
+        (
+            b'{"0040A040":{"vr":"CS","Value":["TEXT"]},"0040A043":{"vr":"SQ","Value":[{}]}}',
+            b'{"0040A040":{"vr":"CS","Value":["TEXT"]},"0040A043":{"vr":"SQ","Value":[{}]}}',
+        ),
         (b'{"0020000D":{"vr":"UI","Value":["1.2"]}}', b'{"0020000D":{"vr":"UI","Value":["2.25.7"]}}'),
     ],
 )
 def test_what_the_viewer_cannot_bear(stored: bytes, told: bytes) -> None:
-    """A spacing of 0 would show black, no modality as no such study; others are told what is stored."""
+    """What would show black, or as no such study, is told otherwise to it, and to it alone."""
     proof = Proof(ProofKind.SESSION, "s", "127.0.0.1")
     assert Caller(proof, "viewer", "", "1.2", "2.25.7").told(stored) == told
     assert Caller(proof, "dicomweb", "").told(stored) == stored

@@ -19,6 +19,11 @@ _SPACING: Final = re.compile(rb'("(?:00181164|00280030)":\{"vr":"DS"),"Value":\[
 """ImagerPixelSpacing, PixelSpacing. A quotation mark inside a JSON string is escaped: only a tag is met."""
 _NO_MODALITY: Final = re.compile(rb'("0008006[01]":\{"vr":"CS")\}')
 """Modality, ModalitiesInStudy without a value: the viewer says such a study is not there."""
+_NO_CONCEPT: Final = re.compile(
+    rb'("0040A040":\{"vr":"CS","Value":\["([A-Z0-9]+)"\]\})(?:,"0040A043":\{"vr":"SQ"\})?(?!,"0040A043")'
+)
+"""ValueType of an item of a report that names no concept, as some need not: the viewer breaks on it."""
+_CONCEPT: Final = rb'\1,"0040A043":{"vr":"SQ","Value":[{"00080104":{"vr":"LO","Value":["\2"]}}]}'
 
 
 class Caller(Struct, frozen=True):
@@ -50,6 +55,7 @@ class Caller(Struct, frozen=True):
         if not self.alias:
             return text
         text = _NO_MODALITY.sub(rb'\1,"Value":["OT"]}', _SPACING.sub(_spaced, text))
+        text = _NO_CONCEPT.sub(_CONCEPT, text)
         return text.replace(b'"%s"' % self.only.encode(), b'"%s"' % self.alias.encode())
 
     def may_change(self) -> None:

@@ -125,9 +125,7 @@ async def confirm(request: Request) -> Response:
     try:
         woken = await site.door.confirm(proof, form.get("password", ""))
     except (NotAdmitted, TooManyAttempts) as error:
-        return await page(
-            request, "confirm.html", _asleep(session), fault=_fault(request, error), status=401
-        )
+        return await page(request, "confirm.html", _asleep(session), fault=_fault(request, error), status=401)
     return see(home_of(woken))
 
 
