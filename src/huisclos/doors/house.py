@@ -118,8 +118,9 @@ def judged(seen: Iterable[Seen]) -> tuple[HouseDoor, ...]:
     ]
     for miss in seen:
         if isinstance(miss, Miss) and miss.outcome is not Outcome.SKIPPED:
+            state = DoorState.CLOSED if miss.outcome is Outcome.CLOSED else DoorState.UNTESTED
             found += [
-                HouseDoor(check, miss.target, DoorState.UNTESTED, reason=miss.reason, evidence=miss.facts)
+                HouseDoor(check, miss.target, state, reason=miss.reason, evidence=miss.facts)
                 for check in miss.checks
             ]
     for door in found:
@@ -173,6 +174,8 @@ def as_seen(doors: Iterable[HouseDoor]) -> list[Seen]:
     for one in doors:
         if one.what is not None and one.reach is not None and one.state is not DoorState.UNTESTED:
             seen.append(Observation(one.what, one.target, one.reach, one.evidence))
+        elif one.state is DoorState.CLOSED:
+            seen.append(Miss((one.check,), one.target, None, one.evidence, Outcome.CLOSED))
         else:
             seen.append(Miss((one.check,), one.target, one.reason or Reason.NOT_ASKED, one.evidence))
     return seen
