@@ -7,8 +7,8 @@ How long servers take over an answer decides who is ahead, so that there are sev
 one beside us, 50 ms a busy one or one behind a line, 200 ms one that is slow or far; those that answer at
 once show what is left when all time is the programs' own and the kernel's. nmap is run as one would, without
 a word on how much at once, which is 20 sockets of scripts; and as fast as it goes. The goal of ten times is
-one of proved verdicts a second beside the first, for servers that take any time at all over an answer;
-servers a second are shown beside it, and are another matter: docs/performance.md.
+one of servers a second beside the first, and is missed where servers are quick; proved verdicts a second, six
+a server beside nmap's one, are shown with it and have no goal: docs/performance.md.
 """
 
 from __future__ import annotations
@@ -68,10 +68,9 @@ def _figures(folder: Path, milliseconds: int) -> list[dict[str, Any]]:
     quick = {"peer_name": "nmap dicom-ping at its fastest"}
     verdicts = (ours, len(CHECKS))
     return [
-        _figure(f"{name}, verdicts", "verdicts/s", verdicts, (plain, 1))
-        | {"goal": GOAL if milliseconds else None},
+        _figure(f"{name}, verdicts", "verdicts/s", verdicts, (plain, 1)),
         _figure(f"{name}, verdicts, beside the fastest", "verdicts/s", verdicts, (fastest, 1)) | quick,
-        _figure(f"{name}, servers", "servers/s", (ours, 1), (plain, 1)),
+        _figure(f"{name}, servers", "servers/s", (ours, 1), (plain, 1)) | {"goal": GOAL},
         _figure(f"{name}, servers, beside the fastest", "servers/s", (ours, 1), (fastest, 1)) | quick,
     ]
 
