@@ -26,6 +26,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from huisclos.clock import steady, timestamp
+from huisclos.web.tls import TlsTransport, begin_session, shake_hands
 
 MAX_CONNECTIONS: Final = 512
 """Connections in all, on one server."""
@@ -37,9 +38,6 @@ HEADERS_SECONDS: Final = 15.0
 """From the first byte, or the handshake, to the end of the headers."""
 BODY_SECONDS: Final = 30.0
 """Longest pause in a request's body, and longest wait for a client that does not read."""
-HANDSHAKE_SECONDS: Final = 10.0
-SHUTDOWN_SECONDS: Final = 1.0
-"""For the client's half of the end of TLS: an idle one may never read that we said goodbye."""
 KEEP_ALIVE_SECONDS: Final = 20
 TOLD_EVERY: Final = 60.0
 """Seconds between two lines about connections that could not be accepted."""
@@ -281,9 +279,10 @@ class Server:
         if oldest is None:
             return False
         self._release(oldest)
-        # whatever speaks over it, TLS that is not done yet too, ends by that
+        # whatever speaks over it, TLS that is not done yet too, ends by that; a session's own `shutdown`
+        # would let it go on in clear
         with contextlib.suppress(OSError):
-            oldest.peer.shutdown(socket.SHUT_RDWR)
+            socket.socket.shutdown(oldest.peer, socket.SHUT_RDWR)
         return True
 
     def _release(self, place: _Place) -> None:
@@ -300,28 +299,25 @@ class Server:
             self._idle.set()
 
     async def _serve(self, place: _Place) -> None:
-        peer = place.peer
-
         def connect() -> _Connection:
             connection = _Connection(self._config, self._state, {})
             connection._gone = lambda: self._release(place)  # noqa: SLF001 - our own class
             place.connection = connection
             return connection
 
-        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        loop = asyncio.get_running_loop()
+        place.peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            await loop.connect_accepted_socket(
-                connect,
-                peer,
-                ssl=self._tls,
-                ssl_handshake_timeout=HANDSHAKE_SECONDS if self._tls else None,
-                ssl_shutdown_timeout=SHUTDOWN_SECONDS if self._tls else None,
-            )
-        except (OSError, ssl.SSLError, TimeoutError) as error:
+            if self._tls is None:
+                await asyncio.get_running_loop().connect_accepted_socket(connect, place.peer)
+            else:
+                # the socket is the session's from here on
+                place.peer = session = begin_session(place.peer, self._tls)
+                await shake_hands(session)
+                TlsTransport(session, connect())
+        except (OSError, TimeoutError) as error:
             _log.debug("no connection: %s", type(error).__name__)
         finally:
             # a connection that was made gives its place back itself
             if place.connection is None or place.connection.transport is None:
-                peer.close()
+                place.peer.close()
                 self._release(place)

@@ -1,0 +1,373 @@
+"""TLS as a transport: bytes, bounds, and each way a connection ends; on our loop and on Python's own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import uvloop
+
+from huisclos.web import tls
+from huisclos.web.tls import HIGH_WATER, TlsTransport, begin_session, shake_hands
+from tests.web.demo import certificates
+
+MEGABYTE = 1024 * 1024
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Loop:
+    """One of the two loops."""
+
+    name: str
+
+    def run(self, scenario: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+        """What a scenario comes to on it."""
+        factory = uvloop.new_event_loop if self.name == "uvloop" else asyncio.new_event_loop
+        with asyncio.Runner(loop_factory=factory) as runner:
+            return runner.run(asyncio.wait_for(scenario(), 20))
+
+
+@pytest.fixture(params=["uvloop", "asyncio"])
+def loop(request: pytest.FixtureRequest) -> Loop:
+    """Both, one after the other."""
+    return Loop(request.param)
+
+
+@dataclass
+class Told(asyncio.Protocol):
+    """Keeps what it is told."""
+
+    received: bytearray = field(default_factory=bytearray)
+    pieces: int = 0
+    events: list[str] = field(default_factory=list)
+    on_data: Callable[[TlsTransport, bytes], None] = lambda _transport, _data: None
+    transport: TlsTransport | None = None
+    error: Exception | None = None
+
+    def __post_init__(self) -> None:
+        self.ended = asyncio.Event()
+        self.resumed = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.Protocol`."""
+        assert isinstance(transport, TlsTransport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        assert self.transport is not None
+        self.received += data
+        self.pieces += 1
+        self.on_data(self.transport, data)
+
+    def eof_received(self) -> None:
+        """See `asyncio.Protocol`."""
+        self.events.append("eof")
+
+    def pause_writing(self) -> None:
+        """See `asyncio.Protocol`."""
+        self.events.append("pause")
+
+    def resume_writing(self) -> None:
+        """See `asyncio.Protocol`."""
+        self.events.append("resume")
+        self.resumed.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        self.events.append("lost")
+        self.error = exc
+        self.ended.set()
+
+
+class Bench:
+    """A listener, and clients that are plain threads with Python's own TLS."""
+
+    def __init__(self, folder: Path) -> None:
+        ca, chain = certificates(folder)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(chain)
+        self.trusting = ssl.create_default_context(cafile=str(ca))
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.setblocking(False)
+
+    def client(self, talk: Callable[[ssl.SSLSocket], object]) -> threading.Thread:
+        """A client that has shaken hands, in a thread of its own."""
+
+        def be() -> None:
+            raw = socket.create_connection(self.listener.getsockname(), timeout=10)
+            with suppress(OSError), self.trusting.wrap_socket(raw, server_hostname="localhost") as session:
+                talk(session)
+
+        thread = threading.Thread(target=be, daemon=True)
+        thread.start()
+        return thread
+
+    async def accept(self, told: Told | None = None) -> Told:
+        """The connection of the next client, after its handshake."""
+        peer, _ = await asyncio.get_running_loop().sock_accept(self.listener)
+        session = begin_session(peer, self.context)
+        try:
+            await shake_hands(session)
+        except BaseException:
+            session.close()
+            raise
+        told = told or Told()
+        TlsTransport(session, told)
+        return told
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """See `Bench`."""
+    bench = Bench(tmp_path)
+    with bench.listener:
+        yield bench
+
+
+def _all_of(session: ssl.SSLSocket) -> bytes:
+    got = bytearray()
+    while piece := session.recv(65536):
+        got += piece
+    return bytes(got)
+
+
+def test_both_ways(loop: Loop, bench: Bench) -> None:
+    """Megabytes to us, megabytes back, and an end that both have heard."""
+    sent, answers = bytes(range(256)) * 4 * 4096, list[bytes]()
+
+    def talk(session: ssl.SSLSocket) -> None:
+        session.sendall(sent)
+        answers.append(_all_of(session))
+        session.unwrap()
+
+    heard = bytearray()
+
+    def answer(transport: TlsTransport, data: bytes) -> None:
+        heard.extend(data)
+        if len(heard) == len(sent):
+            transport.write(heard)
+            transport.close()
+
+    async def scenario() -> Told:
+        thread = bench.client(talk)
+        told = await bench.accept(Told(on_data=answer))
+        await told.ended.wait()
+        await asyncio.to_thread(thread.join)
+        return told
+
+    told = loop.run(scenario)
+    assert bytes(told.received) == sent
+    assert answers == [sent]
+    assert told.error is None
+
+
+def test_who_does_not_read_is_not_written_to_without_end(loop: Loop, bench: Bench) -> None:
+    """The protocol is asked to pause, and to go on once the client has read."""
+    go, got = threading.Event(), list[bytes]()
+
+    def talk(session: ssl.SSLSocket) -> None:
+        go.wait(10)
+        got.append(_all_of(session))
+
+    async def scenario() -> Told:
+        thread = bench.client(talk)
+        told = await bench.accept()
+        transport = told.transport
+        assert transport is not None
+        written = 0
+        while "pause" not in told.events:
+            transport.write(b"x" * MEGABYTE)
+            written += MEGABYTE
+        assert transport.get_write_buffer_size() > HIGH_WATER
+        go.set()
+        await told.resumed.wait()
+        transport.write(b"y" * 8 * MEGABYTE)
+        transport.close()  # with a backlog: it leaves first
+        await told.ended.wait()
+        await asyncio.to_thread(thread.join)
+        assert got == [b"x" * written + b"y" * 8 * MEGABYTE]
+        return told
+
+    told = loop.run(scenario)
+    assert told.error is None
+
+
+def test_who_never_reads_is_cut(loop: Loop, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the end, what waits for the client waits so long and no longer."""
+    monkeypatch.setattr(tls, "FLUSH_SECONDS", 0.3)
+    over = threading.Event()
+
+    async def scenario() -> None:
+        bench.client(lambda _session: over.wait(10))
+        told = await bench.accept()
+        assert told.transport is not None
+        told.transport.write(bytes(32 * MEGABYTE))
+        told.transport.close()
+        await told.ended.wait()
+        over.set()
+
+    loop.run(scenario)
+
+
+def test_who_never_says_goodbye_is_cut(loop: Loop, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does an idle one hold its place after ours."""
+    monkeypatch.setattr(tls, "SHUTDOWN_SECONDS", 0.3)
+    over = threading.Event()
+
+    async def scenario() -> None:
+        bench.client(lambda _session: over.wait(10))
+        told = await bench.accept()
+        assert told.transport is not None
+        told.transport.close()
+        await told.ended.wait()
+        over.set()
+
+    loop.run(scenario)
+
+
+def test_an_answer_to_half_a_request_arrives(loop: Loop, bench: Bench) -> None:
+    """The client goes on sending what nobody reads any more, and still gets its answer whole."""
+    answers = list[bytes]()
+
+    def talk(session: ssl.SSLSocket) -> None:
+        session.sendall(b"x" * 200_000)
+        with suppress(OSError):
+            session.sendall(b"x" * 2 * MEGABYTE)
+        answers.append(session.recv(100))
+
+    def refuse(transport: TlsTransport, _data: bytes) -> None:
+        transport.write(b"too long")
+        transport.close()
+
+    async def scenario() -> None:
+        thread = bench.client(talk)
+        told = await bench.accept(Told(on_data=refuse))
+        await told.ended.wait()
+        await asyncio.to_thread(thread.join)
+
+    loop.run(scenario)
+    assert answers == [b"too long"]
+
+
+def test_paused_it_reads_nothing_and_then_the_rest(loop: Loop, bench: Bench) -> None:
+    """Also what OpenSSL had taken from the socket before the pause, of which the socket says nothing."""
+    sent = bytes(range(256)) * 4096
+
+    def talk(session: ssl.SSLSocket) -> None:
+        session.sendall(sent)
+        session.recv(1)
+
+    async def scenario() -> Told:
+        def stop(transport: TlsTransport, _data: bytes) -> None:
+            transport.pause_reading()
+
+        told = Told(on_data=stop)
+        thread = bench.client(talk)
+        await bench.accept(told)
+        transport = told.transport
+        assert transport is not None
+        while len(told.received) < len(sent):
+            before = told.pieces
+            await asyncio.sleep(0.02)
+            assert told.pieces <= before + 1
+            transport.resume_reading()
+            await asyncio.sleep(0.02)
+        transport.abort()
+        await told.ended.wait()
+        await asyncio.to_thread(thread.join)
+        return told
+
+    told = loop.run(scenario)
+    assert bytes(told.received) == sent
+    assert told.pieces >= len(sent) // (256 * 1024)
+
+
+def test_a_client_that_ends(loop: Loop, bench: Bench) -> None:
+    """By a goodbye, by the end of the line alone, by a reset: it is over, and nothing waits."""
+
+    def say_goodbye(session: ssl.SSLSocket) -> None:
+        session.unwrap()
+
+    def reset(session: ssl.SSLSocket) -> None:
+        session.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        socket.socket.close(session)
+
+    def hang_up(session: ssl.SSLSocket) -> None:
+        socket.socket.shutdown(session, socket.SHUT_RDWR)
+
+    async def scenario() -> list[list[str]]:
+        seen = []
+        for talk in (say_goodbye, hang_up, reset):
+            bench.client(talk)
+            told = await bench.accept()
+            await told.ended.wait()
+            seen.append(told.events)
+        return seen
+
+    goodbye, end, broken = loop.run(scenario)
+    assert goodbye == ["eof", "lost"]
+    assert end == ["eof", "lost"]
+    assert broken[-1] == "lost"
+
+
+def test_what_is_altered_on_the_way_is_not_received(loop: Loop, bench: Bench) -> None:
+    """A byte that is no record ends the connection, and the protocol gets nothing of it."""
+
+    def talk(session: ssl.SSLSocket) -> None:
+        session.sendall(b"well")
+        socket.socket.send(session, b"\x17\x03\x03\x00\x20" + bytes(32))
+        session.recv(1)
+
+    async def scenario() -> Told:
+        bench.client(talk)
+        told = await bench.accept()
+        await told.ended.wait()
+        return told
+
+    told = loop.run(scenario)
+    assert bytes(told.received) in (b"", b"well")
+    assert isinstance(told.error, ssl.SSLError)
+
+
+def test_a_handshake_that_stalls(loop: Loop, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is given up, and its socket is closed by whoever began it."""
+    monkeypatch.setattr(tls, "HANDSHAKE_SECONDS", 0.2)
+
+    async def scenario() -> None:
+        with socket.create_connection(bench.listener.getsockname()) as silent:
+            silent.send(b"\x16\x03\x01")
+            with pytest.raises(TimeoutError):
+                await bench.accept()
+
+    loop.run(scenario)
+
+
+def test_after_the_end_nothing_is_sent(loop: Loop, bench: Bench) -> None:
+    """Neither sealed nor in clear."""
+    got = list[bytes]()
+
+    async def scenario() -> None:
+        thread = bench.client(lambda session: got.append(_all_of(session)))
+        told = await bench.accept()
+        transport = told.transport
+        assert transport is not None
+        transport.write(b"first")
+        transport.close()
+        transport.write(b"second")
+        assert transport.is_closing()
+        await told.ended.wait()
+        transport.write(b"third")
+        await asyncio.to_thread(thread.join)
+
+    loop.run(scenario)
+    assert got == [b"first"]
