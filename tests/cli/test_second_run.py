@@ -2,58 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import html
 import json
 import os
 import re
-import signal
 import ssl
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
-from tests.cli.conftest import Program
+from tests.cli.conftest import Program, served
 from tests.cli.test_run import ANYWHERE
-from tests.tools import PROJECT, need
+from tests.tools import PROJECT
 
 PASSWORD = "Quartz-Zebra-Lamp-4711!"
-
-
-@contextlib.contextmanager
-def _served(*words: str | Path, prefix: tuple[str, ...] = (), **environment: str) -> Iterator[list[str]]:
-    """The program while it serves; what it printed is there after its end."""
-    ready = Path(f"{words[1]}.ready")
-    command = [*prefix, sys.executable, "-m", "huisclos", *map(str, words), "--ready-file", str(ready)]
-    running = subprocess.Popen(
-        command,
-        env={**os.environ, "PYTHONPATH": str(PROJECT / "src"), **environment},
-        text=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    told: list[str] = []
-    try:
-        until = time.monotonic() + 60
-        while not ready.exists():
-            assert running.poll() is None, running.communicate()[0]
-            assert time.monotonic() < until
-            time.sleep(0.1)
-        assert running.stdout is not None
-        os.set_blocking(running.stdout.fileno(), False)
-        told += (running.stdout.read() or "").splitlines()
-        yield told
-    finally:
-        running.send_signal(signal.SIGINT)
-        running.communicate(timeout=60)
-    assert running.returncode == 0
 
 
 def _client(archive: Path, pages: str) -> httpx.Client:
@@ -84,11 +49,11 @@ def test_a_second_run_after_the_set_up_serves_locked(tmp_path: Path, program: Pr
     folder.mkdir()
     (folder / "file").touch()
     archive = tmp_path / "an archive"
-    with _served("run", archive, *ANYWHERE, HUISCLOS_VIEWER=str(folder)) as told:
+    with served("run", archive, *ANYWHERE, HUISCLOS_VIEWER=str(folder)) as told:
         link = next(line.partition("#")[2] for line in told if "set-up#" in line)
         assert f"peer add '{archive}' CT01" in "\n".join(told), "a path with a space is quoted"
         _set_up(archive, next(line for line in told if line.startswith("https://")), link)
-    with _served("run", archive, *ANYWHERE, HUISCLOS_VIEWER=str(folder)) as told:
+    with served("run", archive, *ANYWHERE, HUISCLOS_VIEWER=str(folder)) as told:
         pages = next(line for line in told if line.startswith("https://"))
         text = "\n".join(told)
         assert "set-up#" not in text
@@ -100,18 +65,6 @@ def test_a_second_run_after_the_set_up_serves_locked(tmp_path: Path, program: Pr
                 shown = browser.get(path)
                 assert shown.status_code == 503
                 assert "The archive is locked" in shown.text
-
-
-@pytest.fixture
-def private() -> tuple[str, ...]:
-    """What starts a program where the machine has a private address, 10.9.8.7, and no other network."""
-    need("unshare", "ip")
-    if os.geteuid() != 0:
-        pytest.skip("namespaces need root")
-    lines = 'ip link set lo up && ip addr add 10.9.8.7/24 dev lo && exec "$@"'
-    if subprocess.run(["unshare", "-n", "true"], check=False, capture_output=True).returncode:
-        pytest.skip("this machine makes no namespaces")
-    return ("unshare", "-n", "sh", "-c", lines, "sh")
 
 
 def test_the_network_waits_for_the_recovery_key(
@@ -129,7 +82,7 @@ def test_the_network_waits_for_the_recovery_key(
     assert "until the recovery key was typed back, only loopback listens" in ran.stderr
     assert "huisclos recovery confirm" in ran.stderr
     assert program("recovery", "confirm", archive, "--recovery-file", desk / "recovery").returncode == 0
-    with _served("serve", archive, "--lan", *unlock, prefix=private) as told:
+    with served("serve", archive, "--lan", *unlock, prefix=private) as told:
         text = "\n".join(told)
         assert "https://10.9.8.7:8443/" in text, "what is typed into another machine is said"
         assert "HUISCLOS at 127.0.0.1:11112, 10.9.8.7:11112; over TLS" in text

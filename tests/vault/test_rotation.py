@@ -31,6 +31,7 @@ from huisclos.vault import holders as holders_module
 from huisclos.vault import places
 from huisclos.vault.core import CONSOLE as ACTOR
 from huisclos.vault.holder_files import About, HolderKind, read_about
+from huisclos.vault.leaf import LeafKeeper
 from huisclos.vault.recovery import Recovery
 from huisclos.vault.secret import ArchiveSecret, fingerprint
 from huisclos.vault.signed_key import open_key
@@ -425,7 +426,7 @@ def test_a_damaged_file_is_told_apart(filled: Filled, file: Callable[[str], str]
 
 async def test_a_new_recovery_key_ends_the_old_one_for_good(filled: Filled) -> None:
     """Whoever saw the old card knew the old archive key."""
-    recovery = Recovery(filled.world.core, filled.world.rotation)
+    recovery = Recovery(filled.world.core, filled.world.rotation, LeafKeeper(filled.world.core))
     made = await recovery.make(ACTOR)
     await filled.finish()
     await filled.check()

@@ -87,6 +87,7 @@ class TheState:
             pending=len(house.pending_list),
             journal_holds=house.holds,
             by_link=house.by_link,
+            unnamed=house.unnamed,
         )
 
     async def report(self, proof: Proof) -> HouseReport:

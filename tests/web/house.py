@@ -107,6 +107,7 @@ class House:
         self.damaged: tuple[str, ...] = ()
         self.lines: list[JournalLine] = []
         self.holds = True
+        self.unnamed: tuple[str, ...] = ()
         self.lan = True
         self.last_image = self.time - 4 * 60
         self.trusted = Trust(b"", "AB:CD:EF:01", WORDS[:8], self.time + 3650 * DAY)

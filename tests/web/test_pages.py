@@ -330,6 +330,19 @@ async def test_unconfirmed_recovery_is_on_every_page(browser: Browser, world: Wo
     assert world.house.recovered
 
 
+async def test_an_address_without_a_certificate_is_on_every_page(browser: Browser, world: World) -> None:
+    """Whoever was warned on the way here reads why; and what ends it, while that is to be done."""
+    world.house.unnamed = ("10.9.8.7", "10.9.8.8")
+    browser.be("Camille Exemple")
+    sentence = "The certificate does not name 10.9.8.7, 10.9.8.8: who comes there is warned."
+    for path in PAGES:
+        text = (await browser.see(path)).text
+        assert text.count(sentence) == (2 if path == "/state" else 1), path
+        assert "makes one that does" not in text
+    world.house.is_locked = True
+    assert f"{sentence} Unlocking the archive makes one that does." in (await browser.see("/line")).text
+
+
 async def test_second_factor_set_up(browser: Browser) -> None:
     """Scan, type back, recovery codes once."""
     browser.be("Dr Martin")

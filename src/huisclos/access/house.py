@@ -45,6 +45,8 @@ class Glance(Struct, frozen=True):
     """Somebody knocked from a public address: a door may be open in front of the house."""
     by_link: bool = False
     """Nobody owns the archive yet, and the one-time link is the way in."""
+    unnamed: tuple[str, ...] = ()
+    """Addresses listened on that the certificate does not name: a browser that comes there warns."""
 
 
 class Certificate(Struct, frozen=True):

@@ -9,6 +9,7 @@ from huisclos.certificates.authority import (
     make_authority,
     make_leaf,
     to_der,
+    unnamed,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "make_authority",
     "make_leaf",
     "to_der",
+    "unnamed",
 ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Final
@@ -126,6 +127,12 @@ def describe(pem_or_der: bytes) -> Leaf:
     texts = [*names.get_values_for_type(x509.DNSName)]
     texts += [str(address) for address in names.get_values_for_type(x509.IPAddress)]
     return Leaf(tuple(texts), certificate.not_valid_after_utc)
+
+
+def unnamed(names: Iterable[str], addresses: Iterable[str]) -> tuple[str, ...]:
+    """Those of `addresses` that are not among the `names` of a leaf: whoever comes there is warned."""
+    there = set(names)
+    return tuple(address for address in dict.fromkeys(addresses) if address not in there)
 
 
 def to_der(pem_or_der: bytes) -> bytes:

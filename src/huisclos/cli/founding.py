@@ -17,6 +17,7 @@ from huisclos.seal import X25519Identity
 from huisclos.settings import ArchiveSettings, write_settings
 from huisclos.stores.local import LocalStore
 from huisclos.vault.create import Opener, create_archive
+from huisclos.wiring.listeners import lan_addresses
 from huisclos.wiring.places import SETTINGS_FILE, Archive, check_path, find_archive
 
 
@@ -65,6 +66,7 @@ def found_archive(
             socket.gethostname(),
             clock.now(),
             recovery=recovery,
+            addresses=tuple(map(str, lan_addresses())),
         )
         write_new(root / SETTINGS_FILE, write_settings(settings).encode())
         archive = find_archive(root)

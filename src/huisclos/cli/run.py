@@ -47,14 +47,20 @@ def run(
       huisclos run ~/images
     """
     from huisclos.cli.first import ready_viewer
+    from huisclos.cli.serve import say_unnamed
     from huisclos.wiring.serve import ServeOptions, serve_archive
 
     found, link = _archive(archive)
+
+    def ready(bound: tuple[Bound, ...]) -> None:
+        _guide(bound, archive, link)
+        say_unnamed(found, bound)
+
     options = ServeOptions(
         unlock_with="none",
         given=listeners(http, gate, viewer, dicom, dicom_tls),
         ready_file=ready_file,
-        on_ready=lambda bound: _guide(bound, archive, link),
+        on_ready=ready,
         viewer=ready_viewer(),
     )
     return serve_archive(found, options)

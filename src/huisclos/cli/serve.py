@@ -23,6 +23,7 @@ from huisclos.cli.options import (
 
 if TYPE_CHECKING:
     from huisclos.wiring.listeners import Bound
+    from huisclos.wiring.places import Archive
 
 
 def serve(
@@ -61,6 +62,7 @@ def serve(
         output.say(f"Pages      {pages}   DICOMweb: {address_of(where['http'])}dicom-web")
         output.say(f"Gate       {gates}   unlock here, or: huisclos unlock {quote(str(archive))}")
         output.say(f"DICOM      {TITLE} at {plain}; over TLS at {tls}")
+        say_unnamed(found, bound)
         output.say("Ctrl-C ends it; the archive is then locked.")
 
     options = ServeOptions(
@@ -73,6 +75,20 @@ def serve(
         viewer=installed_viewer(),
     )
     return serve_archive(found, options)
+
+
+def say_unnamed(archive: Archive, bound: tuple[Bound, ...]) -> None:
+    """Say which addresses the certificate does not name: only an archive that is open can make another."""
+    from huisclos.certificates import describe, unnamed
+    from huisclos.vault.places import LEAF
+    from huisclos.wiring.listeners import addresses_of
+
+    missing = unnamed(describe(archive.store.read(LEAF)).names, addresses_of(bound))
+    if missing:
+        output.say(
+            f"The certificate does not name {', '.join(missing)}: who comes there is warned. "
+            "Unlocking the archive makes one that does."
+        )
 
 
 def address_of(where: str) -> str:

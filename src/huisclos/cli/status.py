@@ -10,7 +10,7 @@ from huisclos.cli.options import ArchiveFolder, AsJson
 
 if TYPE_CHECKING:
     from huisclos.access.gate import GateState
-    from huisclos.access.house import HouseReport
+    from huisclos.access.house import Glance, HouseReport
     from huisclos.archive.nouns import ArchiveCounts
     from huisclos.wiring.connection import House
 
@@ -80,7 +80,7 @@ def _described(
         ],
         "version": report.version,
         "versions": report.versions,
-        "findings": [*_unfinished(held), *_findings(root, report, gate)],
+        "findings": [*_unfinished(held), *_unnamed(report.glance), *_findings(root, report, gate)],
     }
 
 
@@ -89,6 +89,16 @@ def _unfinished(held: ArchiveCounts | None) -> list[dict[str, str]]:
         return []
     sentence = "The index is being made anew: nothing is shown until it is whole."
     return [{"kind": "rebuilding", "sentence": sentence, "hint": "wait: the house goes on by itself"}]
+
+
+def _unnamed(glance: Glance) -> list[dict[str, str]]:
+    if not glance.unnamed:
+        return []
+    sentence = f"The certificate does not name {', '.join(glance.unnamed)}: who comes there is warned."
+    hint = "unlock the archive: it then makes one that does"
+    if not glance.locked:
+        hint = "it could not be made anew: see that the disk has room, and the page State"
+    return [{"kind": "address-not-named", "sentence": sentence, "hint": hint}]
 
 
 def _findings(root: str, report: HouseReport, gate: GateState) -> list[dict[str, str]]:

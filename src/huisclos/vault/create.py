@@ -41,10 +41,12 @@ def create_archive(
     now: dt.datetime,
     *,
     recovery: X25519Identity | None = None,
+    addresses: tuple[str, ...] = (),
 ) -> None:
     """Write keys, journal and certificates of a new archive through `store` (rooted at ARCHIVE).
 
-    With `recovery`, its recipient becomes a holder, to be confirmed later.
+    With `recovery`, its recipient becomes a holder, to be confirmed later. `addresses` are for the first
+    leaf: a house that is served before its first unlock cannot make another.
     """
     secret = ArchiveSecret.generate()
     recipients = [secret.identity.recipient]
@@ -54,7 +56,7 @@ def create_archive(
     authority = make_authority(host, now)
     store.put(places.CA_KEY, seal(authority.key, recipients))
     store.put(places.CA, authority.certificate)
-    store.put(places.LEAF, make_leaf(authority, host, (), now))
+    store.put(places.LEAF, make_leaf(authority, host, addresses, now))
     first = secrets.token_bytes(KEY)
     store.put(places.JOURNAL_KEY, seal_first_key(secret, first))
     create_journal(journal_folder, first)

@@ -22,6 +22,7 @@ from huisclos.seal import X25519Identity, bytes_of, seal, unseal, words_of
 from huisclos.vault import places
 from huisclos.vault.core import Core
 from huisclos.vault.holders import HolderKind, Holders, is_recovery_key
+from huisclos.vault.leaf import LeafKeeper
 from huisclos.vault.rotation import Rotation
 from huisclos.vault.secret import ArchiveSecret
 
@@ -39,9 +40,10 @@ class Confirmed(msgspec.Struct, frozen=True):
 class Recovery:
     """The recovery key of one archive. One that takes the place of another ends that one for good."""
 
-    def __init__(self, core: Core, rotation: Rotation) -> None:
+    def __init__(self, core: Core, rotation: Rotation, leaf: LeafKeeper) -> None:
         self._core = core
         self._rotation = rotation
+        self._leaf = leaf
 
     def confirmed_at(self) -> float:
         """When the recovery key was last typed back, seconds since the epoch; 0 for never."""
@@ -85,6 +87,8 @@ class Recovery:
         for about in self._core.holders.everyone(secret):
             if about.kind is HolderKind.SET_UP:
                 self._core.holders.remove(about.holder_id)
+        # the archive is open for this moment, and from now on it may be served on these addresses, locked
+        await self._leaf.keep_fresh(secret)
         await self._core.journal(self._core.entry(Act.CHANGED, actor, what=Change.RECOVERY_CONFIRMED))
 
     def _replace(self, secret: ArchiveSecret, identity: X25519Identity) -> bool:

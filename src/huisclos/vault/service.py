@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime as dt
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
@@ -23,14 +22,10 @@ from huisclos.access.sessions import Door
 from huisclos.archive.finder_ports import Signer, StudyKeys
 from huisclos.archive.nouns import Deposit
 from huisclos.archive.ports import HouseKeys, Keeper, ObjectStore
-from huisclos.certificates import Authority, describe, make_leaf
-from huisclos.certificates.authority import RENEW_DAYS
 from huisclos.channel import Methods, serve
 from huisclos.doors.house import Looker, Looking, Watched
-from huisclos.errors import HuisclosError, NotGranted, StoreError
+from huisclos.errors import HuisclosError, Locked, NotGranted, StoreError
 from huisclos.journal.entries import Act
-from huisclos.seal import unseal
-from huisclos.vault import places
 from huisclos.vault.admission import Doorkeeper
 from huisclos.vault.budget import Budgets
 from huisclos.vault.by_name import ByName
@@ -41,6 +36,7 @@ from huisclos.vault.core import HOUSE, Core
 from huisclos.vault.doors import DoorsService
 from huisclos.vault.gate import GateService
 from huisclos.vault.keeper import Vaultkeeper
+from huisclos.vault.leaf import LeafKeeper
 from huisclos.vault.peers import PeerService
 from huisclos.vault.people import PeopleService
 from huisclos.vault.ports import Echoer
@@ -93,7 +89,8 @@ class VaultServices:
         self.rotation = Rotation(core)
         self.people = PeopleService(core, self.sessions, budgets, self.rotation)
         self.chronicle = Chronicle(core, self.sessions)
-        self.recovery = Recovery(core, self.rotation)
+        self.leaf = LeafKeeper(core)
+        self.recovery = Recovery(core, self.rotation, self.leaf)
         self.keeper = Vaultkeeper(core, self.sessions, budgets)
         self.doors = DoorsService(core, self.sessions, looker)
         self.doorkeeper = Doorkeeper(core, self.people, self.doors)
@@ -111,14 +108,13 @@ class VaultServices:
             self.peers,
             self.recovery,
             self.chronicle,
+            self.leaf,
         )
         named = ByName(core, self.people, self.sessions.users)
         self.console = ConsoleService(core, named, self.peers, self.recovery, self.chronicle, self.state)
         self.console.watched = self.doors
         self.declared: tuple[str, ...] = ()
         """Networks that the settings declare near (P11)."""
-        self.addresses: tuple[str, ...] = ()
-        """What the listeners are bound to: names the leaf must carry."""
         self._recalling: asyncio.Task[None] | None = None
         self.gate.on_unlocked = self._after_unlocking
         self.gate.on_locking = self.rotation.stop
@@ -194,21 +190,8 @@ class VaultServices:
             await recall_peers(self.core, self.chronicle, self.doorkeeper, self.peers)
 
     async def _keep_leaf_fresh(self) -> None:
-        # an archive that opens is worth more than a fresh leaf; the state page tells when that one ends
-        with contextlib.suppress(HuisclosError):
-            await self._renew_leaf()
-
-    async def _renew_leaf(self) -> None:
-        """Make a new leaf if the one there ends soon, or lacks a name or address we listen on."""
-        addresses, host = self.addresses, socket.gethostname()
-        now = dt.datetime.fromtimestamp(self.core.now(), dt.UTC)
-        with contextlib.suppress(HuisclosError):
-            leaf = describe(self.core.store.read(places.LEAF))
-            if leaf.until - now > dt.timedelta(days=RENEW_DAYS) and set(addresses) <= set(leaf.names):
-                return
-        key = unseal(self.core.store.read(places.CA_KEY), self.core.secret.identities)
-        authority = Authority(self.core.store.read(places.CA), key)
-        await asyncio.to_thread(self.core.store.put, places.LEAF, make_leaf(authority, host, addresses, now))
+        with contextlib.suppress(Locked):  # meanwhile
+            await self.leaf.keep_fresh(self.core.secret)
 
     async def begin(self) -> None:
         """The first entry of this start, and from then on a tick when nothing happens."""

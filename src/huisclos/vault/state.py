@@ -22,6 +22,7 @@ from huisclos.vault.admission import Doorkeeper
 from huisclos.vault.chronicle import Chronicle
 from huisclos.vault.core import Core
 from huisclos.vault.gate import GateService
+from huisclos.vault.leaf import LeafKeeper
 from huisclos.vault.peers import PeerService
 from huisclos.vault.people import PeopleService
 from huisclos.vault.recovery import Recovery
@@ -59,6 +60,7 @@ class StateService:
         peers: PeerService,
         recovery: Recovery,
         chronicle: Chronicle,
+        leaf: LeafKeeper,
     ) -> None:
         self._core = core
         self._objects = objects
@@ -69,6 +71,7 @@ class StateService:
         self._peers = peers
         self._recovery = recovery
         self._chronicle = chronicle
+        self._leaf = leaf
         self._started_at = core.now()
         self.surroundings = Surroundings()
         self.last_received_at = 0.0
@@ -91,6 +94,7 @@ class StateService:
             journal_holds=self._chronicle.holds,
             open_listener=self._doorkeeper.strangers_come,
             by_link=not core.owners() and await asyncio.to_thread(core.holders.by_link),
+            unnamed=await asyncio.to_thread(self._leaf.unnamed),
         )
 
     async def report(self, proof: Proof) -> HouseReport:

@@ -112,6 +112,11 @@ def lan_addresses() -> tuple[Address, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def addresses_of(bound: tuple[Bound, ...]) -> tuple[str, ...]:
+    """Every address that any of these is bound to, once."""
+    return tuple(dict.fromkeys(address for listener in bound for address in listener.addresses))
+
+
 def ready_document(bound: tuple[Bound, ...], pid: int) -> bytes:
     """The ready file: JSON of listener to `host:port`, and `pid`."""
     document: Mapping[str, object] = {**{listener.name: listener.text for listener in bound}, "pid": pid}

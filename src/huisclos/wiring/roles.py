@@ -32,7 +32,7 @@ from huisclos.vault.service import FinderOpening, VaultServices
 from huisclos.vault.state import Surroundings
 from huisclos.wiring.auditor import auditor_main, farthest, folders
 from huisclos.wiring.child import Child, Post
-from huisclos.wiring.listeners import Bound
+from huisclos.wiring.listeners import Bound, addresses_of
 from huisclos.wiring.nearness import Nearness
 from huisclos.wiring.separation import confine_role, in_force
 from huisclos.wiring.tls import LeafWatch, peer_context
@@ -48,6 +48,8 @@ class HousePlan:
     """Folder of the viewer's files; None while it is not installed."""
     passphrase_near: bool = False
     """The file that unlocks at the start lies on the archive's file system."""
+    present: tuple[str, ...] = ()
+    """The private addresses of this machine at the start: the vault gives up asking the system for them."""
 
 
 def run_vault(post: Post, plan: HousePlan) -> int:
@@ -127,8 +129,9 @@ async def _vault(child: Child, plan: HousePlan) -> None:
         for bound in plan.bound
         if bound.name.startswith("dicom")
     )
-    services.addresses = tuple({address for bound in plan.bound for address in bound.addresses})
-    services.doors.addresses = frozenset(services.addresses)
+    addresses = addresses_of(plan.bound)
+    services.leaf.bound, services.leaf.present = addresses, plan.present
+    services.doors.addresses = frozenset(addresses)
     services.doors.listeners = {bound.name: farthest(bound).name for bound in plan.bound}
     services.declared = tuple(map(str, archive.settings.declared_networks))
     services.keeper.quota.images = archive.settings.quarantine_images

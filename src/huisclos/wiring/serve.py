@@ -17,7 +17,7 @@ from huisclos.errors import BadSetting, NoSecret
 from huisclos.vault.recovery import confirmed_at
 from huisclos.wiring import roles
 from huisclos.wiring.child import Child, Post
-from huisclos.wiring.listeners import Bound, Wanted, bind_all, ready_document
+from huisclos.wiring.listeners import Bound, Wanted, bind_all, lan_addresses, ready_document
 from huisclos.wiring.places import Archive, lock_archive
 from huisclos.wiring.secrets import first_line, lies_near, names_secret, read_secret, take_variable, wipe
 from huisclos.wiring.separation import prepare_folders
@@ -65,7 +65,10 @@ def serve_archive(archive: Archive, options: ServeOptions) -> int:
             Wanted(options.given, options.lan), confirmed=confirmed_at(archive.store) > 0
         )
         house = roles.HousePlan(
-            bound, options.viewer, passphrase_near=lies_near(options.unlock_with, archive.root)
+            bound,
+            options.viewer,
+            passphrase_near=lies_near(options.unlock_with, archive.root),
+            present=_present(),
         )
         mains: dict[str, Main] = {
             "vault": lambda post: roles.run_vault(post, house),
@@ -98,7 +101,7 @@ def private_house(archive: Archive, owner: int, ready: int) -> int:
     """
     archive.store.sweep()
     prepare_folders(archive)
-    house = roles.HousePlan()
+    house = roles.HousePlan(present=_present())
     mains: dict[str, Main] = {
         "vault": lambda post: roles.run_vault(post, house),
         "finder": roles.run_finder,
@@ -106,6 +109,10 @@ def private_house(archive: Archive, owner: int, ready: int) -> int:
     }
     plan = Plan(mains, {"vault": 1}, on_ready=lambda: _wake(ready), owner=owner)
     return Supervisor(archive, plan).run()
+
+
+def _present() -> tuple[str, ...]:
+    return tuple(map(str, lan_addresses()))
 
 
 def _wake(ready: int) -> None:

@@ -227,6 +227,11 @@ def _certificates(report: HouseReport, words: Words, now: float) -> list[Item]:
         kind = "bad" if left < 0 else "warn" if left < SOON and certificate.label == "ca" else "good"
         title = _("Certificate authority") if certificate.label == "ca" else _("Certificate")
         found.append(Item(kind, title, _("Valid until %(day)s.") % {"day": words.when(certificate.until)}))
+    if report.glance.unnamed:
+        text = _("The certificate does not name %(addresses)s: who comes there is warned.") % {
+            "addresses": ", ".join(report.glance.unnamed)
+        }
+        found.append(Item("warn", _("Certificate"), text))
     return found
 
 
