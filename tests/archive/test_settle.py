@@ -257,12 +257,13 @@ async def test_catching_up_after_a_crash(house: World) -> None:
     received = await house.send(data_set(), names(), EXPLICIT)
     again = await house.send(data_set(), names(), EXPLICIT)
     house.finder.before_register = lambda _: None
+    both = {received.stored.instance_id, again.stored.instance_id}
     assert received.outcome is again.outcome is Outcome.STORED
     house.finder.open.add(received.stored.study_id)
     assert await settler(house).catch_up() == Settled(objects=2, duplicates=1)
-    assert house.vault.doubles == [(received.stored.study_id, 1)]
     study = house.open(uid(1))
     (entry,) = study.instances()
+    assert house.vault.doubles == [(received.stored.study_id, tuple(both - {entry.instance_id}))]
     assert entry.digest == received.stored.digest
     assert (entry.length, entry.data_set_offset) == (received.stored.length, received.stored.data_set_offset)
     assert house.finder.open == set()
@@ -289,25 +290,47 @@ async def test_one_study_that_does_not_open_holds_up_nothing(house: World) -> No
     assert await settler(house).batches() == Settled(objects=1)
 
 
-async def test_doubles_are_told_of_whatever_comes_then(house: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second copy is deleted and then the finder goes away: the journal has it, or verifying misses it."""
+@pytest.mark.parametrize("step", ["before it is told of", "told of", "deleted"])
+async def test_a_double_is_told_of_before_it_goes(
+    house: World, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Wherever the process ends, the next run ends with one copy, and the journal names the other."""
     house.finder.before_register = _away
     received = await house.send(data_set(), names(), EXPLICIT)
-    await house.send(data_set(), names(), EXPLICIT)
-    await house.send(data_set(1, 1, 2), names(1, 1, 2), EXPLICIT)
+    again = await house.send(data_set(), names(), EXPLICIT)
     house.finder.before_register = lambda _: None
-    house.finder.open.add(received.stored.study_id)
-    register = house.finder.register
+    study_id = received.stored.study_id
+    house.finder.open.add(study_id)
+    with monkeypatch.context() as patched:
+        end_at(house, patched, step)
+        with pytest.raises(Crash):
+            await settler(house).catch_up()
+    await settler(house).catch_up()
+    (kept,) = {place for place, _ in house.store.list("objects")} & {
+        instance_place(study_id, one.stored.instance_id) for one in (received, again)
+    }
+    named = {one for study, some in house.vault.doubles for one in some if study == study_id}
+    assert {instance_place(study_id, one) for one in named} | {kept} == {
+        instance_place(study_id, one.stored.instance_id) for one in (received, again)
+    }
+    assert kept not in {instance_place(study_id, one) for one in named}
 
-    async def until_a_double(stored: StoredObject) -> Outcome:
-        if stored.heading.instance_uid != received.stored.heading.instance_uid:
-            raise Unreachable("gone")
-        return await register(stored)
 
-    monkeypatch.setattr(house.finder, "register", until_a_double)
-    with pytest.raises(Unreachable):
-        await settler(house).catch_up()
-    assert house.vault.doubles == [(received.stored.study_id, 1)]
+def end_at(house: World, patched: pytest.MonkeyPatch, step: str) -> None:
+    """Have the process end before or after a double is told of, or once it is deleted."""
+    real_doubled, real_delete = house.vault.doubled, house.store.delete
+
+    async def doubled(study_id: str, instance_ids: tuple[str, ...]) -> None:
+        end_if(step == "before it is told of")
+        await real_doubled(study_id, instance_ids)
+        end_if(step == "told of")
+
+    def delete(place: str) -> None:
+        real_delete(place)
+        end_if(step == "deleted")
+
+    patched.setattr(house.vault, "doubled", doubled)
+    patched.setattr(house.store, "delete", delete)
 
 
 def _away(_stored: StoredObject) -> None:

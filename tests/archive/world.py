@@ -65,7 +65,7 @@ class Vault:
         self.settlements: list[Deposit] = []
         self.emptied: list[str] = []
         self.cut: list[tuple[str, Cut]] = []
-        self.doubles: list[tuple[str, int]] = []
+        self.doubles: list[tuple[str, tuple[str, ...]]] = []
         self.approved: set[str] = set()
         self.locked = False
         self.room = 2**40
@@ -146,9 +146,9 @@ class Vault:
         """See the port."""
         self.settlements += deposits
 
-    async def doubled(self, study_id: str, instances: int) -> None:
+    async def doubled(self, study_id: str, instance_ids: tuple[str, ...]) -> None:
         """See the port."""
-        self.doubles.append((study_id, instances))
+        self.doubles.append((study_id, instance_ids))
 
     async def compared(self, study_id: str, cut: Cut) -> None:
         """See the port."""
@@ -326,6 +326,9 @@ class Finder:
         """See the port."""
         self.notes.append((kind, key))
         return new_id()
+
+    async def commit(self) -> None:
+        """See the port: what is registered here is known, until somebody kills it."""
 
     async def flush(self) -> None:
         """See the port."""

@@ -8,7 +8,9 @@ import os
 import pytest
 
 from huisclos.access.grants import LIFE
-from huisclos.access.nouns import Proof, Role
+from huisclos.access.nouns import ActorKind, Proof, Role, Source
+from huisclos.archive.nouns import Deposit
+from huisclos.archive.receipts import Receipts
 from huisclos.errors import BadIdentifier, Full, Locked, NotFound, NotGranted
 from huisclos.journal.entries import Act, Entry
 from huisclos.vault import budget
@@ -133,3 +135,15 @@ async def test_an_id_is_an_id_before_it_is_a_place(world: World, reader: Proof) 
             await world.keeper.open_study(reader, wrong, "look")
         with pytest.raises(BadIdentifier):
             await world.keeper.batch_key(wrong)
+
+
+async def test_a_second_copy_told_of_again_counts_once(world: World) -> None:
+    """The journal names each, so that whoever adds up what came knows them again."""
+    study = "5" * 32
+    came = Deposit(Source(ActorKind.PEER, "p", "CT01"), study, "", 3, 900, b"")
+    await world.keeper.settled((came,))
+    for named in (("a" * 32, "b" * 32), ("b" * 32,)):
+        await world.keeper.doubled(study, named)
+    receipts = Receipts()
+    receipts.add(await world.chronicle.lines(0, 100))
+    assert receipts.came() == {study: 1}

@@ -71,6 +71,8 @@ class JournalLine(Struct, frozen=True):
     """Whom it was done to: a user's name, an AE title, a holder's label; never patient data."""
     counts: dict[str, int] = field(default_factory=dict)
     """`instances`, `octets`, `studies`, `attempts`."""
+    instance_ids: tuple[str, ...] = ()
+    """Random ids of the second copies, where `what` is `DOUBLED`: a crash may have them be told of twice."""
 
 
 class JournalAsked(Struct, frozen=True):

@@ -102,6 +102,9 @@ class Upkeep(Protocol):
         Whether the house decided the doubt by this: not if a person has meanwhile, or it is gone.
         """
 
+    async def commit(self) -> None:
+        """Commit every row that waits: a crash forgets none of them. Raises `Unreachable`, `Full`."""
+
     async def flush(self) -> None:
         """Commit every row and write every manifest that waits. The vault calls it at lock."""
 

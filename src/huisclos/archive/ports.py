@@ -309,10 +309,11 @@ class HouseKeys(Protocol):
     async def settled(self, deposits: tuple[Deposit, ...]) -> None:
         """Journal, in sum, what went from a batch to its study."""
 
-    async def doubled(self, study_id: str, instances: int) -> None:
-        """Journal that so many objects of a study, found in its folder, were there already, and are deleted.
+    async def doubled(self, study_id: str, instance_ids: tuple[str, ...]) -> None:
+        """Journal that these objects of a study, found in its folder, were there already; then delete them.
 
-        Somebody may have journalled them as stored: what came is that much less.
+        Somebody may have journalled them as stored: what came is that much less. One that is told of again
+        counts once.
         """
 
     async def compared(self, study_id: str, cut: Cut) -> None:

@@ -49,6 +49,8 @@ Longer than any association lives; a reception that began before the batch was c
 commit into it.
 """
 _AT_A_TIME: Final = 8
+_AT_ONCE: Final = 1000
+"""Second copies that one entry of the journal names: 34 KB of it."""
 _PIECE: Final = 1024**2
 
 _Result = TypeVar("_Result")
@@ -124,13 +126,18 @@ class Settler:
         except (NotFound, SealError, Unreadable):
             total.failed += len(instance_ids)
             return
-        doubled = total.duplicates
-        try:
-            await self._each(partial(self._tell, study_id, identity, total), instance_ids)
-        finally:
-            # whatever went wrong then: `verify` would miss for ever what is deleted and not told of
-            if total.duplicates > doubled:
-                await self._keys.doubled(study_id, total.duplicates - doubled)
+        doubles: list[str] = []
+        await self._each(partial(self._tell, study_id, identity, total, doubles), instance_ids)
+        if doubles:
+            # a run after a crash must not take the second copy for the first, and tell of that one as well
+            await self._catalog.commit()
+        for start in range(0, len(doubles), _AT_ONCE):
+            some = tuple(doubles[start : start + _AT_ONCE])
+            # Before they go: `verify` would miss for ever what is deleted and not told of. A crash in between
+            # leaves them where the next run finds them, and tells of them again.
+            await self._keys.doubled(study_id, some)
+            for instance_id in some:
+                await self._run(self._store.delete, instance_place(study_id, instance_id))
 
     async def _batch(self, batch_id: str, sizes: dict[str, int], total: Settled) -> None:
         """Settle one batch; `sizes` are the sealed bytes of what lies in it, by instance id."""
@@ -171,6 +178,8 @@ class Settler:
             total.failed += 1
             return
         outcome = await self._told(stored, total)
+        if outcome is Outcome.DUPLICATE:
+            await self._run(self._store.delete, instance_place(stored.study_id, stored.instance_id))
         await self._run(self._store.delete, place)
         if outcome is not Outcome.DUPLICATE:
             self._deposits.add(stored)
@@ -186,7 +195,9 @@ class Settler:
         where = Whereabouts(instance_id, placement.study_id, secret.source, secret.opened_at)
         return stored_from(copied, found, where)
 
-    async def _tell(self, study_id: str, identity: X25519Identity, total: Settled, instance_id: str) -> None:
+    async def _tell(
+        self, study_id: str, identity: X25519Identity, total: Settled, doubles: list[str], instance_id: str
+    ) -> None:
         place = instance_place(study_id, instance_id)
         try:
             sealed, found = await self._run(_read, self._store, place, identity)
@@ -195,16 +206,18 @@ class Settler:
             return
         where = Whereabouts(instance_id, study_id, HOUSE, self._timestamp())
         try:
-            await self._told(stored_from(sealed, found, where), total)
+            outcome = await self._told(stored_from(sealed, found, where), total)
         except (Conflict, NotFound):
             total.failed += 1  # it says that it is of another study than the one whose folder it lies in
+            return
+        if outcome is Outcome.DUPLICATE:
+            doubles.append(instance_id)
 
     async def _told(self, stored: StoredObject, total: Settled) -> Outcome:
         outcome = await self._catalog.register(stored)
         total.objects += 1
         if outcome is Outcome.DUPLICATE:
             total.duplicates += 1
-            await self._run(self._store.delete, instance_place(stored.study_id, stored.instance_id))
         elif outcome is Outcome.HELD:
             total.held += 1
         return outcome

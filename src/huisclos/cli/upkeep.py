@@ -104,18 +104,14 @@ def reindex(archive: ArchiveFolder, json: AsJson = False, unlock_with: UnlockWit
 
 async def _receipts(house: House) -> dict[str, int]:
     """How many objects the journal says came into each study, by its id."""
-    from huisclos.access.chronicle import DOUBLED
-    from huisclos.journal.entries import Act
+    from huisclos.archive.receipts import Receipts
 
-    came: dict[str, int] = {}
+    receipts = Receipts()
     read = 0
     while lines := await house.console.journal(read, _AT_A_TIME):
         read += len(lines)
-        for line in lines:
-            if line.study_id and line.act in (Act.STORED, Act.SETTLED):
-                sign = -1 if line.what == DOUBLED else 1
-                came[line.study_id] = came.get(line.study_id, 0) + sign * line.counts.get("instances", 0)
-    return came
+        receipts.add(lines)
+    return receipts.came()
 
 
 def _amounts(found: Verification | Reindexed) -> str:

@@ -389,6 +389,10 @@ class FinderCatalog:
 
     # keeping up
 
+    async def commit(self) -> None:
+        """See `Upkeep`."""
+        await self._shelf.commit()
+
     async def flush(self) -> None:
         """See `Upkeep`. Raises `Locked`, `Unreachable`, `Full`; rows are committed all the same."""
         try:

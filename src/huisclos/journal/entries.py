@@ -69,6 +69,8 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     """Whom it was done to: a user's name, an AE title, a holder's label; never patient data."""
     counts: dict[str, int] = {}
     grant_id: str = ""
+    instance_ids: tuple[str, ...] = ()
+    """Which instances, where a crash may have the same be said twice."""
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -212,12 +212,11 @@ class Vaultkeeper:
         """See `HouseKeys`."""
         await self._core.journal(*(self._stored(Act.SETTLED, deposit) for deposit in deposits))
 
-    async def doubled(self, study_id: str, instances: int) -> None:
+    async def doubled(self, study_id: str, instance_ids: tuple[str, ...]) -> None:
         """See `HouseKeys`."""
-        counts = {"instances": instances}
-        await self._core.journal(
-            self._core.entry(Act.SETTLED, HOUSE, study_id=study_id, what=DOUBLED, counts=counts)
-        )
+        counts = {"instances": len(instance_ids)}
+        told = self._core.entry(Act.SETTLED, HOUSE, study_id=study_id, what=DOUBLED, counts=counts)
+        await self._core.journal(msgspec.structs.replace(told, instance_ids=instance_ids))
 
     async def compared(self, study_id: str, cut: Cut) -> None:
         """See `HouseKeys`."""

@@ -211,4 +211,5 @@ def _shown(sequence: int, entry: Entry) -> JournalLine:
         what=entry.what,
         subject=entry.subject,
         counts=entry.counts,
+        instance_ids=entry.instance_ids,
     )
