@@ -39,7 +39,7 @@ class Chromium:
     def page(self, name: str = "", *, width: int = 1280, **options: Any) -> Page:
         """A fresh page in a context of its own, logged in as `name`."""
         context = self._browser.new_context(
-            viewport={"width": width, "height": 800}, locale="en-GB", **options
+            viewport={"width": width, "height": 800}, **{"locale": "en-GB", **options}
         )
         if name:
             secret = self._house.world.house.session_for(name)

@@ -237,6 +237,51 @@ def test_a_study_is_taken_out(browsing: tuple[Chromium, Running], tmp_path: Path
     page.context.close()
 
 
+@pytest.mark.parametrize(
+    ("width", "locale", "said"),
+    [
+        (1280, "fr-FR", "La clé de secours n’est pas confirmée"),
+        (390, "en-GB", "The recovery key is not confirmed"),
+    ],
+)
+def test_the_viewer_says_that_the_recovery_key_is_not_confirmed(
+    browsing: tuple[Chromium, Running], width: int, locale: str, said: str
+) -> None:
+    """One line above it, which takes nothing of the image away, and goes once the key is confirmed."""
+    browser, house = browsing
+    if house.world.site.viewer is None:
+        pytest.skip("needs the viewer: huisclos viewer install")
+    house.world.house.recovered = False
+    page = browser.page("Dr Martin", width=width, locale=locale)
+    try:
+        page.goto(house.url + "/studies")
+        at = page.locator("a.who", has_text="CompressedSamples US1").get_attribute("href")
+        page.goto(f"{house.url}{at}")
+        with page.expect_popup() as popup:
+            page.locator("form[action$='/view'] button.main").click()
+        viewer = popup.value
+        canvas, warning = viewer.locator("canvas.cornerstone-canvas").first, viewer.locator("#warning")
+        canvas.wait_for(timeout=60_000)
+        assert said in warning.inner_text()
+        assert draws(viewer)
+        bar, image = warning.bounding_box(), canvas.bounding_box()
+        assert bar is not None
+        assert image is not None
+        assert (bar["x"], bar["y"], bar["width"]) == (0, 0, width)
+        assert bar["height"] < 120
+        assert image["y"] >= bar["y"] + bar["height"]
+        assert 790 < image["y"] + image["height"] <= 800
+        house.world.house.recovered = True
+        viewer.evaluate("dispatchEvent(new Event('focus'))")
+        warning.wait_for(state="detached")
+        viewer.wait_for_function("image => image.getBoundingClientRect().y < 60", arg=canvas.element_handle())
+        assert draws(viewer)
+        assert not [line for line in browser.console if line.startswith("error")], browser.console
+    finally:
+        house.world.house.recovered = True
+        page.context.close()
+
+
 def test_the_viewer_opens_in_two_clicks(browsing: tuple[Chromium, Running]) -> None:
     """From the list: study, viewer; it draws, and asks nobody but its own origin; its address is an alias."""
     browser, house = browsing

@@ -100,6 +100,28 @@ async def test_the_page(opened: tuple[Browser, dict[str, str], str]) -> None:
         assert (await browser.fetch(path)).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [("en", "The recovery key is not confirmed"), ("fr", "La clé de secours n’est pas confirmée")],
+)
+async def test_until_the_recovery_key_is_confirmed_it_says_so(
+    opened: tuple[Browser, dict[str, str], str], world: World, language: str, said: str
+) -> None:
+    """Above the viewer, with the way to confirm it; the page asks again, and is told nothing from then on."""
+    browser = opened[0]
+    policy = (await browser.see("/open")).headers["content-security-policy"]
+    world.house.recovered = False
+    for path in ("/open", "/viewer", "/warning"):
+        page = await browser.see(path, **{"Accept-Language": language})
+        assert said in page.text, path
+        assert f'href="{ORIGIN}/recovery"' in page.text, path
+        assert page.headers["content-security-policy"] == policy
+    world.house.recovered = True
+    for path in ("/open", "/viewer", "/warning"):
+        assert 'id="warning"' not in (await browser.see(path)).text, path
+    assert not (await browser.see("/warning")).text.strip()
+
+
 async def test_it_sees_one_study(opened: tuple[Browser, dict[str, str], str], world: World) -> None:
     """Whatever is asked is about that study, under a name made of random bits."""
     browser, grant, study_uid = opened

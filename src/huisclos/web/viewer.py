@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from huisclos.access.sessions import Viewing
 from huisclos.clock import steady, timestamp
-from huisclos.errors import HuisclosError, NotFound
+from huisclos.errors import HuisclosError, NotFound, Unreachable
 from huisclos.web.bodies import read_form
 from huisclos.web.dicomweb.caller import PREFIX, alias_of
 from huisclos.web.dicomweb.routes import reading_routes
@@ -92,6 +92,7 @@ class Viewer:
             Route("/open", self.page, methods=["GET"]),
             Route("/open", self.exchange, methods=["POST"]),
             Route("/viewer", self.page, methods=["GET"]),
+            Route("/warning", self.warning, methods=["GET"]),
             Route("/grant/{secret}/awake", self.awake, methods=["POST"]),
             Mount("/grant/{secret}" + PREFIX, app=self.service),
             Route("/{path:path}", self.file, methods=["GET"]),
@@ -99,7 +100,23 @@ class Viewer:
 
     async def page(self, request: Request) -> Response:
         """The page that becomes the viewer once its ticket is exchanged."""
-        return fragment(request, "viewer.html", scripts=self._built.scripts, sheets=self._built.sheets)
+        return fragment(
+            request,
+            "viewer.html",
+            scripts=self._built.scripts,
+            sheets=self._built.sheets,
+            unconfirmed=await self._unconfirmed(),
+        )
+
+    async def warning(self, request: Request) -> Response:
+        """What stands above the viewer until the recovery key is confirmed; nothing from then on."""
+        return fragment(request, "_warning.html", unconfirmed=await self._unconfirmed())
+
+    async def _unconfirmed(self) -> bool:
+        try:
+            return not (await self._site.house.glance()).recovery_confirmed
+        except Unreachable:
+            return False
 
     async def exchange(self, request: Request) -> Response:
         """A ticket for a grant, once."""

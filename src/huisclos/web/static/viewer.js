@@ -9,6 +9,15 @@
     notice.hidden = false;
     document.querySelector("#root").hidden = true;
   };
+  // what stands above the viewer goes once the recovery key is confirmed, on another page
+  const warned = async () => {
+    const warning = document.querySelector("#warning");
+    try {
+      const answer = warning && await fetch("/warning");
+      if (answer?.ok && !(await answer.text()).trim()) warning.remove();
+    } catch { /* the next turn will tell */ }
+  };
+  addEventListener("focus", warned);
   const ticket = location.hash.slice(1);
   history.replaceState(null, "", "/open");
   if (!ticket) return say("none");
@@ -79,6 +88,7 @@
       addEventListener(kind, () => { moved = true; }, { passive: true, capture: true });
     }
     setInterval(async () => {
+      warned();
       const active = moved;
       moved = false;
       try {
