@@ -103,6 +103,20 @@ def test_an_option_that_is_off_is_said_where_it_is_not_needed(fresh: Living) -> 
         fresh.stop()
 
 
+def test_a_wrong_passphrase_is_said_where_it_is_not_needed(fresh: Living) -> None:
+    """A script that has the wrong one learns it today, and not on the morning after a restart."""
+    wrong = secret_file(fresh.folder / "secrets" / "wrong", "nine-wrong-words-here-44")
+    fresh.serve()
+    try:
+        ran = fresh.try_("unlock", str(fresh.archive), "--unlock-with", f"file:{wrong}")
+        assert ran.returncode == 3, ran.stderr
+        assert "opens with this passphrase" in ran.stderr
+        assert "was unlocked already" in fresh.unlock()
+        assert not fresh.status()["locked"]
+    finally:
+        fresh.stop()
+
+
 def test_a_wrong_passphrase_starts_nothing(fresh: Living) -> None:
     """A house that was told to unlock and cannot does not go on locked as if nothing were."""
     wrong = secret_file(fresh.folder / "secrets" / "wrong", "nine-wrong-words-here-44")

@@ -37,12 +37,13 @@ def unlock(archive: ArchiveFolder, unlock_with: UnlockWith = None) -> None:
             "nothing says how to unlock the archive", hint="--unlock-with tty, file:PATH or env:NAME"
         )
 
-    async def work(house: House) -> Unlocked | None:
+    async def work(house: House) -> tuple[Unlocked, bool]:
         state = await house.gate.state()
-        return await house.gate.unlock(secret, "", "") if state.locked else None
+        # also where nothing is left to unlock: a wrong passphrase is better known today than after a restart
+        return await house.gate.unlock(secret, "", ""), state.locked
 
-    unlocked = as_it_stands(archive, work)
-    output.say("The archive was unlocked already." if unlocked is None else told(unlocked))
+    unlocked, was_locked = as_it_stands(archive, work)
+    output.say(told(unlocked) if was_locked else "The archive was unlocked already.")
 
 
 def lock(archive: ArchiveFolder) -> None:
