@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from huisclos import clock
 from tests import corpus
 from tests.cli.conftest import Program
 from tests.tools import PROJECT
@@ -69,11 +71,28 @@ def test_what_widens_waits_while_locked(program: Program, desk: Path) -> None:
     assert "waits for an owner" in ran.stderr
     (peer,) = json.loads(program("peer", "list", archive, "--json").stdout)
     assert (peer["title"], peer["approved"], peer["may"]) == ("CT01", False, ["echo", "store"])
+    assert program("peer", "list", archive).stderr == ""
     ran = program("user", "add", archive, "Bob", "--role", "physician")
     assert (ran.returncode, ran.stdout) == (0, "")
     assert json.loads(program("status", archive, "--json").stdout)["pending"] == 2
     assert program("peer", "remove", archive, "CT01").returncode == 0
     assert program("peer", "remove", archive, "CT01").returncode == 4
+
+
+def test_a_machine_that_asked_for_more_is_not_passed_over(program: Program, desk: Path) -> None:
+    """What it asks for is sealed: the list of machines says that something waits, and where to see it."""
+    archive = desk / "archive"
+    asked = ("--address", "127.0.0.1", "--may", "echo,store,find", "--until", _in_a_month())
+    assert program("peer", "add", archive, "CT01", *asked).returncode == 0
+    ran = program("peer", "list", archive)
+    assert ran.stdout == ""
+    assert "Waiting for an owner besides: 1 request. See: huisclos pending list" in ran.stderr
+    assert "No machine is admitted" in ran.stderr
+    assert json.loads(program("peer", "list", archive, "--json").stdout) == []
+
+
+def _in_a_month() -> str:
+    return (clock.now() + dt.timedelta(days=30)).date().isoformat()
 
 
 def test_people_and_tokens_unlocked(program: Program, desk: Path) -> None:

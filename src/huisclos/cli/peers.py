@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ from huisclos.cli.options import ArchiveFolder, AsJson, UnlockWith, end_of_day, 
 
 if TYPE_CHECKING:
     from huisclos.access.peers import Peer
+    from huisclos.vault.console import Waiting
     from huisclos.wiring.connection import House
 
 app = typer.Typer(no_args_is_help=True)
@@ -77,16 +79,20 @@ def add(
 def list_(archive: ArchiveFolder, json: AsJson = False) -> None:
     """List every machine that is admitted, or waits to be. Works locked.
 
+    A machine that was asked for while locked, and for more than echo and store, is not among them: the
+    request is sealed, and no association of it is heard until an owner approves it.
+
     \b
     Example:
       huisclos peer list /srv/images --json
     """
     from huisclos.cli.house import as_it_stands
 
-    async def work(house: House) -> tuple[Peer, ...]:
-        return await house.console.peers()
+    async def work(house: House) -> tuple[tuple[Peer, ...], int]:
+        peers = await house.console.peers()
+        return peers, _besides(peers, await house.console.pending())
 
-    peers = as_it_stands(archive, work)
+    peers, besides = as_it_stands(archive, work)
     if json:
         output.document([_described(peer) for peer in peers])
     elif peers:
@@ -94,6 +100,11 @@ def list_(archive: ArchiveFolder, json: AsJson = False) -> None:
         output.table(headings, [_row(peer) for peer in peers])
     else:
         output.say("No machine is admitted yet.")
+    if besides:
+        requests = output.number(besides, "request")
+        output.say(
+            f"Waiting for an owner besides: {requests}. See: huisclos pending list {quote(str(archive))}"
+        )
 
 
 @app.command("remove")
@@ -111,6 +122,15 @@ def remove(archive: ArchiveFolder, title: Title) -> None:
 
     removed = as_it_stands(archive, work)
     output.say(f"Removed {output.number(removed, 'peer')}.")
+
+
+def _besides(peers: tuple[Peer, ...], waiting: tuple[Waiting, ...]) -> int:
+    """Requests that are for a machine, or may be since they are sealed, and that are not in the list."""
+    from huisclos.access.people import PendingKind
+
+    listed = {peer.id for peer in peers}
+    unlisted = [one.asked for one in waiting if one.id not in listed]
+    return sum(asked is None or asked.kind is PendingKind.PEER for asked in unlisted)
 
 
 def _listed(peer: Peer) -> str:
