@@ -51,6 +51,11 @@ def test_status_of_an_archive_nobody_serves(program: Program, desk: Path) -> Non
     assert (ran.returncode, ran.stdout) == (0, "")
     after = json.loads(program("status", desk / "archive", "--json").stdout)
     assert after["recovery_confirmed"] is True
+    # both commands began and ended a house, and the key was confirmed in between: each is an entry
+    assert after["journal"]["written"] >= before["journal"]["written"] + 3
+    assert after["journal"]["entries"] == 0
+    told = program("status", desk / "archive").stdout
+    assert re.search(r"^journal +[1-9]\d* entries, 0 of them verified, holds$", told, re.MULTILINE)
     assert before.keys() == after.keys()
     assert all(f"`{field}`" in _page("json.md") for field in after)
 

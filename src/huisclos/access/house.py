@@ -94,6 +94,8 @@ class HouseReport(Struct, frozen=True):
     """The machine's clock stands before what the journal says already."""
     passphrase_near: bool = False
     """The file that unlocks at the start lies on the archive's file system: stolen together, it opens."""
+    journal_written: int = 0
+    """Entries of the journal by now, those included that came since it was last verified."""
 
 
 class Trust(Struct, frozen=True):

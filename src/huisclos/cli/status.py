@@ -70,6 +70,7 @@ def _described(
         "disk": {"free": report.disk_free, "total": report.disk_total, "low": glance.disk_low},
         "journal": {
             "holds": glance.journal_holds,
+            "written": report.journal_written,
             "entries": report.journal.entries,
             "verified_at": moment(report.journal.verified_at),
             "words": " ".join(report.journal.words),
@@ -195,8 +196,12 @@ def _print(found: dict[str, Any]) -> None:
     missing = f" (missing: {', '.join(found['separation_missing'])})" if found["separation_missing"] else ""
     lines.append(f"separation  {found['separation']}{missing}")
     lines.append(f"recovery    {'confirmed' if found['recovery_confirmed'] else 'NOT confirmed'}")
-    entries = output.number(found["journal"]["entries"], "entry", "entries")
-    lines.append(f"journal     {entries}, {'holds' if found['journal']['holds'] else 'BROKEN'}")
+    journal = found["journal"]
+    entries = output.number(journal["written"], "entry", "entries")
+    lines.append(
+        f"journal     {entries}, {journal['entries']} of them verified, "
+        f"{'holds' if journal['holds'] else 'BROKEN'}"
+    )
     disk = found["disk"]
     lines.append(f"disk        {output.size(disk['free'])} free of {output.size(disk['total'])}")
     lines.append(f"version     {found['version']}")

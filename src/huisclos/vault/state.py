@@ -130,6 +130,7 @@ class StateService:
             accounts_put_back=core.put_back,
             clock_set_back=core.behind() > CLOCK_MAY_BE_BEHIND,
             passphrase_near=around.passphrase_near,
+            journal_written=core.pen.entries,
         )
 
     async def trust(self) -> Trust:
