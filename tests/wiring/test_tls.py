@@ -8,7 +8,7 @@ from pathlib import Path
 
 from huisclos.certificates import Authority, describe, make_authority, make_leaf
 from huisclos.doors.probes.tls import throwaway
-from huisclos.wiring.tls import LeafWatch, peer_context
+from huisclos.wiring.tls import LeafWatch, peer_context, server_context
 
 
 def _put(leaf: Path, authority: Authority, *addresses: str) -> None:
@@ -59,6 +59,16 @@ def test_a_new_leaf_is_shown_from_the_next_handshake_on(tmp_path: Path) -> None:
     assert "192.168.7.5" in _met(gate, "localhost")
     _put(leaf, authority, "192.168.7.5", "192.168.7.6")
     assert "192.168.7.6" in _met(gate, "localhost")
+
+
+def test_a_machine_with_another_name_since_is_still_vouched_for(tmp_path: Path) -> None:
+    """The authority vouches for the name of before alone: a leaf with the new one is refused whole."""
+    leaf = tmp_path / "leaf.pem"
+    authority = make_authority("practice", dt.datetime.now(dt.UTC))
+    leaf.write_bytes(make_leaf(authority, "renamed", ("192.168.7.5",), dt.datetime.now(dt.UTC)))
+    client = ssl.create_default_context(cadata=authority.certificate.decode())
+    asking, _ = _shaken(server_context(leaf), client, "192.168.7.5")
+    assert {"localhost", "192.168.7.5"} <= set(describe(asking.getpeercert(binary_form=True) or b"").names)
 
 
 def test_a_pinned_peer_is_known_at_the_handshake_that_meets_the_new_leaf(tmp_path: Path) -> None:

@@ -88,12 +88,18 @@ def make_authority(host: str, now: dt.datetime) -> Authority:
 
 
 def make_leaf(authority: Authority, host: str, addresses: tuple[str, ...], now: dt.datetime) -> bytes:
-    """A leaf for localhost, the loopback addresses, `host` and `addresses`: PEM of chain, then key."""
+    """A leaf for localhost, the loopback addresses, `host` and `addresses`: PEM of chain, then key.
+
+    Left out is what the authority may not vouch for.
+    """
     issuer = x509.load_pem_x509_certificate(authority.certificate)
     issuer_key = serialization.load_pem_private_key(authority.key, None)
     assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)  # noqa: S101 - we made it
     key = ec.generate_private_key(ec.SECP256R1())
-    names: list[x509.GeneralName] = [x509.DNSName(text) for text in _dns_names(host)]
+    # a machine may have another name since: with one that is not permitted, no browser takes the leaf at all
+    names: list[x509.GeneralName] = [
+        one for one in map(x509.DNSName, _dns_names(host)) if one in _permitted(issuer)
+    ]
     numbers = dict.fromkeys(ip_address(text) for text in ("127.0.0.1", "::1", *addresses))
     names += [x509.IPAddress(number) for number in numbers if any(number in net for net in _PERMITTED)]
     certificate = (
@@ -162,6 +168,12 @@ def _load(pem_or_der: bytes) -> x509.Certificate:
 def _dns_names(host: str) -> list[str]:
     ascii_host = host.encode("ascii", "ignore").decode().strip(".").lower()
     return list(dict.fromkeys(name for name in ("localhost", ascii_host) if name and "_" not in name))
+
+
+def _permitted(authority: x509.Certificate) -> list[x509.GeneralName]:
+    """What it may vouch for."""
+    constraints = authority.extensions.get_extension_for_class(x509.NameConstraints).value
+    return constraints.permitted_subtrees or []
 
 
 def _usage(*, sign: bool) -> x509.KeyUsage:
