@@ -117,8 +117,10 @@ async def test_a_study_is_read_ahead(program: httpx.AsyncClient, world: World) -
     assert sorted(body for _, body in parts(whole)) == sorted(contents)
     assert whole.headers["content-length"] == str(len(whole.content))
     world.store.delete(instance_place(stored.study_id, stored.instance_id))
+    world.keys.read.clear()
     with pytest.raises(BrokenAnswer):
         await get(program, world, url(stored, "study"), accept)
+    assert sum(instances for _, instances, _ in world.keys.read) == len(contents) - 1
 
 
 async def test_the_best_wish_that_can_be_met(program: httpx.AsyncClient, world: World) -> None:

@@ -53,7 +53,8 @@ from huisclos.seal import HeaderFacts, Sealed, X25519Identity, open_at
 _KEPT_OPEN: Final = 64
 """Objects whose file key is kept, so that reading a frame does not do the key exchange again; 64 KiB each."""
 _KEPT_FRAMES: Final = 8
-_PIECE: Final = 1024**2
+LONGEST_PIECE: Final = 1024**2
+"""Bytes of a piece at most, of those that are read one after the other."""
 _LOOK: Final = 64 * 1024
 
 _Value = TypeVar("_Value")
@@ -344,8 +345,8 @@ class BulkValue:
 
     def pieces(self) -> Iterator[bytes]:
         """The whole value in pieces of at most 1 MiB."""
-        for offset in range(0, self.length, _PIECE):
-            yield self.read_at(offset, _PIECE)
+        for offset in range(0, self.length, LONGEST_PIECE):
+            yield self.read_at(offset, LONGEST_PIECE)
 
 
 class _AtPlace:
