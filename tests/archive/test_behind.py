@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from huisclos.archive.behind import BACKLOG, RUN, WriteBehind
+from huisclos.archive.committing import Committing
 from huisclos.errors import Full
+from huisclos.stores.memory import MemoryStore
 
 
 class Slow:
@@ -69,7 +71,7 @@ def test_everything_leaves_in_order(sizes: list[int], beside: bool) -> None:
     async def all_of_it() -> None:
         with ThreadPoolExecutor(2) as executor:
             behind, writing = None, Slow()
-            one = WriteBehind(writing, executor, beside=beside)
+            one = WriteBehind(writing, executor, Committing(MemoryStore(), executor), beside=beside)
             sent = b""
             for number, size in enumerate(sizes):
                 piece = bytes([number]) * size
@@ -90,7 +92,7 @@ def test_everything_leaves_in_order(sizes: list[int], beside: bool) -> None:
 async def test_who_sends_waits_for_a_disk_that_is_behind() -> None:
     """Beyond the backlog an awaitable is given; it is done once the disk has caught up."""
     writing = Slow(free=False)
-    one = WriteBehind(writing, None, beside=True)
+    one = WriteBehind(writing, None, Committing(MemoryStore(), None), beside=True)
     pushed = 0
     while (behind := push(one, bytes(RUN))) is None:
         pushed += RUN
@@ -109,7 +111,7 @@ async def test_an_error_of_the_disk_is_told_once_it_is_known() -> None:
     for at_commit in (False, True):
         writing = Slow()
         writing.error = Full("no room")
-        one = WriteBehind(writing, None, beside=True)
+        one = WriteBehind(writing, None, Committing(MemoryStore(), None), beside=True)
         assert push(one, bytes(RUN)) is None
         assert push(one, b"behind it") is None
         await asyncio.sleep(0.05)
@@ -126,7 +128,7 @@ async def _pushed(one: WriteBehind) -> None:
 async def test_abandoned_in_the_middle_of_a_write() -> None:
     """The file is given up when the thread has left it, not before."""
     writing = Slow(free=False)
-    one = WriteBehind(writing, None, beside=True)
+    one = WriteBehind(writing, None, Committing(MemoryStore(), None), beside=True)
     push(one, bytes(RUN))
     push(one, b"behind it")
     one.abandon()
@@ -139,7 +141,7 @@ async def test_abandoned_in_the_middle_of_a_write() -> None:
 async def test_cancelled_while_it_waits_for_a_write() -> None:
     """A commit that has begun goes on to its end, and the thread lets go of the file itself."""
     writing = Slow(free=False)
-    one = WriteBehind(writing, None, beside=True)
+    one = WriteBehind(writing, None, Committing(MemoryStore(), None), beside=True)
     push(one, bytes(RUN))
     push(one, b"behind it")
     committing = one.commit("place", b"")

@@ -23,8 +23,9 @@ from tests.archive.world import MODALITY, World
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> World:
-    """A house on a disk."""
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A house on a disk that is never slow, whatever else this machine does."""
+    monkeypatch.setattr(receive, "SLOW", 60.0)
     return World(LocalStore(tmp_path / "archive"))
 
 
@@ -51,13 +52,13 @@ async def keep(receiving: Receiver, number: int) -> bytes:
 def committed_by(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The threads that waited for the disk, by name."""
     threads: list[str] = []
-    real = LocalWriting.commit
+    real = LocalWriting.flush
 
-    def commit(self: LocalWriting, place: str, header: bytes) -> None:
+    def flush(self: LocalWriting, header: bytes) -> None:
         threads.append(threading.current_thread().name)
-        real(self, place, header)
+        real(self, header)
 
-    monkeypatch.setattr(LocalWriting, "commit", commit)
+    monkeypatch.setattr(LocalWriting, "flush", flush)
     return threads
 
 

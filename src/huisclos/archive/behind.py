@@ -14,8 +14,9 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import Final
 
+from huisclos.archive.committing import Committing
 from huisclos.archive.hands import Hands, in_thread, leave_to_thread
-from huisclos.archive.ports import LONGEST_ROOM, Writing
+from huisclos.archive.ports import LONGEST_ROOM, Commit, Writing
 from huisclos.errors import HuisclosError, Unreachable
 
 RUN: Final = 1024 * 1024
@@ -43,12 +44,15 @@ class WriteBehind:
     Unless it is to write `beside`, each `push` writes at once what is worth it: for callers who do not wait.
     """
 
-    def __init__(self, writing: Writing, executor: Executor | Hands | None, *, beside: bool) -> None:
+    def __init__(
+        self, writing: Writing, executor: Executor | Hands | None, committing: Committing, *, beside: bool
+    ) -> None:
         self.room = writing.room
         """Where sealed bytes are put, `push` with how many they were, or `keep` for the last of them."""
         self._writing = writing
         self._beside = beside
         self._executor = executor
+        self._committing = committing
         self._held = 0
         self._run: threading.Lock | None = None
         """Held by the run that is on its way, or was the last."""
@@ -93,17 +97,25 @@ class WriteBehind:
         self._look()
         self._writing.commit(place, header)
 
-    def commit(self, place: str, header: bytes) -> asyncio.Future[object]:
-        """Write what is left, then as `Writing.commit`; begun at once, and it goes on if not waited for."""
+    def commit(
+        self, place: str, header: bytes, also: Callable[[], object] | None = None
+    ) -> asyncio.Future[object]:
+        """Write what is left, then as `Committing.commit`; it goes on if it is not waited for."""
         before = self._run
+        if before is None or not before.locked():
+            self._look()
+            self._over = True
+            return self._committing.commit(Commit(self._writing, place, header), also)
+
         self._over = True
 
         def commit() -> None:
             try:
-                if before is not None:
-                    before.acquire()
+                before.acquire()
                 self._look()
                 self._writing.commit(place, header)
+                if also is not None:
+                    also()
             finally:
                 self._writing.abandon()
 

@@ -6,7 +6,7 @@ A docstring here is a contract, and one suite of tests per port runs on every ad
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
@@ -30,6 +30,7 @@ from huisclos.archive.nouns import (
     StudyState,
     StudyView,
 )
+from huisclos.errors import HuisclosError
 from huisclos.seal import ReadAt
 
 LONGEST_ROOM: Final = 64 * 1024 + 16
@@ -68,6 +69,14 @@ class Writing(Protocol):
         """Let go of what was held; no trace is left, but of what was committed. Idempotent."""
 
 
+class Commit(Struct, frozen=True):
+    """A writing that is to be made durable at `place`, with `header` before its payload."""
+
+    writing: Writing
+    place: str
+    header: bytes
+
+
 class SealedAt(ReadAt, AbstractContextManager["SealedAt"], Protocol):
     """A sealed object open for reading by range."""
 
@@ -81,6 +90,9 @@ class ObjectStore(Protocol):
 
     def begin(self, room: int) -> Writing:
         """Start an object, leaving `room` bytes free at its start for the header."""
+
+    def commit_all(self, commits: Sequence[Commit]) -> Sequence[HuisclosError | None]:
+        """As `Writing.commit` of each, together: what each of them raised, None for what is durable."""
 
     def put(self, place: str, sealed: bytes) -> None:
         """Write a small sealed object durably and whole, replacing what was there (manifest, keys)."""

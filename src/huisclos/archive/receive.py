@@ -24,6 +24,7 @@ from msgspec import Struct
 from huisclos import clock
 from huisclos.access.nouns import Source
 from huisclos.archive.behind import WriteBehind
+from huisclos.archive.committing import Committing
 from huisclos.archive.deposits import Deposits
 from huisclos.archive.hands import Hands, in_thread, leave_to_thread
 from huisclos.archive.intake import FileIntake, Intake, NetworkIntake
@@ -94,6 +95,7 @@ class Receiver:
         """Instances left for which a thread waits, since the disk was slow."""
         self._repeats: OrderedDict[tuple[str, str], bool] = OrderedDict()
         self.preparing = Preparing(store)
+        self.committing = Committing(store, executor)
         self.telling = Telling(catalog, self._heard)
 
     def begin(
@@ -135,7 +137,7 @@ class Receiver:
 
     def behind(self, *, beside: bool) -> WriteBehind:
         """One object on its way to the store; `beside`: written in a thread as it arrives."""
-        return WriteBehind(self.preparing.writing(), self.executor, beside=beside)
+        return WriteBehind(self.preparing.writing(), self.executor, self.committing, beside=beside)
 
     def waits_itself(self) -> bool:
         """Whether the loop is to wait for the disk: nobody else wants it, and the disk is quick."""
@@ -308,10 +310,13 @@ class Reception:
             self._receiver.waited(clock.steady() - began)
             durable = partial(_once, digested, durable)
         else:
-            committing = self._behind.commit(place, header)
-            # The disk is at work from here on; the digest, too, is made while it is.
-            self._intake.digest()
-            await committing
+            # The disk is at work from here on; the digest, too, is made while it is: here, or by the
+            # thread, if it has others to wait for as well.
+            here = not self._receiver.committing.at_work
+            durable_soon = self._behind.commit(place, header, None if here else self._intake.digest)
+            if here:
+                self._intake.digest()
+            await durable_soon
         loop.call_soon(self._receiver.preparing.make_sealer, where.recipient)
         return durable, None
 

@@ -10,22 +10,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, cast
 
-from huisclos.errors import BadIdentifier, BadSetting, Conflict, InstanceNotFound
+from huisclos.archive.ports import Commit
+from huisclos.errors import BadIdentifier, BadSetting, Conflict, HuisclosError, InstanceNotFound
 from huisclos.stores.direct import DirectFile
 from huisclos.stores.system import (
     FILE_MODE,
     FOLDER_MODE,
-    STAMP,
     copy_all,
     read_at,
     rename_new,
@@ -33,6 +32,7 @@ from huisclos.stores.system import (
     told,
     write_all,
 )
+from huisclos.stores.temporary import Temporary, sweep_one
 
 INCOMING: Final = "incoming"
 _OBJECTS: Final = "objects/"
@@ -74,6 +74,23 @@ class LocalStore:
         """See the port."""
         return LocalWriting(self, room)
 
+    def commit_all(self, commits: Sequence[Commit]) -> list[HuisclosError | None]:
+        """See the port: a folder that several of them enter is flushed once."""
+        failed: list[HuisclosError | None] = [None] * len(commits)
+        entered: dict[str, list[int]] = {}
+        for number, commit in enumerate(commits):
+            with _noted(failed, [number]):
+                cast("LocalWriting", commit.writing).flush(commit.header)
+        for number, commit in enumerate(commits):
+            if failed[number] is None:
+                with _noted(failed, [number]):
+                    folder = cast("LocalWriting", commit.writing).enter(commit.place)
+                    entered.setdefault(folder, []).append(number)
+        for folder, numbers in entered.items():
+            with _noted(failed, numbers), told():
+                sync_folder(folder)
+        return failed
+
     def put(self, place: str, sealed: bytes) -> None:
         """See the port."""
         path = self._path(place)
@@ -82,7 +99,7 @@ class LocalStore:
             with told():
                 write_all(temporary.descriptor, sealed)
                 temporary.flush()
-                self._into(path, lambda: os.replace(temporary.path, path))
+                sync_folder(self._entered(path, lambda: os.replace(temporary.path, path)))
         finally:
             temporary.remove()
 
@@ -142,7 +159,7 @@ class LocalStore:
         with told():
             for folder in {self._incoming, self._small_incoming}:
                 for name in os.listdir(folder):
-                    swept += _sweep_one(os.path.join(folder, name))
+                    swept += sweep_one(os.path.join(folder, name))
         return swept
 
     def room(self) -> tuple[int, int]:
@@ -155,23 +172,30 @@ class LocalStore:
         """A file to write an object into that nobody sees."""
         return self._temporary(self._incoming)
 
-    def publish(self, temporary: Temporary, place: str) -> None:
-        """Bring a flushed temporary file to `place`, durably; copies if `place` is on another file system."""
+    def enter(self, temporary: Temporary, place: str) -> str:
+        """Bring a flushed temporary file to `place`; copies if `place` is on another file system.
+
+        The folder whose entry that is, still to be flushed.
+        """
 
         def enter(old: str, new: str) -> None:
             temporary.moved = rename_new(old, new)
 
-        self._link(temporary.path, self._path(place), enter)
+        return self._linked(temporary.path, self._path(place), enter)
 
-    def _link(self, old: str, new: str, enter: Callable[[str, str], None] = os.link) -> None:
+    def _link(self, old: str, new: str) -> None:
+        sync_folder(self._linked(old, new, os.link))
+
+    def _linked(self, old: str, new: str, enter: Callable[[str, str], None]) -> str:
         try:
-            self._into(new, lambda: enter(old, new))
+            return self._entered(new, lambda: enter(old, new))
         except FileExistsError:
             raise Conflict("a sealed object lies there already") from None
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
             self._copy(old, new)
+            return os.path.dirname(new)
 
     def _copy(self, old: str, new: str) -> None:
         temporary = self._temporary(self._incoming_of(new))
@@ -184,8 +208,8 @@ class LocalStore:
             os.close(source)
             temporary.remove()
 
-    def _into(self, path: str, enter: Callable[[], None]) -> None:
-        """Make the folder of `path` ready, enter the file into it, and flush the folder."""
+    def _entered(self, path: str, enter: Callable[[], None]) -> str:
+        """Make the folder of `path` ready and enter the file into it: the folder, still to be flushed."""
         folder = os.path.dirname(path)
         self._make(folder)
         try:
@@ -195,7 +219,7 @@ class LocalStore:
             self._durable.discard(folder)
             self._make(folder)
             enter()
-        sync_folder(folder)
+        return folder
 
     def _make(self, folder: str) -> None:
         """Make a folder and those above it, and make them durable once in the life of this process."""
@@ -252,39 +276,6 @@ class LocalStore:
                     yield f"{place}/{entry.name}", entry.stat(follow_symlinks=False).st_size
 
 
-class Temporary:
-    """A file nobody else sees: locked as long as its writer lives."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.moved = False
-        """whether it was renamed to the place of an object"""
-        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-        fcntl.flock(self.descriptor, fcntl.LOCK_EX)
-
-    def alive(self) -> bool:
-        """False if a sweep came between making and locking it."""
-        if os.fstat(self.descriptor).st_nlink:
-            return True
-        os.close(self.descriptor)
-        return False
-
-    def flush(self) -> None:
-        """Bytes and length survive power loss after this."""
-        os.utime(self.descriptor, ns=(STAMP, STAMP))
-        os.fdatasync(self.descriptor)
-
-    def remove(self) -> None:
-        """The temporary name goes, if the file still has it; what was linked elsewhere stays."""
-        if self.descriptor < 0:
-            return
-        if not self.moved:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.path)
-        os.close(self.descriptor)
-        self.descriptor = -1
-
-
 class LocalWriting:
     """A `Writing` in a `LocalStore`."""
 
@@ -312,13 +303,26 @@ class LocalWriting:
 
     def commit(self, place: str, header: bytes) -> None:
         """See the port."""
+        self.flush(header)
+        with told():
+            sync_folder(self.enter(place))
+
+    def flush(self, header: bytes) -> None:
+        """The first half of a commit: every byte of the object is durable. Raises `Full`, `Unreachable`."""
         if len(header) != self._room:
             raise ValueError("the header does not fill the room that was left for it")
         with told():
             temporary = self._begun()
             self._content.finish(header)
             temporary.flush()
-            self._store.publish(temporary, place)
+
+    def enter(self, place: str) -> str:
+        """The second: it has its name, in the folder that is given, which is to be flushed yet.
+
+        Raises `Conflict`, `Full`, `Unreachable`.
+        """
+        with told():
+            return self._store.enter(self._begun(), place)
 
     def abandon(self) -> None:
         """See the port."""
@@ -365,19 +369,14 @@ class LocalSealed:
             self._descriptor = -1
 
 
-def _sweep_one(path: str) -> int:
+@contextlib.contextmanager
+def _noted(failed: list[HuisclosError | None], numbers: Sequence[int]) -> Iterator[None]:
+    """What goes wrong meanwhile went wrong for these."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return 0
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.unlink(path)
-    except (BlockingIOError, FileNotFoundError):
-        return 0  # its writer lives, or has just finished
-    finally:
-        os.close(descriptor)
-    return 1
+        yield
+    except HuisclosError as error:
+        for number in numbers:
+            failed[number] = error
 
 
 def _prove_modes(folder: str) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
-from huisclos.errors import Conflict, InstanceNotFound
+from huisclos.archive.ports import Commit
+from huisclos.errors import Conflict, HuisclosError, InstanceNotFound
 
 
 class MemoryStore:
@@ -20,6 +21,10 @@ class MemoryStore:
     def begin(self, room: int) -> MemoryWriting:
         """See the port."""
         return MemoryWriting(self, room)
+
+    def commit_all(self, commits: Sequence[Commit]) -> list[HuisclosError | None]:
+        """See the port."""
+        return [_raised(commit) for commit in commits]
 
     def put(self, place: str, sealed: bytes) -> None:
         """See the port."""
@@ -69,6 +74,14 @@ class MemoryStore:
     def room(self) -> tuple[int, int]:
         """See the port."""
         return 1 << 40, 1 << 40
+
+
+def _raised(commit: Commit) -> HuisclosError | None:
+    try:
+        commit.writing.commit(commit.place, commit.header)
+    except HuisclosError as error:
+        return error
+    return None
 
 
 class MemoryWriting:
