@@ -23,7 +23,7 @@ MOST_BYTES = 32 * 1024 * 1024
 Answer = Callable[[socket.socket, bytes], None]
 
 
-def _serving(answer: Answer, version: bytes = b"SCRIPTED") -> Callable[[socket.socket], None]:
+def serving(answer: Answer, version: bytes = b"SCRIPTED") -> Callable[[socket.socket], None]:
     """Accept everything, echo and release; `answer` does the rest."""
 
     def script(connection: socket.socket) -> None:
@@ -60,7 +60,7 @@ def _asked(script: Callable[[socket.socket], None], **manners: Any) -> tuple[Any
 
 def test_one_that_lets_us_in_and_says_no_more() -> None:
     """Each silence is an attempt with its reason, and after three it is left alone."""
-    report, _, seconds = _asked(_serving(lambda _connection, _request: None))
+    report, _, seconds = _asked(serving(lambda _connection, _request: None))
     assert {"DCM-003", "DCM-005"} <= set(open_doors(report))
     assert Reason.TIMED_OUT is untested(report)["DCM-006"]
     assert not {"DCM-006", "DCM-009"} & closed_doors(report)
@@ -120,7 +120,7 @@ def test_a_flood_over_a_question(flood: bytes) -> None:
         for _ in range(2000):
             connection.sendall(flood)
 
-    report, _, seconds = _asked(_serving(answer))
+    report, _, seconds = _asked(serving(answer))
     assert "DCM-005" in open_doors(report)
     assert seconds < 20
 
@@ -137,7 +137,7 @@ def test_one_that_answers_every_canary_with_a_patient() -> None:
         connection.sendall(pending * 3)
         cancelled.append(connection.recv(65536))
 
-    report, _, _ = _asked(_serving(answer), checks=frozenset({"DCM-006", "DCM-007", "DCM-008", "DCM-013"}))
+    report, _, _ = _asked(serving(answer), checks=frozenset({"DCM-006", "DCM-007", "DCM-008", "DCM-013"}))
     assert {"DCM-006", "DCM-007", "DCM-008", "DCM-013"} <= set(open_doors(report))
     assert len(cancelled) == 3
     for said in cancelled:
@@ -159,7 +159,7 @@ def test_one_that_sends_an_image_for_a_canary() -> None:
         )
         sent.append(connection.recv(65536))
 
-    report, _, _ = _asked(_serving(answer), checks=frozenset({"DCM-009", "DCM-013"}))
+    report, _, _ = _asked(serving(answer), checks=frozenset({"DCM-009", "DCM-013"}))
     assert {"DCM-009", "DCM-013"} <= set(open_doors(report))
     assert [b"\x07\0\0\0\0\x04\0\0\0\0"] == sent
 
@@ -170,14 +170,14 @@ def test_one_that_aborts_each_question_is_asked_no_more_than_it_must() -> None:
     def answer(connection: socket.socket, _request: bytes) -> None:
         connection.sendall(b"\x07\0\0\0\0\x04\0\0\0\0")
 
-    report, server, _ = _asked(_serving(answer))
+    report, server, _ = _asked(serving(answer))
     assert {"DCM-006", "DCM-007", "DCM-008", "DCM-009", "DCM-010"} <= closed_doors(report)
     assert server.connections == 6, "and one under a user name that nobody has"
 
 
 def test_what_it_calls_itself_is_not_kept() -> None:
     """A name where the version belongs is not repeated; a decoy that accepts an invented class is told."""
-    report, _, _ = _asked(_serving(lambda made, request: made.sendall(success(request)), NAME))
+    report, _, _ = _asked(serving(lambda made, request: made.sendall(success(request)), NAME))
     assert "DCM-030" in open_doors(report)
     assert "DCM-022" not in open_doors(report)
 
@@ -221,8 +221,8 @@ def test_a_port_for_hl7_is_connected_to_and_never_spoken_to() -> None:
 
 def test_the_port_of_tls_in_clear() -> None:
     """DCM-021: DICOM in clear where TLS is registered."""
-    serving = _serving(lambda made, request: made.sendall(success(request)))
-    with scripted(serving, 2762, "127.0.27.62") as server:  # where no house of this machine listens
+    script = serving(lambda made, request: made.sendall(success(request)))
+    with scripted(script, 2762, "127.0.27.62") as server:  # where no house of this machine listens
         report = probe(f"127.0.27.62:{server.port}", seconds=1.0)
     assert {"DCM-015", "DCM-021"} <= set(open_doors(report))
 
@@ -230,7 +230,7 @@ def test_the_port_of_tls_in_clear() -> None:
 def test_services_that_few_need_and_a_toolkit_past_its_time() -> None:
     """DCM-014 and DCM-024, from what the answer to an association says."""
     with scripted(
-        _serving(lambda made, request: made.sendall(success(request)), b"OFFIS_DCMTK_354")
+        serving(lambda made, request: made.sendall(success(request)), b"OFFIS_DCMTK_354")
     ) as server:
         report = probe(f"127.0.0.1:{server.port}", seconds=1.0)
     assert {"DCM-014", "DCM-024"} <= set(open_doors(report))

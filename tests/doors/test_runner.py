@@ -78,7 +78,7 @@ def test_hosts_elsewhere_are_begun_with_one_by_one(monkeypatch: pytest.MonkeyPat
         begun.append(steady())
         return []
 
-    monkeypatch.setattr("huisclos.doors.runner.probe_listener", asked)
+    monkeypatch.setattr("huisclos.doors.runner.meet", asked)
 
     async def ask() -> None:
         targets = [parse_target(f"127.9.0.{number}:9") for number in range(1, 13)]

@@ -10,7 +10,7 @@ from typing import Final
 
 from huisclos.access.addresses import Address
 from huisclos.doors.outside import GREETING, NONCE, PORTS, Asked, PortSeen, Spoken, Token, proof
-from huisclos.doors.probes.host import Host, OutOfBudget
+from huisclos.doors.probes.host import Host, OutOfTurns, Turns
 from huisclos.doors.probes.http import NotHttp, web
 from huisclos.doors.probes.tls import Spoke, association_request, first_read, stranger
 from huisclos.doors.target import Target
@@ -59,7 +59,8 @@ async def look(address: Address, ports: tuple[int, ...] = PORTS) -> tuple[PortSe
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(SECONDS):
             for port in ports:
-                host = Host(Target(str(address), address, port), lock, gentle=True, seconds=_READ, left=4)
+                turns = Turns(lock, left=4)
+                host = Host(Target(str(address), address, port), turns, gentle=True, seconds=_READ)
                 seen.append(PortSeen(port, await _speaks(host)))
     return tuple(seen)
 
@@ -70,9 +71,9 @@ async def _speaks(host: Host) -> Spoken:
         return first
     try:
         met = await first_read(host, stranger())
-    except (PeerUnreachable, OutOfBudget):
+    except (PeerUnreachable, OutOfTurns):
         return Spoken.OTHER
-    except TimeoutError:
+    except PeerTooSlow:
         # A web server waits for the end of a line that an association request does not have.
         behind = await _page(host, Spoken.HTTPS, Spoken.OTHER)
         return behind if behind is Spoken.HTTPS else await _page(host, Spoken.HTTP, Spoken.OTHER)
@@ -89,7 +90,7 @@ async def _page(host: Host, yes: Spoken, no: Spoken) -> Spoken:
     try:
         async with web(host, stranger() if yes is Spoken.HTTPS else None) as connection:
             await connection.get("/", method="HEAD")
-    except (NotHttp, PeerTooSlow, PeerUnreachable, OutOfBudget):
+    except (NotHttp, PeerTooSlow, PeerUnreachable, OutOfTurns):
         return no
     return yes
 

@@ -1,4 +1,4 @@
-"""The runner: one connection to one host at a time, hard deadlines, and not faster than we said.
+"""The runner: one connection to one host at a time, twelve in all, hard deadlines, not faster than we said.
 
 Politeness lives here and in `probes.host`, so that no probe can flood a target. A probe that fails is an
 attempt with a reason, ours included.
@@ -9,25 +9,26 @@ from __future__ import annotations
 import asyncio
 import gc
 import resource
-from collections.abc import AsyncIterator, Iterable, Iterator, Sized
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
-from weakref import WeakValueDictionary
 
 from huisclos.access.addresses import Address, is_loopback
 from huisclos.clock import Clock, now, steady
 from huisclos.doors.mandate import OutsideMandate
 from huisclos.doors.observation import Miss, Seen
-from huisclos.doors.probes.host import Host
-from huisclos.doors.probes.listener import hl7, probe_listener
+from huisclos.doors.probes.host import SILENCES, Host, PortClosed, Rank, Turns
+from huisclos.doors.probes.listener import meet
 from huisclos.doors.probes.ports import HL7_PORTS
 from huisclos.doors.target import Target
 from huisclos.findings.evidence import facts
 from huisclos.findings.nouns import Outcome, Reason
 
-USUAL_PORTS: Final = (104, 11112, 4242, 5678, 2761, 2762, 80, 443, 8042, 8080, 8443, 3333, 2375)
-"""where imaging listens when nobody moved it: what answers there is still told by its protocol"""
+USUAL_PORTS: Final = (104, 11112, 4242, 8042, 443, 80, 2762, 8080, 5678, 8443, 2761, 3333, 2375)
+"""where imaging listens when nobody moved it, the most usual first: a firewall that drops ends it early
+
+What answers there is still told by its protocol."""
 CONCURRENT: Final = 48
 """hosts at one time: few enough for a home box's table of connections"""
 CONCURRENT_HERE: Final = 2048
@@ -41,6 +42,8 @@ _STARTED_AT_ONCE: Final = 32
 _SELDOM: Final = (100_000, 20, 100)
 """objects from one collection to the next, and collections of the young to one of the older"""
 _KNOCK_SECONDS: Final = 2.0
+Met = tuple[Host, list[Seen]]
+"""a listener, and what it showed so far"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +150,7 @@ class _Work:
     def __init__(self, manners: Manners, clock: Clock) -> None:
         self._manners = manners
         self._clock = clock
-        self._locks: WeakValueDictionary[Address, asyncio.Lock] = WeakValueDictionary()
+        self._turns: dict[Address, Turns] = {}
         self._elsewhere = asyncio.Semaphore(CONCURRENT)
         self._next = 0.0
 
@@ -168,57 +171,72 @@ class _Work:
             await asyncio.sleep(mine - begun)
 
     async def _host(self, targets: list[Target]) -> list[tuple[Target, list[Seen]]]:
-        """Everything about one host, listener by listener."""
-        answers = []
-        lock = self._locks.setdefault(targets[0].address, asyncio.Lock())
+        """Everything about one host: each listener is met before any is asked the rest."""
+        turns = self._turns.get(targets[0].address)
+        if turns is None:
+            turns = self._turns[targets[0].address] = Turns()
+        answers: list[tuple[Target, list[Seen]]] = []
+        met: list[Met] = []
         for target in targets:
-            if target.port is not None:
-                answers.append((target, await self._listener(target, lock)))
+            if target.port is None:
+                answers += await self._usual(target, turns, met)
                 continue
-            answers += await self._usual(target, lock)
+            host, seen = self._host_at(target, turns), list[Seen]()
+            answers.append((target, seen))
+            if not await self._meet(host, seen, met):
+                seen.append(Miss(("*",), target.name, Reason.UNREACHABLE, facts(port=target.port)))
+        await self._rest(met)
         return answers
 
-    async def _usual(self, target: Target, lock: asyncio.Lock) -> list[tuple[Target, list[Seen]]]:
+    async def _usual(self, target: Target, turns: Turns, met: list[Met]) -> list[tuple[Target, list[Seen]]]:
+        """What listens at the usual ports; those that refuse are told of only when all do."""
         answers: list[tuple[Target, list[Seen]]] = []
-        silent = 0
-        for port in USUAL_PORTS:
-            there = await self._knock(target.at(port), lock)
-            silent += there is None
-            if there:
-                answers.append((target.at(port), await self._listener(target.at(port), lock)))
-        if self._wants("DCM-027"):
-            knocked = [target.at(port) for port in sorted(HL7_PORTS)]
-            answers += [(one, [hl7(one)]) for one in knocked if await self._knock(one, lock)]
-        if silent and not answers:
-            # Nothing said no: a firewall that drops is not told apart from a host that is off.
-            answers.append((target, [Miss(("*",), target.name, Reason.TIMED_OUT)]))
+        for port in (*USUAL_PORTS, *(sorted(HL7_PORTS) if self._wants("DCM-027") else ())):
+            host, seen = self._host_at(target.at(port), turns, _KNOCK_SECONDS), list[Seen]()
+            if await self._meet(host, seen, met):
+                answers.append((host.target, seen))
         if not answers:
             refused = facts(count=len(USUAL_PORTS))
             answers.append((target, [Miss(("*",), target.name, None, refused, Outcome.CLOSED)]))
         return answers
 
+    async def _meet(self, host: Host, seen: list[Seen], met: list[Met]) -> bool:
+        """Whether something listens there; what it shows at first is in `seen`."""
+        if host.turns.silences == SILENCES - 1:
+            # One more would end it all: those that do answer are asked what they were to be asked before.
+            await self._rest(met, Rank.LEAST)
+        if await self._gather(seen, meet(host, self._clock), host.target):
+            met.append((host, seen))
+            return True
+        return False
+
+    async def _rest(self, met: list[Met], until: Rank = Rank.UNKNOWN) -> None:
+        """Ask what was left for later, up to `until`; of equals, the listener connected to least often."""
+        while waiting := [one for one in met if one[0].later and one[0].next_rank <= until]:
+            host, seen = min(waiting, key=lambda one: (one[0].next_rank, one[0].made))
+            await self._gather(seen, host.next(), host.target)
+
     def _wants(self, check: str) -> bool:
         manners = self._manners
         return not manners.gentle and (manners.checks is None or check in manners.checks)
 
-    async def _knock(self, target: Target, lock: asyncio.Lock) -> bool | None:
-        """Whether something listens; None when the host itself said nothing."""
-        async with lock:
-            try:
-                async with asyncio.timeout(_KNOCK_SECONDS):
-                    _, writer = await asyncio.open_connection(str(target.address), target.port)
-            except ConnectionRefusedError:
-                return False
-            except OSError:
-                return None
-            writer.close()
-            return True
+    async def _gather(self, seen: list[Seen], asked: Awaitable[list[Seen]], target: Target) -> bool:
+        """Add what `asked` shows; False when nothing listens there."""
+        try:
+            seen += await asked
+        except PortClosed:
+            return False
+        except OutsideMandate:
+            seen.append(Miss(("*",), target.name, Reason.OUT_OF_SCOPE))
+        except Exception:  # noqa: BLE001 - our own mistake is an attempt with a reason, and ends no audit
+            seen.append(Miss(("*",), target.name, Reason.OWN_FAULT))
+        return True
 
-    async def _listener(self, target: Target, lock: asyncio.Lock) -> list[Seen]:
+    def _host_at(self, target: Target, turns: Turns, knock_seconds: float | None = None) -> Host:
         manners = self._manners
-        host = Host(
+        return Host(
             target,
-            lock,
+            turns,
             called=manners.called,
             gentle=manners.gentle,
             checks=manners.checks,
@@ -226,10 +244,5 @@ class _Work:
             delete_at=manners.delete_at,
             two_at_once=manners.two_at_once,
             seconds=manners.seconds,
+            knock_seconds=min(manners.seconds, knock_seconds or manners.seconds),
         )
-        try:
-            return await probe_listener(host, self._clock)
-        except OutsideMandate:
-            return [Miss(("*",), target.name, Reason.OUT_OF_SCOPE)]
-        except Exception:  # noqa: BLE001 - our own mistake is an attempt with a reason, and ends no audit
-            return [Miss(("*",), target.name, Reason.OWN_FAULT)]

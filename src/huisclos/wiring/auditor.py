@@ -120,8 +120,10 @@ async def look_at(bound: tuple[Bound, ...]) -> list[Seen]:
     allowed = only(frozenset(one.address for one in targets))
     seen: list[Seen] = []
     with watched(None, allowed):
-        async for _, answers in run(targets, Manners(called=TITLE)):
-            seen += answers
+        for target in targets:
+            # A run each: how often another's host is connected to is no bound on one's own house.
+            async for _, answers in run([target], Manners(called=TITLE)):
+                seen += answers
     return seen + await _box(targets)
 
 

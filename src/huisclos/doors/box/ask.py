@@ -21,7 +21,7 @@ from huisclos.doors.box.igd import probe_box
 from huisclos.doors.box.line import Line, Login, NoAnswer
 from huisclos.doors.box.state import Box, observe
 from huisclos.doors.observation import Miss, Observation, Seen
-from huisclos.doors.probes.host import Host
+from huisclos.doors.probes.host import Host, Turns
 from huisclos.doors.probes.http import web
 from huisclos.doors.rules import judge
 from huisclos.doors.target import Target
@@ -72,7 +72,7 @@ class Where:
         """One interface of it."""
         port = self.port or {Kind.BBOX: 443, Kind.FRITZ: fritz.PORT}.get(kind, 80)
         name = bbox.HOST if kind is Kind.BBOX else str(self.address)
-        return Host(Target(name, self.address, port), asyncio.Lock(), left=CONNECTIONS, seconds=5.0)
+        return Host(Target(name, self.address, port), Turns(left=CONNECTIONS))
 
     def tls(self, kind: Kind) -> ssl.SSLContext | None:
         """A Bbox is spoken to over TLS, and its certificate must be in its name; but for one on loopback."""

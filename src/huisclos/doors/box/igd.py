@@ -24,7 +24,7 @@ from huisclos.access.addresses import Address
 from huisclos.doors.box.guides import recognise
 from huisclos.doors.box.state import Box, Forward, class_of, is_here, observe
 from huisclos.doors.observation import Miss, Observation, Seen, What
-from huisclos.doors.probes.host import Host, OutOfBudget
+from huisclos.doors.probes.host import Host, OutOfTurns, Turns
 from huisclos.doors.probes.http import Answer, NotHttp, Web, web
 from huisclos.doors.target import Target
 from huisclos.errors import BadSetting, PeerTooSlow, PeerUnreachable
@@ -94,12 +94,12 @@ async def probe_box(
     if parts.hostname != name or parts.scheme != "http":
         seen.append(Miss(_LISTED, name, Reason.OUT_OF_SCOPE))
         return [*seen, Observation(What.BOX, name, Reach.LAN, facts(class_="igd", product=product or None))]
-    host = Host(Target(name, address, parts.port or 80), asyncio.Lock(), left=CONNECTIONS, seconds=5.0)
+    host = Host(Target(name, address, parts.port or 80), Turns(left=CONNECTIONS))
     reading = Reading(Box(product=product), own)
     try:
         async with web(host) as connection:
             await reading.read(connection, parts.path or "/")
-    except (NotHttp, PeerTooSlow, PeerUnreachable, OutOfBudget):
+    except (NotHttp, PeerTooSlow, PeerUnreachable, OutOfTurns):
         reading.box.miss(_LISTED, Reason.PROTOCOL)
     return [*seen, *reading.seen(name)]
 

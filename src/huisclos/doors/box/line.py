@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from huisclos.doors.probes.host import OutOfBudget
+from huisclos.doors.probes.host import OutOfTurns
 from huisclos.doors.probes.http import Answer, NotHttp, Web
 from huisclos.errors import HuisclosError, PeerTooSlow, PeerUnreachable
 from huisclos.findings.nouns import Reason
@@ -133,7 +133,7 @@ class Line:
             self._dead = Reason.TIMED_OUT
         except PeerUnreachable:
             self._dead = Reason.UNREACHABLE
-        except OutOfBudget:
+        except OutOfTurns:
             self._dead = Reason.BUDGET
         except NotHttp:
             self._dead = Reason.PROTOCOL

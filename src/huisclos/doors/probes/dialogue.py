@@ -57,6 +57,8 @@ _ANY_LENGTH: Final = 128 * 1024
 
 _HEADER: Final = 6
 """bytes of a PDU's header (PS3.8 section 9.3.1)"""
+_FOREIGN: Final = 128
+"""bytes of another protocol that are looked at"""
 _ACCEPTS: Final = bytes((Kind.ASSOCIATE_AC,))
 _RETRIEVES: Final = (Field.C_GET, Field.C_MOVE)
 _ABORT: Final = write_pdu(Abort(AbortSource.USER, AbortReason.NOT_SPECIFIED))
@@ -203,7 +205,7 @@ class Dialogue:
 
     __slots__ = (
         "_asked", "_assembler", "_at_rest", "_known", "_reader", "_releasing", "_script",
-        "accepted", "answers", "end", "opening", "reject", "waiting",
+        "accepted", "answers", "end", "foreign", "opening", "reject", "waiting",
     )  # fmt: skip
 
     def __init__(self, script: Script, called: str, waiting: list[Question]) -> None:
@@ -214,6 +216,8 @@ class Dialogue:
         self.answers: list[Answer] = []
         self.end: End | None = None
         """None while it goes on; then nothing more is read, and the transport is to be closed"""
+        self.foreign = b""
+        """how what is not DICOM began"""
         self._script = script
         self._known: Acquaintance | None = None
         self._at_rest = True
@@ -261,6 +265,8 @@ class Dialogue:
                 if self.end is not None:
                     break
         except BadPDU as bad:
+            if self.accepted is None and self.reject is None:
+                self.foreign = data[:_FOREIGN]
             self._over(End.BROKEN)
             out += write_pdu(Abort(AbortSource.PROVIDER, bad.reason))
         self._at_rest = self._reader.at_rest and self._assembler.at_rest

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import secrets
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from typing import Final, cast
 
@@ -29,7 +29,7 @@ from huisclos.doors.observation import Miss, Observation, Seen, What
 from huisclos.doors.probes import identity, second
 from huisclos.doors.probes.dialogue import Accepted, Answer, Dialogue, End, Question, Script
 from huisclos.doors.probes.elements import element
-from huisclos.doors.probes.host import Host, NotSpoken, OutOfBudget, canary_uid
+from huisclos.doors.probes.host import Host, Later, NotSpoken, OutOfTurns, Rank, canary_uid
 from huisclos.doors.probes.talk import talk
 from huisclos.doors.toolkits import claims_dcmtk, facts_of
 from huisclos.errors import PeerTooSlow, PeerUnreachable
@@ -43,8 +43,6 @@ NOWHERE: Final = "HUISCLOS-NOWHERE"
 
 TLS_PORT: Final = 2762
 """registered for DICOM over TLS (PS3.15 annex B.12)"""
-TLS_QUESTIONS: Final = 5
-"""connections that versions and suites of TLS may take after the association: three and two"""
 STUDY_FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
 STUDY_MOVE: Final = "1.2.840.10008.5.1.4.1.2.2.2"
 STUDY_GET: Final = "1.2.840.10008.5.1.4.1.2.2.3"
@@ -91,27 +89,31 @@ _same = lru_cache(maxsize=4096)(facts)
 async def probe_dicom(host: Host, line: Line = PLAIN) -> list[Seen]:
     """Everything about one DICOM listener, as a stranger finds it.
 
-    Raises `NotDicom`, `PeerUnreachable` and `PeerTooSlow` while nothing is known of it yet.
+    What one association does not answer is left in `host.later`. Raises `NotDicom`, `PeerUnreachable` and
+    `PeerTooSlow` while nothing is known of it yet.
     """
     asking = _Asking(host, line)
     called = await asking.knock()
-    while called is not None and asking.waiting:
-        await asking.ask_again(called)
-    if called is None or host.gentle:
-        return asking.seen
-    for check, way in _APART:
+    if called is None:
+        return asking.told()
+    if asking.waiting:
+        host.later.append(Later(Rank.FURTHER, partial(asking.go_on, called)))
+    if host.gentle:
+        return asking.told()
+    for check, rank, way in _APART:
         if not host.wants(check):
             continue
         if check == WRITE_TEST and host.delete_at is None:
             asking.seen.append(
                 Miss((check,), host.target.name, Reason.NOT_ASKED, asking.where, Outcome.SKIPPED)
             )
-        elif check == identity.CHECK and line.tls is not None and host.left <= TLS_QUESTIONS:
-            # What the least of these doors would cost, a graver one has to be asked with.
-            asking.missed((check,), Reason.BUDGET)
         else:
-            asking.seen.append(await way(host, CALLING, called, line.tls))
-    return asking.seen
+            host.later.append(Later(rank, partial(_apart, way, host, called, line)))
+    return asking.told()
+
+
+async def _apart(way: Apart, host: Host, called: str, line: Line) -> list[Seen]:
+    return [await way(host, CALLING, called, line.tls)]
 
 
 @lru_cache(maxsize=64)
@@ -147,6 +149,11 @@ class _Asking:
         self.where = _same(port=host.target.port, transport=line.transport)
         self.seen: list[Seen] = []
         self._name, self._reach = host.target.name, host.target.reach
+
+    def told(self) -> list[Seen]:
+        """What was seen since this was last asked."""
+        seen, self.seen = self.seen, []
+        return seen
 
     def saw(self, what: What, found: tuple[Fact, ...] = ()) -> None:
         """Note an observation."""
@@ -220,7 +227,14 @@ class _Asking:
         self._answers(dialogue)
         return None
 
-    async def ask_again(self, called: str) -> None:
+    async def go_on(self, called: str) -> list[Seen]:
+        """One more association, and what waits still in its turn."""
+        await self._ask_again(called)
+        if self.waiting:
+            self.host.later.append(Later(Rank.FURTHER, partial(self.go_on, called)))
+        return self.told()
+
+    async def _ask_again(self, called: str) -> None:
         """One more association; whatever happens, at least one question leaves `waiting`."""
         before, waiting = len(self.waiting), self.waiting
         reason = Reason.PROTOCOL
@@ -240,7 +254,7 @@ class _Asking:
             # It listened a moment ago, and was asked nothing but what the Standard has.
             self.saw(What.STOPPED)
             reason = Reason.UNREACHABLE
-        except OutOfBudget:
+        except OutOfTurns:
             self.missed(tuple(one.check for one in waiting), self.host.spent())
             waiting.clear()
         if waiting and len(waiting) == before:
@@ -341,10 +355,11 @@ async def _write_test(host: Host, calling: str, called: str, tls: ssl.SSLContext
     return cast("Seen", await import_module(f"{__package__}.write").write_test(host, calling, called, tls))
 
 
-_APART: Final = (
-    (identity.CHECK, identity.ask_as_nobody),
-    (second.CHECK, second.two_at_once),
-    (WRITE_TEST, _write_test),
+Apart = Callable[[Host, str, str, ssl.SSLContext | None], Awaitable[Seen]]
+_APART: Final[tuple[tuple[str, Rank, Apart], ...]] = (
+    (identity.CHECK, Rank.LEAST, identity.ask_as_nobody),
+    (second.CHECK, Rank.BESIDE, second.two_at_once),
+    (WRITE_TEST, Rank.BESIDE, _write_test),
 )
 """Questions that want an association of their own."""
 

@@ -1,34 +1,93 @@
-"""What a probe is handed: the host, its budget of connections, and a canary that nobody ever issued."""
+"""What a probe is handed: the host's turns, one listener of it, and a canary that nobody ever issued."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from huisclos.dicom.uids import new_uid
 from huisclos.doors.record import noted
 from huisclos.doors.target import Target
-from huisclos.errors import HuisclosError
+from huisclos.errors import HuisclosError, PeerTooSlow, PeerUnreachable
 from huisclos.findings.nouns import Reason
 
+if TYPE_CHECKING:
+    from huisclos.doors.observation import Seen
+
 CONNECTIONS: Final = 12
-"""to one listener in one run"""
-TIMEOUTS: Final = 3
-"""after that many a listener is left alone"""
+"""to one host in one run"""
+SILENCES: Final = 3
+"""after that many a host is left alone"""
 
 
-class OutOfBudget(HuisclosError):
-    """A listener was asked as often as we may."""
+class OutOfTurns(HuisclosError):
+    """A host was asked as often as we may."""
 
-    kind = "out-of-budget"
+    kind = "out-of-turns"
+
+
+class PortClosed(PeerUnreachable):
+    """It refuses connections: nothing listens there, or not to us."""
+
+    kind = "port-closed"
+
+
+class Unanswered(PeerTooSlow):
+    """Neither taken nor refused: a firewall drops what we send, or there is no such host."""
+
+    kind = "unanswered"
 
 
 class NotSpoken(Exception):
     """What listens there does not speak the protocol that was tried: another may be."""
+
+
+class Rank(IntEnum):
+    """What comes first of that which can wait until every listener of a host was met."""
+
+    FURTHER = 0
+    """questions of DICOM that want another association: a few, and grave"""
+    BESIDE = 1
+    """what goes beyond looking, by the owner's word"""
+    PAGES = 2
+    """a web server that ends its connection after each answer: it would take all there are"""
+    SEALING = 3
+    """versions and suites of TLS"""
+    LEAST = 4
+    UNKNOWN = 5
+    """another protocol, at a listener that was silent to its port's own: it may cost another silence"""
+
+
+class Later(NamedTuple):
+    """A question that can wait."""
+
+    rank: Rank
+    ask: Callable[[], Awaitable[list[Seen]]]
+
+
+@dataclass(slots=True)
+class Turns:
+    """One host's share of a run: one connection at a time, so many in all, and none after three silences."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    left: int = CONNECTIONS
+    silences: int = 0
+
+    def take(self) -> None:
+        """Count one connection. Raises `OutOfTurns`."""
+        if self.left <= 0 or self.silences >= SILENCES:
+            raise OutOfTurns("this host was asked as often as we may")
+        self.left -= 1
+
+    def spent(self) -> Reason:
+        """Why nothing more is asked."""
+        return Reason.SILENT if self.silences >= SILENCES else Reason.CONNECTIONS
 
 
 @dataclass(slots=True)
@@ -36,7 +95,7 @@ class Host:
     """One listener under examination. Every connection to it is made inside `turn`, one at a time."""
 
     target: Target
-    lock: asyncio.Lock
+    turns: Turns
     called: str | None = None
     """the AE title that the owner told us"""
     gentle: bool = False
@@ -50,9 +109,14 @@ class Host:
     """the owner agreed that a second association is asked for while one is held"""
     seconds: float = 5.0
     """a hard deadline for each connection's steps"""
-    left: int = CONNECTIONS
-    timeouts: int = 0
-    _made: list[str] = field(default_factory=list)
+    knock_seconds: float = 5.0
+    """the same, until a connection stands"""
+    heard: bytes = b""
+    """how it answered what it did not understand"""
+    made: int = 0
+    """connections to this listener"""
+    silences: int = 0
+    later: list[Later] = field(default_factory=list)
 
     def wants(self, *checks: str) -> bool:
         """Whether one of `checks` is to be answered."""
@@ -60,16 +124,67 @@ class Host:
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """The right to one connection. Raises `OutOfBudget`."""
-        if self.left <= 0 or self.timeouts >= TIMEOUTS:
-            raise OutOfBudget("this listener was asked as often as we may")
-        self.left -= 1
-        async with self.lock:
-            yield
+        """The right to one connection. Raises `OutOfTurns`."""
+        async with self.turns.lock:
+            self.take()
+            try:
+                yield
+            except PeerUnreachable:
+                # A connection that never stood burdened nobody.
+                self.turns.left += 1
+                raise
+
+    def take(self) -> None:
+        """Count one more connection within a turn. Raises `OutOfTurns`."""
+        self.turns.take()
+        self.made += 1
+
+    async def connect(self) -> socket.socket:
+        """A connection, in a turn. Raises `PeerUnreachable`, which `PortClosed` is, and `Unanswered`."""
+        target = self.target
+        family = socket.AF_INET6 if target.address.version == 6 else socket.AF_INET  # noqa: PLR2004
+        with contextlib.ExitStack() as stack:
+            made = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            made.setblocking(False)
+            try:
+                async with asyncio.timeout(self.knock_seconds):
+                    await asyncio.get_running_loop().sock_connect(made, (str(target.address), target.port))
+            except TimeoutError:
+                raise self.unanswered() from None
+            except OSError as error:
+                raise unreachable(error) from None
+            stack.pop_all()
+        return made
+
+    @property
+    def next_rank(self) -> Rank:
+        """Of what is asked next in `later`, which is not empty."""
+        return min(one.rank for one in self.later)
+
+    async def next(self) -> list[Seen]:
+        """Ask it."""
+        rank = self.next_rank
+        return await self.later.pop(next(at for at, one in enumerate(self.later) if one.rank is rank)).ask()
+
+    def silent(self) -> None:
+        """A deadline ran out over what this listener was to say."""
+        self.silences += 1
+        self.turns.silences += 1
+
+    def unanswered(self) -> Unanswered:
+        """The same, before a connection stood."""
+        self.silent()
+        return Unanswered("nothing answers there")
 
     def spent(self) -> Reason:
         """Why nothing more is asked."""
-        return Reason.TIMED_OUT if self.timeouts >= TIMEOUTS else Reason.BUDGET
+        return self.turns.spent()
+
+
+def unreachable(error: OSError) -> PeerUnreachable:
+    """What a connection that did not come about is called."""
+    kind = PortClosed if isinstance(error, ConnectionRefusedError) else PeerUnreachable
+    return kind(f"no connection: {error.strerror or type(error).__name__}")
 
 
 def canary_uid() -> str:

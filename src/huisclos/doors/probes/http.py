@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -15,13 +16,15 @@ from typing import Final
 import h11
 
 from huisclos import __version__
-from huisclos.doors.probes.host import Host, NotSpoken, OutOfBudget
-from huisclos.errors import HuisclosError, PeerTooSlow, PeerUnreachable
+from huisclos.doors.probes.host import Host, NotSpoken
+from huisclos.errors import HuisclosError, PeerTooSlow
 
 BODY: Final = 64 * 1024
 """bytes of a body that are read"""
 _HEAD: Final = 32 * 1024
 _READ: Final = 16 * 1024
+_HEARD: Final = 128
+"""bytes that tell another protocol from this one"""
 AGENT: Final = f"huisclos-doors/{__version__} (security audit asked for by the owner)"
 
 
@@ -62,7 +65,7 @@ class Web:
     async def get(
         self, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> Answer:
-        """The answer at `path`. Raises `NotHttp`, `PeerUnreachable`, `PeerTooSlow`, `OutOfBudget`."""
+        """The answer at `path`. Raises `NotHttp`, `PeerUnreachable`, `PeerTooSlow`, `OutOfTurns`."""
         fresh = self._state is None
         try:
             return await self._exchange(path, method, headers or {}, body)
@@ -82,13 +85,14 @@ class Web:
         self._reader = self._writer = self._state = None
 
     async def _exchange(self, path: str, method: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        sock = await self._reach() if self._state is None else None
         try:
             async with asyncio.timeout(self._host.seconds):
-                if self._state is None:
-                    await self._connect()
+                if sock is not None:
+                    await self._connect(sock)
                 return await self._ask(path, method, headers, body)
         except TimeoutError:
-            self._host.timeouts += 1
+            self._host.silent()
             await self.close()
             raise PeerTooSlow("no answer in time") from None
         except h11.RemoteProtocolError:
@@ -98,24 +102,23 @@ class Web:
             await self.close()
             raise NotHttp("the connection ended") from None
 
-    async def _connect(self) -> None:
-        # The first connection is the turn's own; the others are taken from the same budget.
-        if self._made and self._host.left <= 0:
-            raise OutOfBudget("this listener was asked as often as we may")
-        self._host.left -= bool(self._made)
+    async def _reach(self) -> socket.socket:
+        # The first connection is the turn's own; each other is counted as one.
+        if self._made:
+            self._host.take()
         self._made += 1
+        return await self._host.connect()
+
+    async def _connect(self, sock: socket.socket) -> None:
         try:
             self._reader, self._writer = await asyncio.open_connection(
-                str(self._host.target.address),
-                self._host.target.port,
+                sock=sock,
                 ssl=self._tls,
                 server_hostname=self._host.target.host if self._tls else None,
                 limit=_HEAD,
             )
         except ssl.SSLError:
             raise NotHttp("no TLS came about") from None
-        except OSError as error:
-            raise PeerUnreachable(f"no connection: {error.strerror or type(error).__name__}") from None
         self._state = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD)
 
     async def _ask(self, path: str, method: str, headers: Mapping[str, str], body: bytes) -> Answer:
@@ -163,7 +166,9 @@ class Web:
         while True:
             event = state.next_event()
             if event is h11.NEED_DATA:
-                state.receive_data(await reader.read(_READ))
+                data = await reader.read(_READ)
+                self._host.heard = self._host.heard or data[:_HEARD]
+                state.receive_data(data)
                 continue
             if isinstance(event, h11.EndOfMessage | h11.ConnectionClosed) or event is h11.PAUSED:
                 return

@@ -15,7 +15,7 @@ from huisclos.dimse.protocol.items import UserIdentity
 from huisclos.dimse.protocol.names import IMPLICIT_LITTLE_ENDIAN, VERIFICATION
 from huisclos.doors.observation import Miss, Observation, Seen, What
 from huisclos.doors.probes.dialogue import Dialogue, Script
-from huisclos.doors.probes.host import Host, OutOfBudget
+from huisclos.doors.probes.host import Host, OutOfTurns
 from huisclos.doors.probes.talk import talk
 from huisclos.errors import PeerTooSlow, PeerUnreachable
 from huisclos.findings.evidence import facts
@@ -34,7 +34,7 @@ async def ask_as_nobody(host: Host, calling: str, called: str, tls: ssl.SSLConte
     dialogue = Dialogue(Script(calling, proposals, [], nobody), called, [])
     try:
         await talk(host, dialogue, tls)
-    except OutOfBudget:
+    except OutOfTurns:
         return Miss((CHECK,), host.target.name, host.spent(), where)
     except PeerTooSlow:
         return Miss((CHECK,), host.target.name, Reason.TIMED_OUT, where)

@@ -6,15 +6,15 @@ takes to ask a hundred such servers, and is loaded when a listener first wants i
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from importlib import import_module
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from huisclos.clock import Clock
 from huisclos.doors.observation import Miss, Observation, Seen, What
 from huisclos.doors.probes.dicom import probe_dicom
-from huisclos.doors.probes.host import Host, NotSpoken, OutOfBudget
+from huisclos.doors.probes.host import Host, Later, NotSpoken, OutOfTurns, PortClosed, Rank, Unanswered
 from huisclos.doors.probes.ports import HL7_PORTS, SERVICE_PORTS, TLS_PORTS, WEB_PORTS
 from huisclos.doors.target import Target
 from huisclos.errors import PeerTooSlow, PeerUnreachable
@@ -24,30 +24,16 @@ from huisclos.findings.nouns import Reason
 Way = Callable[[Host, Clock], Awaitable[list[Seen]]]
 
 
-async def probe_listener(host: Host, clock: Clock) -> list[Seen]:
-    """What one listener lets a stranger do, or why that is not known."""
+async def meet(host: Host, clock: Clock) -> list[Seen]:
+    """What a listener shows at first, or why nothing is known; `host.later` holds the rest.
+
+    Its port's usual protocol goes first. One that was silent to it waits with the others until all else was
+    asked: three silences are all that a host is asked for. Raises `PortClosed`.
+    """
     target = host.target
     if target.port in HL7_PORTS and target.scheme is None:
         return await _only_connect(host)
-    slow = False
-    ways = list(_ways(host))
-    while ways:
-        way = ways.pop(0)
-        try:
-            return await way(host, clock)
-        except NotSpoken:
-            continue
-        except (PeerTooSlow, TimeoutError):
-            slow = True
-            if _service in ways:  # Who says nothing to one protocol may wait for another's first word.
-                ways.remove(_service)
-                ways.insert(0, _service)
-        except PeerUnreachable:
-            return [Miss(("*",), target.name, Reason.UNREACHABLE, facts(port=target.port))]
-        except OutOfBudget:
-            return [Miss(("*",), target.name, host.spent(), facts(port=target.port))]
-    reason = Reason.TIMED_OUT if slow else Reason.NOT_IDENTIFIED
-    return [Miss(("*",), target.name, reason, facts(port=target.port))]
+    return await _try(host, clock, _ways(host), first=True)
 
 
 def hl7(target: Target) -> Observation:
@@ -55,26 +41,70 @@ def hl7(target: Target) -> Observation:
     return Observation(What.HL7, target.name, target.reach, facts(port=target.port))
 
 
+async def _try(host: Host, clock: Clock, ways: tuple[Way, ...], *, first: bool = False) -> list[Seen]:
+    """What the first of `ways` shows that is spoken there."""
+    try:
+        while ways:
+            way, ways = ways[0], ways[1:]
+            try:
+                return await way(host, clock)
+            except NotSpoken:
+                ways = _told(host, way, ways)
+        return _nothing(host, Reason.TIMED_OUT if host.silences else Reason.NOT_IDENTIFIED)
+    except Unanswered:
+        return _nothing(host, Reason.TIMED_OUT)
+    except PeerTooSlow:
+        if not ways:
+            return _nothing(host, Reason.TIMED_OUT)
+        host.later.append(Later(Rank.UNKNOWN, partial(_try, host, clock, ways)))
+        return []
+    except PeerUnreachable as error:
+        if first and isinstance(error, PortClosed):
+            raise
+        return _nothing(host, Reason.UNREACHABLE)
+    except OutOfTurns:
+        return _nothing(host, Reason.TIMED_OUT if host.silences else host.spent())
+
+
+def _nothing(host: Host, reason: Reason) -> list[Seen]:
+    return [Miss(("*",), host.target.name, reason, facts(port=host.target.port))]
+
+
+def _told(host: Host, tried: Way, ways: tuple[Way, ...]) -> tuple[Way, ...]:
+    """`ways`, the one first that the listener's own words are of."""
+    if not host.heard or tried is _greeted:
+        return ways
+    wanted = next((way for begins, way in _WORDS if host.heard.startswith(begins)), _greeted)
+    return (wanted, *(one for one in ways if one is not wanted)) if wanted in (_greeted, *ways) else ways
+
+
 async def _only_connect(host: Host) -> list[Seen]:
     target = host.target
-    async with host.turn():
-        try:
-            async with asyncio.timeout(host.seconds):
-                _, writer = await asyncio.open_connection(str(target.address), target.port)
-        except TimeoutError:
-            return [Miss(("*",), target.name, Reason.TIMED_OUT, facts(port=target.port))]
-        except OSError:
-            return [Miss(("*",), target.name, Reason.UNREACHABLE, facts(port=target.port))]
-        writer.close()
+    try:
+        async with host.turn():
+            (await host.connect()).close()
+    except PortClosed:
+        raise
+    except Unanswered:
+        return _nothing(host, Reason.TIMED_OUT)
+    except PeerUnreachable:
+        return _nothing(host, Reason.UNREACHABLE)
+    except OutOfTurns:
+        return _nothing(host, host.spent())
     return [hl7(target)]
 
 
 def _ways(host: Host) -> tuple[Way, ...]:
+    """What is tried where, in its order.
+
+    Silence is what costs, and most servers hang up on what is not theirs: a web server may wait for the end
+    of a line, Samba for the rest of a message; both are asked in their own words by the third silence.
+    """
     scheme, port = host.target.scheme, host.target.port
     if scheme is not None:
         return (_secure,) if scheme == "https" else (_web,)
     if port in SERVICE_PORTS:
-        return (_service, _dicom, _web, _secure)
+        return (_usual, _dicom, _web, _secure, _service)
     if port in WEB_PORTS:
         return (_web, _dicom, _secure, _service)
     if port in TLS_PORTS:
@@ -86,8 +116,21 @@ async def _dicom(host: Host, _clock: Clock) -> list[Seen]:
     return await probe_dicom(host)
 
 
+async def _greeted(host: Host, _clock: Clock) -> list[Seen]:
+    """A service that said what it is, whatever it was asked; it is asked nothing."""
+    if not _wants_service(host):
+        raise NotSpoken
+    return cast("list[Seen]", _probes("services").greeted(host))
+
+
+async def _usual(host: Host, _clock: Clock) -> list[Seen]:
+    if not _wants_service(host):
+        raise NotSpoken
+    return cast("list[Seen]", await _probes("services").probe_usual(host))
+
+
 async def _service(host: Host, _clock: Clock) -> list[Seen]:
-    if host.checks is not None and not host.wants("WEB-027", "WEB-028", "WEB-030"):
+    if not _wants_service(host):
         raise NotSpoken
     return cast("list[Seen]", await _probes("services").probe_service(host))
 
@@ -102,3 +145,11 @@ async def _secure(host: Host, clock: Clock) -> list[Seen]:
 
 def _probes(module: str) -> Any:
     return import_module(f"{__package__}.{module}")
+
+
+def _wants_service(host: Host) -> bool:
+    return host.wants("WEB-027", "WEB-028", "WEB-030")
+
+
+_WORDS: Final[tuple[tuple[bytes, Way], ...]] = ((b"HTTP/", _web), (b"\x15\x03", _secure))
+"""How a web server says that this was no request, and TLS that this was no hello (an alert)."""

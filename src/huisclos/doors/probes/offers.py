@@ -22,8 +22,8 @@ from huisclos.doors.probes.hello import (
     kind_of,
     read_answer,
 )
-from huisclos.doors.probes.host import Host, OutOfBudget
-from huisclos.errors import BadSetting, PeerUnreachable
+from huisclos.doors.probes.host import Host, OutOfTurns
+from huisclos.errors import BadSetting, PeerTooSlow, PeerUnreachable
 from huisclos.findings.evidence import facts
 from huisclos.findings.nouns import Reason
 
@@ -32,7 +32,7 @@ _ANSWER_MOST: Final = 32 * 1024
 _READ: Final = 4096
 
 
-async def old_versions(host: Host, taken: str | None, *, dicom: bool) -> Seen:
+async def old_versions(host: Host, taken: str | None, *, dicom: bool) -> list[Seen]:
     """The lowest version that is taken, from TLS 1.1 downwards; each answer says where to go on.
 
     `taken` is the version of the handshake before, which stands when none of the old ones is.
@@ -49,12 +49,12 @@ async def old_versions(host: Host, taken: str | None, *, dicom: bool) -> Seen:
             known = Version(answer.version) if answer.version in NAMES else Version.SSL_3_0
             lowest = NAMES[known]
             version = Version(known - 1) if known > Version.SSL_3_0 else None
-    except (PeerUnreachable, TimeoutError, OutOfBudget) as error:
-        return Miss((check,), host.target.name, _reason(host, error), where)
-    return Observation(what, host.target.name, host.target.reach, where + facts(tls_version=lowest))
+    except (PeerUnreachable, PeerTooSlow, OutOfTurns) as error:
+        return [Miss((check,), host.target.name, _reason(host, error), where)]
+    return [Observation(what, host.target.name, host.target.reach, where + facts(tls_version=lowest))]
 
 
-async def weak_suites(host: Host, *, dicom: bool) -> Seen:
+async def weak_suites(host: Host, *, dicom: bool) -> list[Seen]:
     """Whether the server takes a suite that is broken, or one without forward secrecy."""
     where = facts(port=host.target.port, transport="tls")
     what, check = (What.DICOM_SUITE, "DCM-019") if dicom else (What.WEB_SUITE, "WEB-023")
@@ -64,26 +64,25 @@ async def weak_suites(host: Host, *, dicom: bool) -> Seen:
             answer = await hello(host, Version.TLS_1_2, suites)
             if isinstance(answer, Chosen) and (found := kind_of(answer.suite)) is not None:
                 break
-    except (PeerUnreachable, TimeoutError, OutOfBudget) as error:
-        return Miss((check,), host.target.name, _reason(host, error), where)
-    return Observation(what, host.target.name, host.target.reach, where + facts(value=found))
+    except (PeerUnreachable, PeerTooSlow, OutOfTurns) as error:
+        return [Miss((check,), host.target.name, _reason(host, error), where)]
+    return [Observation(what, host.target.name, host.target.reach, where + facts(value=found))]
 
 
 async def hello(host: Host, version: Version, suites: tuple[int, ...]) -> Chosen | Alerted | None:
     """What a server says to these suites; None when it hangs up.
 
-    Raises `PeerUnreachable`, `TimeoutError`, `OutOfBudget`.
+    Raises `PeerUnreachable`, `PeerTooSlow`, `OutOfTurns`.
     """
-    async with host.turn(), asyncio.timeout(host.seconds):
-        try:
-            reader, writer = await asyncio.open_connection(
-                str(host.target.address), host.target.port, limit=_ANSWER_MOST
-            )
-        except OSError as error:
-            raise PeerUnreachable(f"no connection: {error.strerror or type(error).__name__}") from None
+    async with host.turn():
+        reader, writer = await asyncio.open_connection(sock=await host.connect(), limit=_ANSWER_MOST)
         try:
             writer.write(client_hello(version, suites, secrets.token_bytes(32), _name(host.target.host)))
-            return await _answer(reader)
+            async with asyncio.timeout(host.seconds):
+                return await _answer(reader)
+        except TimeoutError:
+            host.silent()
+            raise PeerTooSlow("no answer in time") from None
         except (OSError, NotTlsAnswer):
             return None
         finally:
@@ -113,7 +112,6 @@ def _name(host: str) -> str:
 
 
 def _reason(host: Host, error: Exception) -> Reason:
-    if isinstance(error, OutOfBudget):
+    if isinstance(error, OutOfTurns):
         return host.spent()
-    host.timeouts += isinstance(error, TimeoutError)
-    return Reason.TIMED_OUT if isinstance(error, TimeoutError) else Reason.UNREACHABLE
+    return Reason.TIMED_OUT if isinstance(error, PeerTooSlow) else Reason.UNREACHABLE

@@ -18,8 +18,8 @@ from huisclos.dimse.protocol.names import IMPLICIT_LITTLE_ENDIAN, VERIFICATION
 from huisclos.dimse.protocol.pdus import Kind, ReleaseRequest, write_pdu
 from huisclos.doors.observation import Miss, Observation, Seen, What
 from huisclos.doors.probes.dialogue import BOUNDS, Script
-from huisclos.doors.probes.host import Host, OutOfBudget
-from huisclos.errors import BadPDU, PeerUnreachable
+from huisclos.doors.probes.host import Host, OutOfTurns, unreachable
+from huisclos.errors import BadPDU, PeerTooSlow, PeerUnreachable
 from huisclos.findings.evidence import facts
 from huisclos.findings.nouns import Outcome, Reason
 
@@ -38,12 +38,14 @@ async def two_at_once(host: Host, calling: str, called: str, tls: ssl.SSLContext
     if not host.two_at_once:
         return Miss((CHECK,), name, Reason.NOT_ASKED, where, Outcome.SKIPPED)
     opening = Script(calling, [Proposal(VERIFICATION, (IMPLICIT_LITTLE_ENDIAN,))], []).opening(called)
+    if host.turns.left <= 1:
+        return Miss((CHECK,), name, host.spent(), where)
     try:
         async with host.turn():
             held = await _held(host, opening, tls)
-    except OutOfBudget:
+    except OutOfTurns:
         return Miss((CHECK,), name, host.spent(), where)
-    except TimeoutError:
+    except PeerTooSlow:
         return Miss((CHECK,), name, Reason.TIMED_OUT, where)
     except PeerUnreachable:
         return Miss((CHECK,), name, Reason.UNREACHABLE, where)
@@ -53,27 +55,38 @@ async def two_at_once(host: Host, calling: str, called: str, tls: ssl.SSLContext
 
 
 async def _held(host: Host, opening: bytes, tls: ssl.SSLContext | None) -> int:
-    """How many associations stood at once: 2 at the most. Raises `PeerUnreachable`, `TimeoutError`."""
-    async with asyncio.timeout(host.seconds), _asked(host, opening, tls) as first:
-        if first is not Kind.ASSOCIATE_AC:
-            return 0
-        host.left -= 1
-        try:
-            async with asyncio.timeout(HELD_SECONDS), _asked(host, opening, tls) as second:
-                return 1 + (second is Kind.ASSOCIATE_AC)
-        except (TimeoutError, PeerUnreachable):
-            return 1
+    """How many associations stood at once: 2 at the most. Raises `PeerUnreachable`, `PeerTooSlow`."""
+    try:
+        async with asyncio.timeout(host.seconds), _asked(host, opening, tls) as first:
+            return 0 if first is not Kind.ASSOCIATE_AC else await _more(host, opening, tls)
+    except TimeoutError:
+        host.silent()
+        raise PeerTooSlow("no answer in time") from None
+
+
+async def _more(host: Host, opening: bytes, tls: ssl.SSLContext | None) -> int:
+    """How many stand, with the first that does."""
+    host.take()
+    try:
+        async with asyncio.timeout(HELD_SECONDS), _asked(host, opening, tls) as second:
+            return 1 + (second is Kind.ASSOCIATE_AC)
+    except TimeoutError:
+        host.silent()
+        return 1
+    except (PeerTooSlow, PeerUnreachable):
+        return 1
 
 
 @contextlib.asynccontextmanager
 async def _asked(host: Host, opening: bytes, tls: ssl.SSLContext | None) -> AsyncIterator[Kind | None]:
     """One connection and what it answers to A-ASSOCIATE-RQ; released, or hung up on."""
+    sock = await host.connect()
     try:
         reader, writer = await asyncio.open_connection(
-            str(host.target.address), host.target.port, ssl=tls, server_hostname="" if tls else None
+            sock=sock, ssl=tls, server_hostname="" if tls else None
         )
     except OSError as error:
-        raise PeerUnreachable(f"no connection: {error.strerror or type(error).__name__}") from None
+        raise unreachable(error) from None
     try:
         writer.write(opening)
         yield await _kind(reader)

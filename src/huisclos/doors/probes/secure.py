@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from huisclos.clock import Clock
 from huisclos.doors.observation import Miss, Observation, Seen, What
 from huisclos.doors.probes.dicom import STRANGER, Line, probe_dicom
-from huisclos.doors.probes.host import Host, NotSpoken
+from huisclos.doors.probes.host import Host, Later, NotSpoken, OutOfTurns, Rank
 from huisclos.doors.probes.http import NotHttp
 from huisclos.doors.probes.offers import old_versions, weak_suites
 from huisclos.doors.probes.tls import Handshake, Spoke, certificate_facts, first_read, stranger, throwaway
 from huisclos.doors.probes.web import probe_web
+from huisclos.errors import PeerTooSlow, PeerUnreachable
 from huisclos.findings.evidence import Key, facts
 from huisclos.findings.nouns import Outcome, Reason
 
@@ -24,7 +26,8 @@ class NotTls(NotSpoken):
 async def probe_secure(host: Host, clock: Clock) -> list[Seen]:
     """Everything about one listener that speaks TLS.
 
-    Raises `NotTls`, `PeerUnreachable`, `PeerTooSlow`, `OutOfBudget`.
+    Versions and suites are left in `host.later`. Raises `NotTls`, `PeerUnreachable`, `PeerTooSlow`,
+    `OutOfTurns`.
     """
     met = await first_read(host, stranger())
     if met.spoke is Spoke.NO_TLS:
@@ -33,7 +36,7 @@ async def probe_secure(host: Host, clock: Clock) -> list[Seen]:
         return await _guarded(host, met, clock())
     if met.spoke is Spoke.HUNG_UP:
         try:
-            return await probe_web(host, stranger()) + await _versions(host, met, clock(), dicom=False)
+            return await probe_web(host, stranger()) + _versions(host, met, clock(), dicom=False)
         except NotHttp:
             return await _guarded(host, replace(met, spoke=Spoke.CERTIFICATE), clock())
     dicom = met.spoke in (Spoke.ACCEPTED, Spoke.REFUSED)
@@ -43,7 +46,7 @@ async def probe_secure(host: Host, clock: Clock) -> list[Seen]:
         seen.append(_client_certificate(host, met, seen))
     else:
         seen += await probe_web(host, stranger())
-    return seen + await _versions(host, met, clock(), dicom=dicom)
+    return seen + _versions(host, met, clock(), dicom=dicom)
 
 
 async def _guarded(host: Host, met: Handshake, now: datetime) -> list[Seen]:
@@ -51,9 +54,13 @@ async def _guarded(host: Host, met: Handshake, now: datetime) -> list[Seen]:
     seen: list[Seen] = [_client_certificate(host, met, [])]
     if host.gentle or not host.wants("DCM-017"):
         return seen
+    where = facts(port=host.target.port, transport="tls", client_certificate=True)
     with throwaway(now) as files:
-        forged = await first_read(host, stranger(certificate=files))
-        where = facts(port=host.target.port, transport="tls", client_certificate=True)
+        try:
+            forged = await first_read(host, stranger(certificate=files))
+        except (PeerTooSlow, PeerUnreachable, OutOfTurns) as error:
+            reason = host.spent() if isinstance(error, OutOfTurns) else Reason.TIMED_OUT
+            return [*seen, Miss(("DCM-017",), host.target.name, reason, where)]
         taken = forged.spoke is Spoke.ACCEPTED
         found = where + (facts(contexts=1) if taken else ())
         seen.append(Observation(What.FOREIGN_CERTIFICATE, host.target.name, host.target.reach, found))
@@ -62,7 +69,7 @@ async def _guarded(host: Host, met: Handshake, now: datetime) -> list[Seen]:
         else:
             checks = tuple(check for check in STRANGER[1:] if host.wants(check))
             seen.append(Miss(checks, host.target.name, None, where, Outcome.CLOSED))
-    return seen + await _versions(host, met, now, dicom=True)
+    return seen + _versions(host, met, now, dicom=True)
 
 
 def _client_certificate(host: Host, met: Handshake, asked: list[Seen]) -> Seen:
@@ -84,8 +91,8 @@ def _client_certificate(host: Host, met: Handshake, asked: list[Seen]) -> Seen:
     return Observation(What.CLIENT_CERTIFICATE, host.target.name, host.target.reach, found)
 
 
-async def _versions(host: Host, met: Handshake, now: datetime, *, dicom: bool) -> list[Seen]:
-    """What certificate is shown, and whether old versions and weak suites are taken as well."""
+def _versions(host: Host, met: Handshake, now: datetime, *, dicom: bool) -> list[Seen]:
+    """What certificate is shown; whether old versions and weak suites are taken as well is asked later."""
     target, reach = host.target.name, host.target.reach
     where = facts(port=host.target.port, transport="tls")
     seen: list[Seen] = []
@@ -95,7 +102,7 @@ async def _versions(host: Host, met: Handshake, now: datetime, *, dicom: bool) -
     if host.gentle:
         return seen
     if host.wants("DCM-018" if dicom else "WEB-023"):
-        seen.append(await old_versions(host, met.version, dicom=dicom))
+        host.later.append(Later(Rank.SEALING, partial(old_versions, host, met.version, dicom=dicom)))
     if host.wants("DCM-019" if dicom else "WEB-023"):
-        seen.append(await weak_suites(host, dicom=dicom))
+        host.later.append(Later(Rank.SEALING, partial(weak_suites, host, dicom=dicom)))
     return seen

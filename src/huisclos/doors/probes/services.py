@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from huisclos.doors.observation import Miss, Observation, Seen, What
 from huisclos.doors.probes import smb
-from huisclos.doors.probes.host import Host, NotSpoken
+from huisclos.doors.probes.host import Host, NotSpoken, Unanswered
 from huisclos.doors.probes.ports import SERVICE_PORTS
 from huisclos.doors.record import noted
-from huisclos.errors import PeerUnreachable
+from huisclos.errors import PeerTooSlow
 from huisclos.findings.evidence import Fact, facts
 from huisclos.findings.nouns import Reason
 
@@ -21,10 +21,15 @@ _SSL_REQUEST: Final = bytes((0, 0, 0, 8, 4, 210, 22, 47))
 """PostgreSQL's SSLRequest: length and 80877103 (its documents, "Message Formats")"""
 _X224: Final = bytes((3, 0, 0, 19, 14, 224, 0, 0, 0, 0, 0, 1, 0, 8, 0, 3, 0, 0, 0))
 """RDP's connection request, with TLS and CredSSP offered (MS-RDPBCGR section 2.2.1.1)"""
+_SOME: Final = 128
 _GREETING_SECONDS: Final = 1.5
 """for those who speak first"""
-_ERROR: Final = 0xFF
-_VERSION_10: Final = 10
+_REDIS: Final = (b"+PONG", b"-NOAUTH", b"-DENIED", b"-ERR unknown command", b"-ERR wrong number of arguments")
+"""its answers to a command of its own, and to what is none, such as HTTP's GET"""
+_VERSION_10: Final = b"\n"
+"""MySQL's protocol, after a packet's length and number"""
+_TURNED_AWAY: Final = b"\xff\x04"
+"""an error instead, and the upper byte of 1040, 1129, 1130: too many, blocked, not from your host"""
 
 Talk = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -33,58 +38,62 @@ class NotService(NotSpoken):
     """None of those that we know."""
 
 
+async def probe_usual(host: Host) -> list[Seen]:
+    """Whether it is the service whose port this is, and whether it lets in strangers.
+
+    Raises `NotService`, `PeerUnreachable`, `PeerTooSlow`, `OutOfTurns`.
+    """
+    return await _first_of(host, (SERVICE_PORTS[host.target.port or 0],))
+
+
 async def probe_service(host: Host) -> list[Seen]:
-    """Which service it is, and whether it lets in strangers. Raises `NotService`, `PeerUnreachable`."""
+    """Which service it is, where it is nobody's usual port. Raises as `probe_usual`."""
     usual = SERVICE_PORTS.get(host.target.port or 0)
-    for product, way in sorted(_WAYS.items(), key=lambda one: one[0] != usual):
-        if product == "mysql" and usual != "mysql":
-            continue  # Asked the same way as VNC.
-        seen = await way(host, product)
-        if seen:
-            return seen
-    raise NotService
+    return await _first_of(host, tuple(product for product in _ANYWHERE if product != usual))
 
 
-async def _first(host: Host, _product: str) -> list[Seen]:
-    """Those who speak first: VNC, MySQL."""
-    async with _talk(host) as (reader, _):
-        raw = await _some(reader, 64, _GREETING_SECONDS)
-    if raw.startswith(b"RFB 00"):
-        return [_saw(host, "remote-help", product="vnc")]
-    if len(raw) > 5 and raw[3] == 0 and raw[4] in (_VERSION_10, _ERROR) and raw[2] == 0:  # noqa: PLR2004 - a packet's head
-        return [_saw(host, "database", product="mysql")]
-    return []
+def greeted(host: Host) -> list[Seen]:
+    """The service that was heard already. Raises `NotService`."""
+    told = told_by(host.heard)
+    if told is None:
+        raise NotService
+    return [_saw(host, *told)]
 
 
-async def _postgres(host: Host, product: str) -> list[Seen]:
-    """PostgreSQL answers whether it has TLS, with one letter, before anything else."""
+def told_by(heard: bytes) -> tuple[str, str] | None:
+    """The kind and the product that begin like this, whatever they were asked."""
+    found = next((kind for kind, begins in _BEGINS if begins(heard)), None)
+    return (_KINDS[found], found) if found is not None else None
+
+
+async def _first_of(host: Host, products: tuple[str, ...]) -> list[Seen]:
+    slow: PeerTooSlow | None = None
+    for product in products:
+        try:
+            if seen := await (_samba(host) if product == "samba" else _question(host, product)):
+                return seen
+        except Unanswered:
+            raise
+        except PeerTooSlow as error:
+            slow = error
+    raise slow or NotService
+
+
+async def _question(host: Host, product: str) -> list[Seen]:
+    """One message, or none to those who speak first; any service is told by the answer."""
     async with _talk(host) as (reader, writer):
-        writer.write(_SSL_REQUEST)
-        raw = await _some(reader, 2, host.seconds)
-    return [_saw(host, "database", product=product)] if raw in (b"S", b"N") else []
+        if asked := _ASKED.get(product, b""):
+            writer.write(asked)
+        raw = await _some(host, reader, host.seconds if asked is _SSL_REQUEST else _GREETING_SECONDS)
+    if asked is _SSL_REQUEST and raw in (b"S", b"N"):
+        # Whether it has TLS, with one letter, before anything else.
+        return [_saw(host, _KINDS[product], product)]
+    host.heard = host.heard or raw
+    told = told_by(raw)
+    return [_saw(host, *told)] if told is not None else []
 
 
-async def _redis(host: Host, product: str) -> list[Seen]:
-    async with _talk(host) as (reader, writer):
-        writer.write(b"PING\r\n")
-        raw = await _some(reader, 16, _GREETING_SECONDS)
-    return (
-        [_saw(host, "database", product=product)]
-        if raw.startswith((b"+PONG", b"-NOAUTH", b"-DENIED"))
-        else []
-    )
-
-
-async def _rdp(host: Host, product: str) -> list[Seen]:
-    async with _talk(host) as (reader, writer):
-        writer.write(_X224)
-        raw = await _some(reader, 19, _GREETING_SECONDS)
-    return (
-        [_saw(host, "remote-help", product=product)] if raw[:2] == b"\x03\x00" and raw[5:6] == b"\xd0" else []
-    )
-
-
-async def _samba(host: Host, product: str) -> list[Seen]:
+async def _samba(host: Host, product: str = "samba") -> list[Seen]:
     """A network folder: does it take a name that nobody has as a guest."""
     try:
         async with _talk(host) as talk:
@@ -99,43 +108,51 @@ async def _samba(host: Host, product: str) -> list[Seen]:
             noted("canary", user)
             third = await _exchange(host, talk, smb.name(second, user))
     except smb.NotSmb:
-        return []
+        told = told_by(host.heard)
+        return [_saw(host, *told)] if told is not None else []
     if not third.guest and third.status not in smb.REFUSALS:
         return [Miss(("WEB-028",), host.target.name, Reason.PROTOCOL, facts(port=host.target.port))]
     value = facts(value="open" if third.guest else "closed")
-    return [_saw(host, "guest-share", product=product, more=value + signing)]
+    return [_saw(host, "guest-share", product, value + signing)]
 
 
 async def _exchange(host: Host, talk: Talk, message: bytes) -> smb.Said:
-    """Raises `NotSmb`, also when the other side hangs up or is silent."""
+    """Raises `NotSmb`, also when the other side hangs up, and `PeerTooSlow`."""
     reader, writer = talk
+    prefix = b""
     try:
         async with asyncio.timeout(host.seconds):
             writer.write(message)
-            length = smb.length_of(await reader.readexactly(smb.PREFIX))
-            return smb.read(await reader.readexactly(length))
-    except (TimeoutError, OSError, asyncio.IncompleteReadError):
+            prefix = await reader.readexactly(smb.PREFIX)
+            return smb.read(await reader.readexactly(smb.length_of(prefix)))
+    except smb.NotSmb:
+        with contextlib.suppress(PeerTooSlow):
+            host.heard = host.heard or prefix + await _some(host, reader, _GREETING_SECONDS)
+        raise
+    except (OSError, asyncio.IncompleteReadError) as error:
+        if isinstance(error, TimeoutError):
+            host.silent()
+            raise PeerTooSlow("no answer in time") from None
         raise smb.NotSmb from None
 
 
-async def _some(reader: asyncio.StreamReader, size: int, seconds: float) -> bytes:
-    """What comes within `seconds`, `size` bytes at most."""
+async def _some(host: Host, reader: asyncio.StreamReader, seconds: float) -> bytes:
+    """What comes within `seconds`, a little of it; nothing when it hangs up. Raises `PeerTooSlow`."""
     try:
         async with asyncio.timeout(seconds):
-            return await reader.read(size)
-    except (TimeoutError, OSError):
+            return await reader.read(_SOME)
+    except TimeoutError:
+        host.silent()
+        raise PeerTooSlow("no greeting in time") from None
+    except OSError:
         return b""
 
 
 @contextlib.asynccontextmanager
 async def _talk(host: Host) -> AsyncIterator[Talk]:
-    """One connection, within the listener's turn. Raises `PeerUnreachable`, `OutOfBudget`."""
+    """One connection, within the host's turn. Raises `PeerUnreachable`, `Unanswered`, `OutOfTurns`."""
     async with host.turn():
-        try:
-            async with asyncio.timeout(host.seconds):
-                reader, writer = await asyncio.open_connection(str(host.target.address), host.target.port)
-        except (OSError, TimeoutError) as error:
-            raise PeerUnreachable(f"no connection: {type(error).__name__}") from None
+        reader, writer = await asyncio.open_connection(sock=await host.connect())
         try:
             yield reader, writer
         finally:
@@ -145,16 +162,28 @@ async def _talk(host: Host) -> AsyncIterator[Talk]:
                     await writer.wait_closed()
 
 
-def _saw(host: Host, kind: str, *, product: str, more: tuple[Fact, ...] = ()) -> Seen:
+def _saw(host: Host, kind: str, product: str, more: tuple[Fact, ...] = ()) -> Seen:
     found = facts(class_=kind, product=product, port=host.target.port) + more
     return Observation(What.SERVICE, host.target.name, host.target.reach, found)
 
 
-_WAYS: Final[dict[str, Callable[[Host, str], Awaitable[list[Seen]]]]] = {
-    "postgres": _postgres,
-    "samba": _samba,
-    "vnc": _first,
-    "mysql": _first,
-    "redis": _redis,
-    "rdp": _rdp,
+_KINDS: Final = {
+    "postgres": "database",
+    "mysql": "database",
+    "redis": "database",
+    "vnc": "remote-help",
+    "rdp": "remote-help",
 }
+_ASKED: Final = {"postgres": _SSL_REQUEST, "redis": b"PING\r\n", "rdp": _X224}
+_ANYWHERE: Final = ("samba", "postgres", "redis", "rdp")
+"""Where nobody knows: Samba is silent to the others' messages, and they hang up on its.
+
+Those who speak first did so before any question.
+"""
+_BEGINS: Final[tuple[tuple[str, Callable[[bytes], bool]], ...]] = (
+    ("vnc", lambda raw: raw.startswith(b"RFB 00")),
+    ("mysql", lambda raw: raw[2:4] == b"\0\0" and (raw[4:5] == _VERSION_10 or raw[4:7:2] == _TURNED_AWAY)),
+    ("redis", lambda raw: raw.startswith(_REDIS)),
+    ("rdp", lambda raw: raw[:2] == b"\x03\x00" and raw[5:6] == b"\xd0"),
+    ("postgres", lambda raw: raw[:1] == b"E" and b"SFATAL" in raw),
+)

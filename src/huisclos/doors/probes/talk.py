@@ -16,8 +16,8 @@ from typing import Final, cast
 from weakref import WeakKeyDictionary
 
 from huisclos.doors.probes.dialogue import Dialogue, End
-from huisclos.doors.probes.host import Host
-from huisclos.errors import HuisclosError, PeerTooSlow, PeerUnreachable
+from huisclos.doors.probes.host import Host, unreachable
+from huisclos.errors import HuisclosError, PeerTooSlow
 
 _STEPS: Final = 3
 """deadlines of one step that a whole association may take"""
@@ -30,20 +30,23 @@ _READ: Final = 16 * 1024
 async def talk(host: Host, dialogue: Dialogue, tls: ssl.SSLContext | None = None) -> None:
     """Hold `dialogue` over one connection, to its end; the transport is closed when this returns.
 
-    Raises `OutOfBudget`, `PeerUnreachable`, and `PeerTooSlow` when nothing came about in time.
+    Raises `OutOfTurns`, `PeerUnreachable`, and `PeerTooSlow` when nothing came about in time.
     """
     async with host.turn():
         line: _Line = _Bare(host, dialogue) if tls is None else _Sealed(host, dialogue, tls)
         try:
             await line.closed
         except OSError as error:
-            raise PeerUnreachable(f"no connection: {error.strerror or type(error).__name__}") from None
+            raise unreachable(error) from None
         finally:
             line.cut()
-    if dialogue.end is End.LATE:
-        host.timeouts += 1
-        if dialogue.accepted is None:
-            raise PeerTooSlow("no answer in time")
+        if dialogue.end is End.LATE:
+            if not line.stands:
+                raise host.unanswered()
+            host.silent()
+            if dialogue.accepted is None:
+                raise PeerTooSlow("no answer in time")
+    host.heard = dialogue.foreign or host.heard
 
 
 class _Line(ABC):
@@ -54,10 +57,13 @@ class _Line(ABC):
         self.loop = loop = asyncio.get_running_loop()
         self.closed: asyncio.Future[None] = loop.create_future()
         self.address, self.port = str(host.target.address), host.target.port or 0
+        self.stands = True
+        """whether there is a connection; what TLS comes to is known when an association is asked for"""
         self._seconds = host.seconds
+        self._knock_seconds = host.knock_seconds
         self._heard = loop.time()
         self._until = self._heard + _STEPS * self._seconds
-        self._timer = loop.call_at(self._heard + self._seconds, self._watch)
+        self._timer = loop.call_at(self._heard + host.knock_seconds, self._watch)
 
     @abstractmethod
     def send(self, data: bytes) -> None:
@@ -102,7 +108,8 @@ class _Line(ABC):
 
     def _watch(self) -> None:
         """Abort the association once a step or the whole took too long."""
-        due = min(self._heard + self._seconds, self._until)
+        step = self._seconds if self.stands else self._knock_seconds
+        due = min(self._heard + step, self._until)
         if due > self.loop.time():
             self._timer = self.loop.call_at(due, self._watch)
         else:
@@ -163,7 +170,6 @@ class _Bare(_Line):
         if wires is None:
             wires = _WIRES[self.loop] = _Wires(self.loop)
         self._wires = wires
-        self._stands = True
         family = socket.AF_INET6 if host.target.address.version == 6 else socket.AF_INET  # noqa: PLR2004
         self._socket: socket.socket | None = socket.socket(family, socket.SOCK_STREAM)
         self._socket.setblocking(False)
@@ -179,14 +185,14 @@ class _Bare(_Line):
         try:
             sock.send(self.dialogue.opening)
         except BlockingIOError:
-            self._stands = False
-        self._wires.add(sock.fileno(), self, select.EPOLLIN if self._stands else select.EPOLLOUT)
+            self.stands = False
+        self._wires.add(sock.fileno(), self, select.EPOLLIN if self.stands else select.EPOLLOUT)
 
     def ready(self) -> None:
         """The socket can be read, or has connected or failed to."""
         if self._socket is None:
             return
-        if not self._stands:
+        if not self.stands:
             self._connected(self._socket)
             return
         try:
@@ -204,7 +210,7 @@ class _Bare(_Line):
         if error := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self._end(OSError(error, "connect"))
             return
-        self._stands = True
+        self.stands = True
         self._heard = self.loop.time()
         self._wires.turn(sock.fileno(), select.EPOLLIN)
         self.send(self.dialogue.opening)

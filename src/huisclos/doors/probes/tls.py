@@ -30,7 +30,7 @@ from huisclos.dimse.protocol.names import IMPLICIT_LITTLE_ENDIAN, VERIFICATION
 from huisclos.dimse.protocol.pdus import AssociateRequest, ProposedContext
 from huisclos.doors.probes.dicom import CALLING
 from huisclos.doors.probes.host import Host
-from huisclos.errors import PeerUnreachable
+from huisclos.errors import PeerTooSlow
 from huisclos.findings.evidence import Fact, facts
 
 _FIRST: Final = 6
@@ -85,23 +85,26 @@ def stranger(
 
 
 async def first_read(host: Host, context: ssl.SSLContext) -> Handshake:
-    """Handshake, ask for an association, and read. Raises `PeerUnreachable` and `TimeoutError`."""
-    async with host.turn(), asyncio.timeout(host.seconds):
+    """Handshake, ask for an association, and read.
+
+    Raises `OutOfTurns`, `PeerUnreachable`, and `PeerTooSlow` when no handshake came about in time.
+    """
+    async with host.turn():
+        sock = await host.connect()
         try:
-            reader, writer = await asyncio.open_connection(
-                str(host.target.address),
-                host.target.port,
-                ssl=context,
-                server_hostname=host.target.host,
-            )
+            async with asyncio.timeout(host.seconds):
+                reader, writer = await asyncio.open_connection(
+                    sock=sock, ssl=context, server_hostname=host.target.host
+                )
         except ssl.SSLError as error:
             return Handshake(_why(error))
-        except ConnectionResetError:
+        except TimeoutError:
+            host.silent()
+            raise PeerTooSlow("no handshake in time") from None
+        except OSError:
             return Handshake(Spoke.NO_TLS)
-        except OSError as error:
-            raise PeerUnreachable(f"no connection: {error.strerror or type(error).__name__}") from None
         try:
-            return await _ask(reader, writer, host.seconds / 2)
+            return await _ask(host, reader, writer)
         finally:
             writer.close()
             with contextlib.suppress(OSError, TimeoutError):
@@ -109,16 +112,17 @@ async def first_read(host: Host, context: ssl.SSLContext) -> Handshake:
                     await writer.wait_closed()
 
 
-async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float) -> Handshake:
+async def _ask(host: Host, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Handshake:
     session: ssl.SSLObject = writer.get_extra_info("ssl_object")
     version, shown = session.version(), session.getpeercert(binary_form=True)
     try:
         writer.write(association_request())
         await writer.drain()
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(host.seconds / 2):
             head = await reader.read(_FIRST)
     except TimeoutError:
         # Some web servers wait for the end of a line that this is not.
+        host.silent()
         return Handshake(Spoke.NOTHING, version, shown)
     except ssl.SSLError as error:
         return Handshake(_why(error), version, shown)

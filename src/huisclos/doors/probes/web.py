@@ -11,13 +11,14 @@ import re
 import secrets
 import ssl
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
 
 from huisclos.doors.observation import Miss, Observation, Seen, What
-from huisclos.doors.probes.host import TIMEOUTS, Host, OutOfBudget, canary_uid
+from huisclos.doors.probes.host import SILENCES, Host, Later, OutOfTurns, Rank, canary_uid
 from huisclos.doors.probes.http import Answer, NotHttp, Web, web
 from huisclos.doors.versions import faults
 from huisclos.errors import PeerTooSlow, PeerUnreachable
@@ -38,6 +39,9 @@ _FOREIGN: Final = "https://" + "huisclos-audit.invalid"
 _VERSION = re.compile(r'"Version"\s*:\s*"(\d{1,3}\.\d{1,3}\.\d{1,3})"')
 _IMAGE_LINK = re.compile(rb'href="[^"]{1,200}\.(?:dcm|dicom|ima)"|href="(?:\./)?DICOMDIR"', re.IGNORECASE)
 _OHIF_ROOT = re.compile(r"""qidoRoot['"]?\s*:\s*['"]([^'"]{1,200})['"]""")
+_PLAIN_TO_TLS: Final = (b"sent to HTTPS port", b"SSL-enabled server port", b"to an HTTPS server")
+_AT_ONCE: Final = 4
+"""connections that a web server takes before others have their turn"""
 MAX_FOLDERS: Final = 3
 """of a URL's path that are looked below"""
 _STRANGER: Final = ("WEB-001", "WEB-009", "WEB-010", "WEB-012", "WEB-013", "WEB-014", "WEB-015", "WEB-033")
@@ -75,9 +79,10 @@ _DEFAULT_LOGIN: Final = "Basic " + base64.b64encode(b"orthanc:orthanc").decode("
 class Asking:
     """The questions of one web server over one connection, and what they showed."""
 
-    def __init__(self, host: Host, connection: Web, *, tls: bool) -> None:
+    def __init__(self, host: Host, connection: Web, tls: ssl.SSLContext | None) -> None:
         self.host = host
         self.web = connection
+        self.tls = tls
         self.seen: list[Seen] = []
         self.where = facts(port=host.target.port, transport="tls" if tls else "plain")
         self.imaging = False
@@ -86,6 +91,12 @@ class Asking:
         """below which an imaging program may lie: the URL's folders, the root, where proxies put Orthanc"""
         self.unknown = Answer(0, {}, b"")
         """what it answers at an address that nobody has: a door is told by another answer"""
+        self._told = 0
+
+    def told(self) -> list[Seen]:
+        """What was seen since this was last asked."""
+        seen, self._told = self.seen[self._told :], len(self.seen)
+        return seen
 
     def saw(self, what: What, *found: Fact) -> None:
         """Note an observation."""
@@ -98,43 +109,69 @@ class Asking:
 
 
 async def probe_web(host: Host, tls: ssl.SSLContext | None = None) -> list[Seen]:
-    """Everything about one web server. Raises `NotHttp`, `PeerUnreachable`, `PeerTooSlow`."""
+    """Everything about one web server; the rest of one that takes many connections is in `host.later`.
+
+    Raises `NotHttp`, `PeerUnreachable`, `PeerTooSlow`, `OutOfTurns`.
+    """
     async with web(host, tls) as connection:
-        asking = Asking(host, connection, tls=tls is not None)
+        asking, made = Asking(host, connection, tls), host.made
         root = await connection.get(host.target.path)
         asking.unknown = await connection.get(f"/{secrets.token_hex(8)}")
+        if tls is None and _wants_tls(root) and _wants_tls(asking.unknown):
+            raise NotHttp("it speaks HTTP only to say that it wants TLS")
         if root.status >= _BROKEN and asking.unknown.status >= _BROKEN:
             # What lies behind it is not there, or not now: nothing was closed to us.
             checks = tuple(check for _, some in _PARTS for check in some)
             asking.seen.append(Miss(_wanted(host, checks), host.target.name, Reason.NOT_TOLD, asking.where))
-            return asking.seen
+            return asking.told()
         if _wants_certificate(root) and _wants_certificate(asking.unknown):
             asking.closed(_wanted(host, _STRANGER), root)
-            return asking.seen
-        await _each_part(asking, root)
-        clear = tls is None and (asking.imaging or root.status == _UNAUTHORIZED)
-        asking.saw(What.WEB_TRANSPORT, *facts(value="clear-imaging" if clear else None))
-        return asking.seen
+            return asking.told()
+        # One that hangs up after an answer waits until the host's other listeners were met.
+        await _each_part(asking, root, 0, made)
+        return asking.told()
 
 
-async def _each_part(asking: Asking, root: Answer) -> None:
+async def _each_part(asking: Asking, root: Answer, start: int, most: int) -> None:
     """Part by part: one that breaks off leaves its own checks open, and the others go on."""
     host = asking.host
-    for number, (part, checks) in enumerate(_PARTS):
+    for number, (part, checks) in enumerate(_PARTS[start:], start):
+        if host.made > most:
+            host.later.append(Later(Rank.PAGES, partial(_go_on, asking, root, number)))
+            return
         try:
             await part(asking, root)
         except (NotHttp, PeerTooSlow, PeerUnreachable) as error:
             reason = Reason.TIMED_OUT if isinstance(error, PeerTooSlow) else Reason.PROTOCOL
             asking.seen.append(Miss(_wanted(host, checks), host.target.name, reason, asking.where))
-            over = host.timeouts >= TIMEOUTS
-        except OutOfBudget:
+            over = host.turns.silences >= SILENCES
+        except OutOfTurns:
             over = True
         else:
             continue
         if over:
-            rest = tuple(check for _, some in _PARTS[number:] for check in some)
-            asking.seen.append(Miss(_wanted(host, rest), host.target.name, host.spent(), asking.where))
-            return
+            _not_asked(asking, number)
+            break
+    clear = asking.tls is None and (asking.imaging or root.status == _UNAUTHORIZED)
+    asking.saw(What.WEB_TRANSPORT, *facts(value="clear-imaging" if clear else None))
+
+
+async def _go_on(asking: Asking, root: Answer, start: int) -> list[Seen]:
+    """The parts from `start` on, over a connection of their own."""
+    try:
+        async with web(asking.host, asking.tls) as connection:
+            asking.web = connection
+            await _each_part(asking, root, start, asking.host.made + _AT_ONCE)
+    except OutOfTurns:
+        _not_asked(asking, start)
+    return asking.told()
+
+
+def _not_asked(asking: Asking, start: int) -> None:
+    checks = tuple(check for _, some in _PARTS[start:] for check in some)
+    asking.seen.append(
+        Miss(_wanted(asking.host, checks), asking.host.target.name, asking.host.spent(), asking.where)
+    )
 
 
 def _bases(path: str) -> tuple[str, ...]:
@@ -146,6 +183,11 @@ def _bases(path: str) -> tuple[str, ...]:
 
 def _same(one: Answer, other: Answer) -> bool:
     return one.status == other.status and one.body == other.body
+
+
+def _wants_tls(answer: Answer) -> bool:
+    """Whether it speaks TLS, and says so in clear: nginx, Apache and Go do."""
+    return answer.status == _BAD_REQUEST and any(words in answer.body for words in _PLAIN_TO_TLS)
 
 
 def _wants_certificate(answer: Answer) -> bool:

@@ -19,7 +19,7 @@ from huisclos.doors.observation import Miss, Observation, Seen, What
 from huisclos.doors.probes.dialogue import Dialogue, End, Question, Script
 from huisclos.doors.probes.dicom import WRITE_TEST
 from huisclos.doors.probes.elements import element
-from huisclos.doors.probes.host import Host, OutOfBudget, canary_uid
+from huisclos.doors.probes.host import Host, OutOfTurns, canary_uid
 from huisclos.doors.probes.http import NotHttp, Web, web
 from huisclos.doors.probes.talk import talk
 from huisclos.errors import PeerTooSlow, PeerUnreachable
@@ -27,6 +27,8 @@ from huisclos.findings.evidence import facts
 from huisclos.findings.nouns import Reason
 
 SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
+_TO_DELETE: Final = 3
+"""connections that are kept for deleting again: the server may end each after its answer"""
 _OK: Final = 200
 _ID = re.compile(rb'"ID"\s*:\s*"([0-9a-f]{8}(?:-[0-9a-f]{8}){4})"')
 """how Orthanc names what it keeps"""
@@ -68,9 +70,13 @@ async def write_test(host: Host, calling: str, called: str, tls: ssl.SSLContext 
     )
     script = Script(calling, [Proposal(SECONDARY_CAPTURE, (IMPLICIT_LITTLE_ENDIAN,))], [question])
     dialogue = Dialogue(script, called, [question])
+    if host.turns.left <= _TO_DELETE:
+        return Miss((WRITE_TEST,), host.target.name, host.spent(), where)
     try:
         await talk(host, dialogue, tls)
-    except (PeerTooSlow, PeerUnreachable, OutOfBudget):
+    except OutOfTurns:
+        return Miss((WRITE_TEST,), host.target.name, host.spent(), where)
+    except (PeerTooSlow, PeerUnreachable):
         return Miss((WRITE_TEST,), host.target.name, Reason.TIMED_OUT, where)
     if not dialogue.answers:
         if dialogue.end in (End.ABORTED, End.REJECTED):
@@ -88,7 +94,7 @@ async def _delete(host: Host, uid: str) -> bool:
     """Whether it was there, was deleted, and is there no more."""
     if host.delete_at is None:
         return False
-    there = Host(host.delete_at, host.lock, seconds=host.seconds)
+    there = Host(host.delete_at, host.turns, seconds=host.seconds)
     try:
         async with web(there) as connection:
             found = await _look_up(connection, uid)
@@ -96,7 +102,7 @@ async def _delete(host: Host, uid: str) -> bool:
                 return False
             await connection.get(f"/instances/{found}", method="DELETE")
             return await _look_up(connection, uid) is None
-    except (NotHttp, PeerTooSlow, PeerUnreachable, OutOfBudget):
+    except (NotHttp, PeerTooSlow, PeerUnreachable, OutOfTurns):
         return False
 
 

@@ -178,6 +178,14 @@ _TABLE: Final[dict[str, tuple[str, str]]] = {
     ),
     "out-of-scope": ("it led where we may not go", "cela menait où nous n'avons pas le droit d'aller"),
     "budget": ("asked as often as we may", "déjà interrogé autant que permis"),
+    "connections": (
+        "not asked: the bound of 12 connections to one host was reached; probe this place again by itself",
+        "non demandé : la limite de 12 connexions à un même hôte est atteinte ; interrogez ce point à part",
+    ),
+    "silent": (
+        "not asked: the host left 3 questions without an answer; probe this place by itself, later",
+        "non demandé : l'hôte a laissé 3 questions sans réponse ; interrogez ce point à part, plus tard",
+    ),
     "not-ours": (
         "the box let nobody in to show that the address is yours: forward the token's port, then ask again",
         "la box n'a laissé entrer personne pour montrer que l'adresse est vôtre : redirigez le port du jeton",
