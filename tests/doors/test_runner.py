@@ -13,7 +13,16 @@ import pytest
 from huisclos.clock import Clock, steady
 from huisclos.doors.observation import Miss, Seen
 from huisclos.doors.probes.host import Host
-from huisclos.doors.runner import CONCURRENT, CONCURRENT_HERE, DESCRIPTORS_KEPT, Manners, at_most, many, run
+from huisclos.doors.runner import (
+    CONCURRENT,
+    CONCURRENT_HERE,
+    DESCRIPTORS_KEPT,
+    Manners,
+    at_most,
+    many,
+    run,
+    spread,
+)
 from huisclos.doors.target import parse_target
 from huisclos.findings.nouns import Reason
 
@@ -67,6 +76,18 @@ def test_each_target_is_answered_once() -> None:
         ]
 
     assert sorted((one.name, Reason.UNREACHABLE) for one in targets) == sorted(asyncio.run(ask()))
+
+
+def test_hosts_come_in_an_order_of_chance() -> None:
+    """Each once, with all its listeners one after the other."""
+    targets = [
+        parse_target(f"10.0.{low}.{high}:{port}") for port in (1, 2) for low in range(9) for high in range(9)
+    ]
+    orders = [spread(targets) for _ in range(3)]
+    assert all(sorted(map(str, targets)) == sorted(map(str, one)) for one in orders)
+    assert all([1, 2] * 81 == [target.port for target in one] for one in orders)
+    assert all(one[at].address == one[at + 1].address for one in orders for at in range(0, 162, 2))
+    assert orders[0] != orders[1] or orders[1] != orders[2]
 
 
 def test_hosts_elsewhere_are_begun_with_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,12 +93,13 @@ def probe(
     from huisclos.access.addresses import is_loopback
     from huisclos.doors.mandate import Beyond, check_beyond, check_right
     from huisclos.doors.record import only
-    from huisclos.doors.runner import HOSTS_PER_SECOND, Manners, many
+    from huisclos.doors.runner import HOSTS_PER_SECOND, Manners, many, spread
     from huisclos.doors.target import parse_target
 
     parsed = [parse_target(one) for one in targets]
     right = _read_mandate(mandate)
-    own = () if all(is_loopback(one.address) for one in parsed) else own_networks()
+    here = all(is_loopback(one.address) for one in parsed)
+    own = () if here else own_networks()
     consents = check_right(parsed, own, consent.strip() or None, right, clock.now())
     if default_login:
         check_beyond(parsed, right, Beyond.DEFAULT_LOGIN, consent=bool(consents) and right is None)
@@ -121,7 +122,7 @@ def probe(
     )
     with many():
         with recorded(record, audit, only(frozenset(one.address for one in parsed))):
-            _probe(parsed, manners, audit)
+            _probe(parsed if here else spread(parsed), manners, audit)
         return finish(audit, options)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import random
 import resource
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Sized
 from contextlib import contextmanager
@@ -41,6 +42,7 @@ _STARTED_AT_ONCE: Final = 32
 """hosts that are begun with before the answers of others are looked at"""
 _SELDOM: Final = (100_000, 20, 100)
 """objects from one collection to the next, and collections of the young to one of the older"""
+_CHANCE: Final = random.SystemRandom()
 _KNOCK_SECONDS: Final = 2.0
 Met = tuple[Host, list[Seen]]
 """a listener, and what it showed so far"""
@@ -132,6 +134,16 @@ def at_most(targets: Iterable[Target]) -> int:
     return min(most, len(targets)) if isinstance(targets, Sized) else most
 
 
+def spread(targets: Iterable[Target]) -> list[Target]:
+    """Host by host in an order of chance: neighbours on one network are not all asked in one second."""
+    hosts: dict[Address, list[Target]] = {}
+    for one in targets:
+        hosts.setdefault(one.address, []).append(one)
+    order = list(hosts)
+    _CHANCE.shuffle(order)
+    return [one for address in order for one in hosts[address]]
+
+
 def _by_host(targets: Iterable[Target]) -> Iterator[list[Target]]:
     """Neighbours with the same address go together, one after the other."""
     held: list[Target] = []
@@ -165,8 +177,10 @@ class _Work:
     async def _pace(self) -> None:
         """Wait for a moment of one's own: it is taken before anything is waited for, and by nobody else."""
         begun = steady()
-        mine = max(self._next, begun)
-        self._next = mine + 1.0 / self._manners.hosts_per_second
+        step = 1.0 / self._manners.hosts_per_second
+        # A beat that is not even, and never faster than we said.
+        mine = max(self._next, begun) + _CHANCE.uniform(0.0, step / 5)
+        self._next = mine + step
         if mine > begun:
             await asyncio.sleep(mine - begun)
 
