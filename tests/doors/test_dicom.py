@@ -70,6 +70,20 @@ def test_reject_reasons_are_kept_apart(tmp_path: Path, free_port: Callable[[], i
     assert {"DCM-002", "DCM-003"} <= closed_doors(report)
 
 
+def test_a_title_that_was_not_looked_at_is_not_called_checked(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    """Orthanc that lets no stranger in, and takes its peers' associations for any title: nobody can tell."""
+    port = free_port()
+    settings = {"DicomCheckCalledAet": False}
+    with orthanc(tmp_path / "o", dicom_port=port, http_port=free_port(), settings=settings):
+        report = probe(f"127.0.0.1:{port}")
+    assert "DCM-002" not in closed_doors(report)
+    assert {} == open_doors(report)
+    assert "DCM-003" in closed_doors(report)
+    assert Reason.TURNED_AWAY is untested(report)["DCM-002"]
+
+
 def test_a_receiver_serves_nothing_but_storage(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """DCMTK's storescp lets everybody store, and has no query to leave open."""
     port = free_port()

@@ -100,6 +100,8 @@ class Reason(StrEnum):
     """the server checks the title it is called by, and nobody told us"""
     BUSY = "busy"
     """it takes nobody for now"""
+    TURNED_AWAY = "turned-away"
+    """the server refused us for who we are, before what was asked about came up"""
     OUT_OF_SCOPE = "out-of-scope"
     """an answer led where we may not go"""
     BUDGET = "budget"

@@ -63,6 +63,7 @@ SERVICES: Final = (
 STRANGER: Final = tuple(f"DCM-{number:03}" for number in (2, 3, 5, 6, 7, 8, 9, 10, 11, 15))
 """what only an association shows"""
 _TRANSIENT: Final = 2
+_USER: Final = 1
 _CALLING_NOT_RECOGNISED: Final = 3
 _CALLED_NOT_RECOGNISED: Final = 7
 """PS3.8 table 9-21"""
@@ -175,7 +176,11 @@ class _Asking:
         if first.result == _TRANSIENT:
             self._busy(refused, STRANGER)
             return None
-        self.saw(What.CALLED_TITLE, refused)
+        if first.source == _USER and first.reason == _CALLING_NOT_RECOGNISED:
+            # It is the caller that it refuses: whether it would have looked at the title it does not say.
+            self.missed(("DCM-002",) if host.wants("DCM-002") else (), Reason.TURNED_AWAY, refused)
+        else:
+            self.saw(What.CALLED_TITLE, refused)
         if host.called is None:
             if first.reason == _CALLED_NOT_RECOGNISED:
                 # It refuses the title, not us: what it would let us do stays unknown.

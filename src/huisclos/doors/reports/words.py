@@ -176,6 +176,10 @@ _TABLE: Final[dict[str, tuple[str, str]]] = {
         "it wants its AE title: give it with `--called`",
         "il exige son titre AE : donnez-le avec `--called`",
     ),
+    "turned-away": (
+        "it refuses whoever it does not know, before that comes up: its configuration tells",
+        "il refuse qui il ne connaît pas, avant que la question se pose : sa configuration le dit",
+    ),
     "out-of-scope": ("it led where we may not go", "cela menait où nous n'avons pas le droit d'aller"),
     "budget": ("asked as often as we may", "déjà interrogé autant que permis"),
     "connections": (
