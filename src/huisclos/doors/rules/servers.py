@@ -123,7 +123,7 @@ WEB: Final = (
     Rule(What.QIDO, "WEB-013", _P, _answered),
     Rule(What.WADO_RS, "WEB-014", _P, _answered),
     Rule(What.WADO_URI, "WEB-015", _P, _answered, lambda seen: seen.get(Key.PRODUCT) is None),
-    Rule(What.WADO_URI, "WEB-015", _O, _answered, lambda seen: seen.get(Key.PRODUCT) is not None),
+    Rule(What.WADO_URI, "WEB-015", _I, _answered, lambda seen: seen.get(Key.PRODUCT) is not None),
     Rule(What.STOW, "WEB-016", _O, lambda seen: seen.get(Key.VALUE) == "open"),
     Rule(What.OHIF, "WEB-017", _P, _answered),
     Rule(What.ROOT_AND_API, "WEB-018", _P, lambda seen: seen.number(Key.STATUS) in _ASKS),
