@@ -313,6 +313,29 @@ def test_versions_that_are_named(tmp_path: Path, name: str, text: str, affected:
     assert affected == (Verdict.INFERRED is found.get("DCM-023"))
 
 
+@pytest.mark.parametrize(
+    ("image", "unknown"),
+    [
+        ("orthancteam/orthanc", True),
+        ("orthancteam/orthanc:25.1.1", True),
+        ("jodogne/orthanc-plugins:latest", True),
+        ("jodogne/orthanc@sha256:0123", True),
+        ("registry.example:5000/jodogne/orthanc", True),
+        ("registry.example:5000/jodogne/orthanc:1.12.11", False),
+        ("postgres", False),
+    ],
+)
+def test_an_image_without_a_version_is_said_not_to_be_judged(
+    tmp_path: Path, image: str, unknown: bool
+) -> None:
+    """`latest`, or a tag that counts something else, is no version that faults are looked up for."""
+    path = tmp_path / "compose.yaml"
+    path.write_text(f"services: {{a: {{image: '{image}'}}}}")
+    report = read(path)
+    assert unknown == (Reason.NO_VERSION is untested(report).get("DCM-023"))
+    assert "DCM-023" not in open_doors(report)
+
+
 def test_hostile_xml_is_not_read(tmp_path: Path) -> None:
     """A billion laughs in WildFly's file or in preferences is untested, and does not grow."""
     laughs = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a "ha">' + "".join(

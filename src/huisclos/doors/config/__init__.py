@@ -22,4 +22,4 @@ class Setting:
     count: int | None = None
     product: str | None = None
     version: str | None = None
-    """of a program that the configuration names, for `name` of `version`"""
+    """of a program that the configuration names, for `name` of `version`; empty when it does not say which"""

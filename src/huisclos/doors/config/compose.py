@@ -74,18 +74,28 @@ def judge_services(services: Mapping[str, Any], beside: Beside = lambda _: None)
 
 _IMAGES: Final = {"jodogne/orthanc": "orthanc", "ohif/": "ohif", "dcm4che/dcm4chee-arc": "dcm4chee"}
 """Images for containers whose tag is the program's own version."""
+_DATED: Final = {"orthancteam/orthanc": "orthanc", "osimis/orthanc": "orthanc"}
+"""Images whose tag counts releases of the image."""
 
 
 def _tagged(image: str) -> list[Setting]:
-    name, _, tag = image.rpartition(":")
+    name, tag = _name_and_tag(image)
     product = next((word for start, word in _IMAGES.items() if start in name), None)
     made: list[Setting] = []
-    if product == "dcm4chee":
+    if product == "dcm4chee" and tag:
         # `-secure-ui` has a login at its pages, and none at what they ask.
         made.append(Setting("arc-unsecured", not tag.endswith("-secure"), count=1))
     if product is not None and (match := re.match(r"v?\d+(?:\.\d+)+", tag)):
-        made.append(Setting("version", False, product=product, version=match[0]))
-    return made
+        return [*made, Setting("version", False, product=product, version=match[0])]
+    product = product or next((word for start, word in _DATED.items() if start in name), None)
+    # No tag is whatever was the latest when it was pulled: the file does not tell which.
+    return [*made, Setting("version", False, product=product, version="")] if product is not None else made
+
+
+def _name_and_tag(image: str) -> tuple[str, str]:
+    """An image's name and tag, its digest left out; a colon before a slash is a registry's port."""
+    name, colon, tag = image.partition("@")[0].rpartition(":")
+    return (name, tag) if colon and "/" not in tag else (image.partition("@")[0], "")
 
 
 def _told(service: Mapping[str, Any], beside: Beside) -> list[Setting]:

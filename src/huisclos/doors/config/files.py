@@ -123,6 +123,10 @@ def _seen(
     root: Path, product: str, settings: Iterable[Setting], path: Path, places: Places
 ) -> Iterator[Seen]:
     for one in settings:
+        if one.version == "":
+            told = facts(product=one.product, place=places.token(path))
+            yield Miss(("DCM-023",), str(root), Reason.NO_VERSION, told)
+            continue
         if one.version is not None and one.product is not None:
             known = version_facts(one.product, one.version) + facts(place=places.token(path))
             yield Observation(What.INSTALLED, str(root), one.reach, known)

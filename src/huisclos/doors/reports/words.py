@@ -206,6 +206,10 @@ _TABLE: Final[dict[str, tuple[str, str]]] = {
         "it has no answer to that: ask its owner, with `huisclos doors box --questions`",
         "elle n'a pas de réponse à cela : demandez à son propriétaire, avec `huisclos doors box --questions`",
     ),
+    "no-version": (
+        "no version of the program is named there: known faults cannot be looked up",
+        "la version du programme n'y est pas nommée : les failles connues ne peuvent être cherchées",
+    ),
     "not-asked": ("held back on purpose", "volontairement non posé"),
     "encrypted": ("encrypted", "chiffré"),
     "absent": ("this machine cannot tell", "cette machine ne peut pas le dire"),
