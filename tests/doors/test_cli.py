@@ -53,6 +53,18 @@ def test_refused_before_a_packet(tmp_path: Path) -> None:
     assert 0 == code
     assert "198.51.100.0/28" in shown
     assert 3 == doors("probe", "198.51.100.77", "--mandate", mandate)[0]
+    mark = next(line.split()[-1] for line in shown.splitlines() if line.startswith("signed by"))
+    other = "0" * 32
+    code, _, said = doors("probe", "127.0.0.1:1", "--mandate", mandate, "--trust", other)
+    assert (3, True) == (code, "a key that was not named" in said)
+    code, _, said = doors(
+        "probe", "127.0.0.1:1", "--mandate", mandate, "--trust", mark.upper().replace("-", "")
+    )
+    assert (4, False) == (code, mark in said), "vouched for, nothing is said of it"
+    code, _, said = doors("probe", "127.0.0.1:1", "--mandate", mandate)
+    assert (4, True) == (code, f"{mark}, and nobody vouches" in said)
+    assert 2 == doors("probe", "127.0.0.1:1", "--trust", mark)[0]
+    assert 2 == doors("probe", "127.0.0.1:1", "--mandate", mandate, "--trust", "abcd")[0]
     assert 0o600 == Path(key).stat().st_mode & 0o777
 
 

@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from huisclos.access.addresses import parse_address
+from huisclos.doors.assemble import Audit
 from huisclos.doors.mandate import Mandate, OutsideMandate, Scope, check_right, read, sign
+from huisclos.doors.reports.view import view
 from huisclos.doors.runner import Manners, run
 from huisclos.doors.target import parse_target
 from huisclos.errors import BadSetting, Refused, Unreadable
-from huisclos.findings.nouns import Reach
+from huisclos.findings.nouns import Language, Reach
 
 NOW = datetime(2026, 11, 23, 18, 31, tzinfo=UTC)
 OWN = (ip_network("192.168.1.0/24"), ip_network("203.0.113.0/24"))
@@ -46,6 +48,18 @@ def right(
 
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"\7" * 32)
+
+
+def test_a_report_names_who_signed_and_whether_anybody_vouched() -> None:
+    """The key's fingerprint goes into the report; a key that was named beforehand is told apart."""
+    signed = sign(mandate(), KEY)
+    for trusted, vouched in (((), False), ((read(signed).fingerprint,), True)):
+        given_right = read(signed, trusted=trusted)
+        used = check_right([parse_target("198.51.100.3:104")], OWN, None, given_right, NOW)
+        assert [(given_right.fingerprint, vouched)] == [(one.signer, one.vouched) for one in used]
+        report = Audit("probe", Language.FR, NOW, consents=used).report()
+        assert given_right.fingerprint in view(report)["rights"]
+        assert vouched == ("désignée" in view(report)["rights"])
 
 
 def test_this_machine_needs_nothing() -> None:

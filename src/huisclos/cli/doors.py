@@ -53,6 +53,10 @@ def probe(
     mandate: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A signed mandate, for anything else.")
     ] = None,
+    trust: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FINGERPRINT", help="The owner's key: a mandate of another is refused."),
+    ] = None,
     gentle: Annotated[
         bool, typer.Option("--gentle", help="One association, for a modality at work: DCM-001 to DCM-003.")
     ] = False,
@@ -82,7 +86,8 @@ def probe(
 
     This machine itself needs no consent. A private address on a network that this machine is on needs
     --consent, which the report keeps; anything else needs a mandate that covers it, or ends with exit
-    code 3 before a packet is sent. --default-login, --two-at-once and --write-test go beyond looking: a
+    code 3 before a packet is sent. Anybody can sign a mandate: --trust names its owner's key, as its owner
+    read it out. --default-login, --two-at-once and --write-test go beyond looking: a
     mandate must allow them by name.
 
     \b
@@ -97,7 +102,7 @@ def probe(
     from huisclos.doors.target import parse_target
 
     parsed = [parse_target(one) for one in targets]
-    right = _read_mandate(mandate)
+    right = _read_mandate(mandate, trust or [])
     here = all(is_loopback(one.address) for one in parsed)
     own = () if here else own_networks()
     consents = check_right(parsed, own, consent.strip() or None, right, clock.now())
@@ -166,15 +171,24 @@ def own_networks() -> tuple[Network, ...]:
     return tuple(ip_network(text, strict=False) for text in listeners.own_networks())
 
 
-def _read_mandate(path: Path | None) -> Right | None:
-    from huisclos.doors.mandate import read
+def _read_mandate(path: Path | None, trust: list[str]) -> Right | None:
+    from huisclos.doors.mandate import parse_fingerprint, read
 
+    trusted = [parse_fingerprint(one) for one in trust]
     if path is None:
+        if trusted:
+            raise BadSetting("--trust names who signs a mandate", hint="give it with --mandate FILE")
         return None
     try:
-        return read(path.read_bytes())
+        right = read(path.read_bytes(), trusted=trusted)
     except OSError as error:
         raise BadSetting(f"the mandate cannot be read: {error.strerror}") from None
+    if not right.vouched:
+        output.say(
+            f"the mandate is signed by {right.fingerprint}, and nobody vouches for that key: "
+            "have its owner read it out, then name it with --trust"
+        )
+    return right
 
 
 def _checks(text: str) -> frozenset[str] | None:

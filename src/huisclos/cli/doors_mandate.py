@@ -139,6 +139,7 @@ def show(file: MandateFile) -> int:
     }
     for name, value in rows.items():
         output.data(f"{name:10} {value}")
+    output.say("anybody can sign a mandate: have its owner read that key out, then probe with --trust")
     return 0
 
 

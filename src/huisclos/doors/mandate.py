@@ -18,10 +18,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from huisclos.access.addresses import Network, is_loopback
 from huisclos.doors.target import Target, is_name, is_own_network
-from huisclos.errors import Refused, Unreadable
+from huisclos.errors import BadSetting, Refused, Unreadable
 from huisclos.findings.report import Consent
 
 FORMAT: Final = "huisclos-mandate/1"
+FINGERPRINT: Final = 32
+"""hex digits of one"""
 MAX_MANDATE: Final = 64 * 1024
 """bytes"""
 MIN_PREFIX: Final = {4: 16, 6: 48}
@@ -91,6 +93,8 @@ class Right:
     mandate: Mandate
     digest: str
     fingerprint: str
+    vouched: bool = False
+    """whether whoever asks knew the signer's key beforehand"""
 
     def covers(self, target: Target, now: datetime) -> bool:
         """Whether `target` may be asked at `now`."""
@@ -123,8 +127,9 @@ def sign(mandate: Mandate, key: Ed25519PrivateKey) -> bytes:
 def read(raw: bytes, *, trusted: Iterable[str] = ()) -> Right:
     """A signed mandate. Raises `OutsideMandate` for a bad signature, `Unreadable` for no mandate.
 
-    With `trusted`, the signer's fingerprint must be one of them.
+    With `trusted`, the signer's fingerprint must be one of them: without, anybody may have signed it.
     """
+    trusted = frozenset(trusted)
     if len(raw) > MAX_MANDATE:
         raise Unreadable("this mandate is too long to be one")
     try:
@@ -141,15 +146,28 @@ def read(raw: bytes, *, trusted: Iterable[str] = ()) -> Right:
         ) from None
     check(mandate)
     mark = fingerprint(key)
-    if trusted and mark not in set(trusted):
+    if trusted and mark not in trusted:
         raise OutsideMandate("the mandate is signed by a key that was not named")
-    return Right(mandate, hashlib.sha256(raw).hexdigest(), mark)
+    return Right(mandate, hashlib.sha256(raw).hexdigest(), mark, bool(trusted))
 
 
 def fingerprint(key: bytes) -> str:
-    """The first 16 hex digits of a public key's SHA-256, in fours."""
-    digest = hashlib.sha256(key).hexdigest()[:16]
-    return "-".join(digest[at : at + 4] for at in range(0, 16, 4))
+    """The first 32 hex digits of a public key's SHA-256, in fours: no other key can be made for it."""
+    return _in_fours(hashlib.sha256(key).hexdigest()[:FINGERPRINT])
+
+
+def parse_fingerprint(text: str) -> str:
+    """A fingerprint as `fingerprint` writes it, however it was typed. Raises `BadSetting`."""
+    digits = text.translate({ord(one): None for one in "-: "}).lower()
+    if len(digits) != FINGERPRINT or not set(digits) <= set("0123456789abcdef"):
+        raise BadSetting(
+            "a key's fingerprint is 32 hex digits", hint="`huisclos doors mandate show` prints it"
+        )
+    return _in_fours(digits)
+
+
+def _in_fours(digits: str) -> str:
+    return "-".join(digits[at : at + 4] for at in range(0, len(digits), 4))
 
 
 def check_beyond(targets: Iterable[Target], right: Right | None, what: Beyond, *, consent: bool) -> None:
@@ -191,7 +209,17 @@ def check_right(
         made.append(Consent(kind="consent", by=consent, at=at))
     if "mandate" in used and right is not None:
         until = right.mandate.until.isoformat(timespec="seconds")
-        made.append(Consent(kind="mandate", by=right.mandate.owner, at=at, until=until, digest=right.digest))
+        made.append(
+            Consent(
+                kind="mandate",
+                by=right.mandate.owner,
+                at=at,
+                until=until,
+                digest=right.digest,
+                signer=right.fingerprint,
+                vouched=right.vouched,
+            )
+        )
     return tuple(made)
 
 

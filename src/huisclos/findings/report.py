@@ -29,6 +29,10 @@ class Consent(msgspec.Struct, frozen=True, kw_only=True):
     until: str | None = None
     digest: str | None = None
     """SHA-256 of the mandate"""
+    signer: str | None = None
+    """fingerprint of the key that signed the mandate"""
+    vouched: bool | None = None
+    """whether whoever asked had named that key beforehand"""
 
 
 class Change(msgspec.Struct, frozen=True):

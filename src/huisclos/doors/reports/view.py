@@ -145,7 +145,10 @@ def _say(language: Language) -> Say:
 def _right(report: Report, number: int) -> str:
     one, language = report.consents[number], report.language
     until = f", {word('until', language)} {_last(one.until, language)}" if one.until else ""
-    return f"{word(one.kind, language)} {one.by} ({moment(one.at, language)}{until})"
+    signed = ""
+    if one.signer:
+        signed = f"; {word('vouched' if one.vouched else 'not-vouched', language, one.signer)}"
+    return f"{word(one.kind, language)} {one.by} ({moment(one.at, language)}{until}{signed})"
 
 
 def _last(until: str, language: Language) -> str:

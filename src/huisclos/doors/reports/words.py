@@ -135,6 +135,11 @@ _TABLE: Final[dict[str, tuple[str, str]]] = {
     ),
     "consent": ("consent of", "accord de"),
     "mandate": ("mandate of", "mandat de"),
+    "vouched": ("signed by the key {}, named beforehand", "signé par la clé {}, désignée d'avance"),
+    "not-vouched": (
+        "signed by the key {}, for which nobody vouched",
+        "signé par la clé {}, dont personne ne s'est porté garant",
+    ),
     "declared": ("declared by", "déclaré par"),
     "kept": (
         "No name, date of birth or identifier of a patient was read for this report, and none is in it.",
