@@ -96,9 +96,9 @@ def probe(
     """
     from huisclos import clock
     from huisclos.access.addresses import is_loopback
-    from huisclos.doors.mandate import Beyond, check_beyond, check_right
+    from huisclos.doors.mandate import check_right
     from huisclos.doors.record import only
-    from huisclos.doors.runner import HOSTS_PER_SECOND, Manners, many, spread
+    from huisclos.doors.runner import Manners, many, spread
     from huisclos.doors.target import parse_target
 
     parsed = [parse_target(one) for one in targets]
@@ -106,29 +106,41 @@ def probe(
     here = all(is_loopback(one.address) for one in parsed)
     own = () if here else own_networks()
     consents = check_right(parsed, own, consent.strip() or None, right, clock.now())
-    if default_login:
-        check_beyond(parsed, right, Beyond.DEFAULT_LOGIN, consent=bool(consents) and right is None)
-    if two_at_once:
-        check_beyond(parsed, right, Beyond.TWO_AT_ONCE, consent=bool(consents) and right is None)
-    delete_at = _write_test(write_test, parsed, sure=not_in_production)
-    if delete_at is not None:
-        check_beyond(parsed, right, Beyond.WRITE_TEST, consent=False)
-    audit = begin("probe", options, consents)
-    pace = min(HOSTS_PER_SECOND, right.mandate.scope.hosts_per_second) if right else HOSTS_PER_SECOND
-    audit.only = _checks(checks)
     manners = Manners(
         called=called or None,
         gentle=gentle,
-        checks=audit.only,
+        checks=_checks(checks),
         default_login=default_login,
-        delete_at=delete_at,
+        delete_at=_write_test(write_test, parsed, sure=not_in_production),
         two_at_once=two_at_once,
-        hosts_per_second=pace,
+        hosts_per_second=_pace(right),
     )
+    _beyond(parsed, manners, right, consent=bool(consents) and right is None)
+    audit = begin("probe", options, consents)
+    audit.only = manners.checks
     with many():
         with recorded(record, audit, only(frozenset(one.address for one in parsed))):
             _probe(parsed if here else spread(parsed), manners, audit)
         return finish(audit, options)
+
+
+def _beyond(targets: list[Target], manners: Manners, right: Right | None, *, consent: bool) -> None:
+    """Whether the owner let be done what goes beyond looking. Raises `OutsideMandate`."""
+    from huisclos.doors.mandate import Beyond, check_beyond
+
+    for asked, what, enough in (
+        (manners.default_login, Beyond.DEFAULT_LOGIN, consent),
+        (manners.two_at_once, Beyond.TWO_AT_ONCE, consent),
+        (manners.delete_at is not None, Beyond.WRITE_TEST, False),
+    ):
+        if asked:
+            check_beyond(targets, right, what, consent=enough)
+
+
+def _pace(right: Right | None) -> float:
+    from huisclos.doors.runner import HOSTS_PER_SECOND
+
+    return min(HOSTS_PER_SECOND, right.mandate.scope.hosts_per_second) if right else HOSTS_PER_SECOND
 
 
 def _write_test(url: str, targets: list[Target], *, sure: bool) -> Target | None:
