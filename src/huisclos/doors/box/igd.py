@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -26,7 +28,7 @@ from huisclos.doors.box.state import Box, Forward, class_of, is_here, observe
 from huisclos.doors.observation import Miss, Observation, Seen, What
 from huisclos.doors.probes.host import Host, OutOfTurns, Turns
 from huisclos.doors.probes.http import Answer, NotHttp, Web, web
-from huisclos.doors.target import Target
+from huisclos.doors.target import PORT_MAX, Target
 from huisclos.errors import BadSetting, PeerTooSlow, PeerUnreachable
 from huisclos.findings.evidence import Fact, facts
 from huisclos.findings.nouns import Reach, Reason
@@ -47,13 +49,23 @@ _LOCATION: Final = re.compile(rb"(?im)^location:\s*(\S{1,200})\s*$")
 _SERVICE: Final = re.compile(
     r"urn:schemas-upnp-org:service:(WAN(?:IP|PPP)Connection|WANIPv6FirewallControl):([12])"
 )
+_TARGET: Final = re.compile(r"/[!-~]{0,500}")
+"""what can stand in a request line"""
 _OK: Final = 200
 _ERROR: Final = 500
 _NO_MORE: Final = (713, 714)
 """SpecifiedArrayIndexInvalid, NoSuchEntryInArray"""
-_LISTED: Final = ("BOX-002", "BOX-003", "BOX-009")
+_MAPPINGS: Final = ("BOX-002", "BOX-003")
+_LISTED: Final = (*_MAPPINGS, "BOX-009")
+_FLAGS: Final = {"0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
+"""a boolean in UPnP's spellings (Device Architecture 1.1 section 2.5)"""
+_DESCRIPTION: Final = re.compile(rb"<NewPortMappingDescription\b.*?</NewPortMappingDescription>", re.DOTALL)
 _REPLY: Final = 128
 _SECONDS: Final = 2.0
+_RECVERR: Final = 11
+"""IP_RECVERR (ip(7)): a port that is shut says so at once, without a connected socket"""
+_WHOLE_SECONDS: Final = 30.0
+"""for a description and all its lists: a box that answers each question in its last second is left alone"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +102,36 @@ async def probe_box(
         # Silence: off, or a firewall on the way. It is not claimed that nothing is mapped.
         seen.append(Miss(("BOX-001", *_LISTED), name, Reason.TIMED_OUT))
         return seen
-    parts = urlsplit(location)
-    if parts.hostname != name or parts.scheme != "http":
-        seen.append(Miss(_LISTED, name, Reason.OUT_OF_SCOPE))
-        return [*seen, Observation(What.BOX, name, Reach.LAN, facts(class_="igd", product=product or None))]
-    host = Host(Target(name, address, parts.port or 80), Turns(left=CONNECTIONS))
     reading = Reading(Box(product=product), own)
     try:
-        async with web(host) as connection:
-            await reading.read(connection, parts.path or "/")
-    except (NotHttp, PeerTooSlow, PeerUnreachable, OutOfTurns):
-        reading.box.miss(_LISTED, Reason.PROTOCOL)
+        port, path = read_location(location, name)
+        host = Host(Target(name, address, port), Turns(left=CONNECTIONS))
+        async with asyncio.timeout(_WHOLE_SECONDS), web(host) as connection:
+            await reading.read(connection, path)
+    except BadSetting:
+        reading.stopped = Reason.OUT_OF_SCOPE
+    except (PeerTooSlow, TimeoutError):
+        reading.stopped = Reason.TIMED_OUT
+    except PeerUnreachable:
+        reading.stopped = Reason.UNREACHABLE
+    except OutOfTurns:
+        reading.stopped = host.spent()
+    except NotHttp:
+        reading.stopped = Reason.PROTOCOL
     return [*seen, *reading.seen(name)]
+
+
+def read_location(location: str, name: str) -> tuple[int, str]:
+    """The port and the path of a description on the box called `name`. Raises `BadSetting` for any other."""
+    try:
+        parts = urlsplit(location)
+        port = parts.port or 80
+    except ValueError:
+        raise BadSetting("this is no address of a description") from None
+    path = _path(location)
+    if parts.hostname != name or parts.scheme != "http" or not path:
+        raise BadSetting("the description is not on the box")
+    return port, path
 
 
 @dataclass(slots=True)
@@ -112,6 +142,10 @@ class Reading:
     own: str
     version: int | None = None
     endless: int = 0
+    unread: int = 0
+    """lists of mappings of which the end was not seen"""
+    stopped: Reason = Reason.NOT_TOLD
+    """why what is not known by now is not"""
 
     async def read(self, connection: Web, path: str) -> None:
         """Ask each service that we know how to read."""
@@ -120,11 +154,13 @@ class Reading:
         self.box.product = self.box.product or recognise(read_model(answer.body))
         self.version = max((one.version for one in services), default=None)
         if not services:
-            self.box.miss(_LISTED, Reason.PROTOCOL)
+            self.stopped = Reason.PROTOCOL if answer.whole else Reason.TOO_LARGE
         for service in services:
             if service.name == "WANIPv6FirewallControl":
                 said = read_answer(await _call(connection, service, "GetFirewallStatus"))
-                self.box.six = said.get("FirewallEnabled") not in ("0", "false")
+                self.box.six = _FLAGS.get(said.get("FirewallEnabled", "").lower())
+                if self.box.six is None:
+                    self.box.miss(("BOX-009",), Reason.PROTOCOL)
             else:
                 said = read_answer(await _call(connection, service, "GetExternalIPAddress"))
                 self.box.outside = class_of(said.get("NewExternalIPAddress", ""))
@@ -133,35 +169,46 @@ class Reading:
     async def _mappings(self, connection: Web, service: Service) -> None:
         """Each mapping; the description that a program gave it is not kept."""
         found = self.box.mappings = self.box.mappings or []
+        self.unread += 1
         for index in range(MAX_MAPPINGS):
             arguments = {"NewPortMappingIndex": str(index)}
             answer = await _call(connection, service, "GetGenericPortMappingEntry", arguments)
             said = read_answer(answer)
             if answer.status != _OK or "NewInternalPort" not in said:
-                if _number(said, "errorCode") not in _NO_MORE:
-                    self.box.miss(("BOX-002", "BOX-003"), Reason.PROTOCOL)
+                if _number(said, "errorCode") in _NO_MORE:
+                    self.unread -= 1
+                else:
+                    self.box.miss(_MAPPINGS, Reason.PROTOCOL)
                 return
             self.endless += _number(said, "NewLeaseDuration") == 0
             if (forward := read_mapping(said, self.own)) is not None:
                 found.append(forward)
-        self.box.miss(("BOX-002",), Reason.TOO_LARGE)
+        self.box.miss(_MAPPINGS, Reason.TOO_LARGE)
 
     def seen(self, name: str) -> list[Seen]:
-        """The observations."""
-        product = self.box.product or None
+        """The observations. Of a list without its end only what is open is told: the rest may be too."""
+        product, found = self.box.product or None, self.box.mappings
         made: list[Seen] = [
             Observation(What.BOX, name, Reach.LAN, facts(class_="igd", product=product, igd=self.version))
         ]
-        if self.box.mappings is not None:
-            found = facts(class_="endless", product=product, count=self.endless)
-            made.append(Observation(What.BOX, name, Reach.LAN, found))
+        if found is not None and (self.endless or not self.unread):
+            told = facts(class_="endless", product=product, count=self.endless)
+            made.append(Observation(What.BOX, name, Reach.LAN, told))
+        if found is None or self.unread:
+            self.box.miss(_MAPPINGS, self.stopped)
+            if found is not None and not any(one.imaging for one in found):
+                self.box.mappings = None
+        if self.box.six is None:
+            self.box.miss(("BOX-009",), self.stopped)
         return made + observe(self.box, name)
 
 
 def read_mapping(said: Mapping[str, str], own: str) -> Forward | None:
     """An enabled mapping; None for one that is switched off or has no ports."""
     inner, outer = _number(said, "NewInternalPort"), _number(said, "NewExternalPort")
-    if said.get("NewEnabled", "1") not in ("1", "true") or inner <= 0 or outer <= 0:
+    if said.get("NewEnabled", "1") not in ("1", "true") or not (
+        0 < inner <= PORT_MAX and 0 < outer <= PORT_MAX
+    ):
         return None
     return Forward(
         (outer, outer),
@@ -198,10 +245,20 @@ def read_description(raw: bytes, base: str) -> list[Service]:
             continue
         fields = {child.tag.rpartition("}")[2]: (child.text or "").strip() for child in one}
         match = _SERVICE.fullmatch(fields.get("serviceType", ""))
-        path = urlsplit(urljoin(base, fields.get("controlURL", ""))).path
-        if match and path:
+        if match and (path := _path(fields.get("controlURL", ""), base)):
             found.append(Service(match[0], match[1], int(match[2]), path))
     return found
+
+
+def _path(location: str, base: str = "") -> str:
+    """The path of an address and its query, on which some makers hang the service; empty for no address."""
+    try:
+        parts = urlsplit(urljoin(base, location))
+    except ValueError:
+        return ""
+    path = parts.path or "/"
+    target = f"{path}?{parts.query}" if parts.query else path
+    return target if _TARGET.fullmatch(target) else ""
 
 
 def read_model(raw: bytes) -> str:
@@ -216,7 +273,10 @@ def read_model(raw: bytes) -> str:
 
 def read_answer(answer: Answer) -> dict[str, str]:
     """The values of an action's answer, or of its error, by name."""
-    root = parse_xml(answer.body) if answer.status in (_OK, _ERROR) else None
+    if answer.status not in (_OK, _ERROR):
+        return {}
+    # Whatever a program called its mapping is dropped unread: it may be a name, or break the document.
+    root = parse_xml(_DESCRIPTION.sub(b"", answer.body))
     if root is None:
         return {}
     return {one.tag.rpartition("}")[2]: (one.text or "").strip()[:64] for one in root.iter() if len(one) == 0}
@@ -253,11 +313,16 @@ class _Answer(asyncio.DatagramProtocol):
 
 
 async def _ask(address: Address, port: int, question: bytes) -> bytes:
+    # Not connected: many boxes answer from another port than the one that is asked.
+    sock = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_DGRAM)  # noqa: PLR2004 - IPv6
+    sock.setblocking(False)
+    if sys.platform == "linux" and sock.family is socket.AF_INET:
+        sock.setsockopt(socket.IPPROTO_IP, _RECVERR, 1)
     transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: _Answer(address), remote_addr=(str(address), port)
+        lambda: _Answer(address), sock=sock
     )
     try:
-        transport.sendto(question)
+        transport.sendto(question, (str(address), port))
         async with asyncio.timeout(_SECONDS):
             return await protocol.got
     except TimeoutError:
