@@ -149,6 +149,15 @@ def test_a_firewall_that_does_not_say_is_not_closed(answer: Reply) -> None:
     assert Reason.PROTOCOL is untested(report)["BOX-009"]
 
 
+def test_a_firewall_that_says_yes_is_not_proved() -> None:
+    """The daemon of most boxes has no other answer; a no is believed."""
+    report, _ = _told(_as_usual)
+    assert Reason.NOT_TOLD is untested(report)["BOX-009"]
+    said = _envelope("<FirewallEnabled>0</FirewallEnabled>")
+    report, _ = _told(lambda action, _: said if action == "GetFirewallStatus" else None)
+    assert "BOX-009" in open_doors(report)
+
+
 def test_a_first_generation_box_tells_nothing_of_ipv6() -> None:
     """IGD 1 has no service for it: the report says that it could not be tested."""
     report, _ = _told(_as_usual, version=1)
@@ -177,7 +186,7 @@ def test_an_answer_from_another_port_is_heard() -> None:
 def test_a_service_that_hangs_on_a_query() -> None:
     """`/soap.cgi?service=WANIPConn1` is a maker's way to name it."""
     report, paths = _told(_as_usual, query="?service=WANIPConn1")
-    assert {"BOX-002", "BOX-009"} <= closed_doors(report)
+    assert {"BOX-002", "BOX-003"} <= closed_doors(report)
     assert all(path.endswith("?service=WANIPConn1") for path in paths)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,14 +68,16 @@ def lan(tmp_path: Path) -> Iterator[str]:
             subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
 
 
-def _box(tmp_path: Path) -> subprocess.Popen[bytes]:
+def _box(tmp_path: Path, *more: str) -> subprocess.Popen[bytes]:
     # The outside address is only said: the daemon refuses one that is reserved, and no packet goes there.
     (tmp_path / "box.conf").write_text(
         "ext_ifname=hcw0\nlistening_ip=hcl0\nport=5555\nenable_natpmp=yes\nenable_upnp=yes\nsecure_mode=no\n"
         "ext_ip=9.9.9.9\nuuid=00000000-0000-0000-0000-000000000001\n"
         "allow 1024-65535 0.0.0.0/0 1024-65535\n"
     )
-    command = _inside(BOX, "miniupnpd", "-d", "-P", str(tmp_path / "pid"), "-f", str(tmp_path / "box.conf"))
+    command = _inside(
+        BOX, "miniupnpd", "-d", "-P", str(tmp_path / "pid"), "-f", str(tmp_path / "box.conf"), *more
+    )
     with (tmp_path / "box.log").open("wb") as log:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
 
@@ -138,6 +141,70 @@ def test_drift_and_leases_on_a_real_box(lan: str, tmp_path: Path) -> None:
     finally:
         box.terminate()
         box.wait(10)
+
+
+def test_the_word_of_a_box_on_ipv6_is_no_proof(lan: str, tmp_path: Path) -> None:
+    """A real miniupnpd says that its IPv6 firewall is on while a connection from outside passes it.
+
+    Its program has no other answer (2.3.1, and its source since). IGD 1 has no such service at all.
+    """
+    outside = "hcnet-test"
+    subprocess.run(["ip", "netns", "del", outside], check=False, capture_output=True)
+    _run("ip", "netns", "add", outside)
+    port, six = 11112, "2001:db8:77::2"
+    server = box = None
+    try:
+        for line in (
+            f"-n {BOX} link set hcw1 netns {outside}",
+            f"-n {outside} link set hcw1 up",
+            f"-n {outside} addr add 2001:db8:99::2/64 dev hcw1 nodad",
+            f"-n {BOX} addr add 2001:db8:99::1/64 dev hcw0 nodad",
+            f"-n {BOX} addr add 2001:db8:77::1/64 dev hcl0 nodad",
+            f"-n {LAN} addr add {six}/64 dev hcl1 nodad",
+            f"-n {LAN} -6 route add default via 2001:db8:77::1",
+            f"-n {outside} -6 route add 2001:db8:77::/64 via 2001:db8:99::1",
+        ):
+            _run("ip", *line.split())
+        _run(*_inside(BOX, "sysctl", "-qw", "net.ipv6.conf.all.forwarding=1"))
+        listen = (
+            "import socket, time\n"
+            f"s = socket.create_server(('::', {port}), family=socket.AF_INET6)\ntime.sleep(60)"
+        )
+        server = subprocess.Popen(_inside(lan, sys.executable, "-c", listen))
+        box = _box(tmp_path)
+        time.sleep(1.5)
+        knock = f"import socket; socket.create_connection(('{six}', {port}), 5)"
+        _run(*_inside(outside, sys.executable, "-c", knock))
+        told = _run(*_inside(lan, "upnpc", "-u", f"http://{INSIDE}:5555/rootDesc.xml", "-S"))
+        assert "Firewall Enabled: Yes" in told
+        report = _report(lan, tmp_path)
+        assert "BOX-009" not in _closed(report)
+        (missed,) = [one for one in report["attempts"] if one["check"] == "BOX-009"]
+        assert ("failed", "not-told") == (missed["outcome"], missed["reason"])
+    finally:
+        for process in (server, box):
+            if process is not None:
+                process.terminate()
+                process.wait(10)
+        subprocess.run(["ip", "netns", "del", outside], check=False, capture_output=True)
+
+
+@pytest.mark.parametrize("generation", [1, 2])
+def test_both_generations_of_a_real_box(lan: str, tmp_path: Path, generation: int) -> None:
+    """The mapping is found by either; only the second has a service for IPv6."""
+    box = _box(tmp_path, *(["-1"] if generation == 1 else []))
+    try:
+        time.sleep(1.5)
+        description = f"http://{INSIDE}:5555/rootDesc.xml"
+        assert {"BOX-002", "BOX-018"} <= _closed(_report(lan, tmp_path))
+        _run(*_inside(lan, "upnpc", "-u", description, "-a", "192.168.77.2", "104", "11112", "tcp"))
+        report = _report(lan, tmp_path)
+    finally:
+        box.terminate()
+        box.wait(10)
+    found = {one["check"]: one for one in report["findings"]}
+    assert "BOX-002" in found
+    assert {"key": "igd", "value": generation} in found["BOX-001"]["evidence"]
 
 
 def test_a_machine_behind_its_box(lan: str, tmp_path: Path) -> None:
