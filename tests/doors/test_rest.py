@@ -8,6 +8,7 @@ import io
 import lzma
 import os
 import sqlite3
+import subprocess
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -40,6 +41,7 @@ from huisclos.findings.evidence import Key
 from huisclos.findings.nouns import Finding, Language, Reason
 from huisclos.findings.report import Report
 from tests.doors.auditing import closed_doors, open_doors, untested
+from tests.tools import need
 
 KEY = b"k" * 32
 
@@ -309,19 +311,37 @@ def test_shares_come_together(tmp_path: Path) -> None:
 
 
 def test_disks_as_linux_shows_them(tmp_path: Path) -> None:
-    """LUKS below a volume is encrypted; a partition, or a volume on one, is not."""
+    """LUKS below a volume is encrypted; a partition, or a volume on one, is not, nor is one only verified."""
     luks = tmp_path / "dm-0"
     (luks / "dm").mkdir(parents=True)
     (luks / "dm" / "uuid").write_text("CRYPT-LUKS2-0\n")
     plain = tmp_path / "sda1"
     plain.mkdir()
     (plain / "partition").write_text("1\n")
-    for name, below in (("volume", luks), ("loose", plain)):
+    for name, below in (("volume", luks), ("loose", plain), ("verified", plain), ("checked", luks)):
         (tmp_path / name / "slaves").mkdir(parents=True)
         (tmp_path / name / "slaves" / below.name).symlink_to(below)
-    assert [True, False, True, False] == [
-        is_encrypted(tmp_path / name) for name in ("dm-0", "sda1", "volume", "loose")
+    for name, kind in (("verified", "VERITY"), ("checked", "INTEGRITY")):
+        (tmp_path / name / "dm").mkdir()
+        (tmp_path / name / "dm" / "uuid").write_text(f"CRYPT-{kind}-0-root\n")
+    assert [True, False, True, False, False, True] == [
+        is_encrypted(tmp_path / name) for name in ("dm-0", "sda1", "volume", "loose", "verified", "checked")
     ]
+
+
+@pytest.mark.parametrize("kind", ["luks1", "luks2"])
+def test_a_real_volume_is_sealed(tmp_path: Path, kind: str) -> None:
+    """What cryptsetup formats is known by its header, and nothing is found in it."""
+    need("cryptsetup")
+    volume = tmp_path / "disk.img"
+    with volume.open("wb") as file:
+        file.truncate(20 * 1024 * 1024)
+    cheap = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"]
+    command = ["cryptsetup", "luksFormat", "--batch-mode", "--type", kind, *cheap, str(volume), "-"]
+    subprocess.run(command, input=b"an invented passphrase", check=True, capture_output=True, timeout=60)
+    tally = audit(tmp_path, Walk())
+    assert 1 == tally.counts["sealed"]
+    assert not tally.misses
 
 
 @given(st.binary(max_size=2000), st.booleans())

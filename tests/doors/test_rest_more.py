@@ -357,10 +357,12 @@ def test_any_other_head_is_read(raw: bytes) -> None:
     [
         (disk.filevault, (0, "FileVault is On.\n"), True),
         (disk.filevault, (0, "FileVault is Off.\nDeferred enablement appears to be active.\n"), False),
+        (disk.filevault, (0, "FileVault is On.\nEncryption in progress: Percent completed = 12\n"), None),
         (disk.filevault, (-1, ""), None),
         (disk.bitlocker, (0, "Volume C: [Windows]\n    Protection Status:    Protection On\n"), True),
         (disk.bitlocker, (1, "Volume C:\n    État de la protection : Protection désactivée\n"), False),
         (disk.bitlocker, (-1, ""), None),
+        (disk.bitlocker, (1, "Copyright (C) 2013\nERROR: An attempt to access was denied.\n"), None),
     ],
 )  # fmt: skip
 def test_disks_elsewhere(

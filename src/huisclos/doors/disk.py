@@ -8,6 +8,7 @@ Else nothing is claimed.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,11 @@ from huisclos.findings.nouns import Reach, Reason
 BLOCKS: Final = Path("/sys/dev/block")
 SWAPS: Final = Path("/proc/swaps")
 _MAX_DEPTH: Final = 8
+_ENCRYPTS: Final = tuple(
+    f"CRYPT-{kind}" for kind in ("LUKS1-", "LUKS2-", "PLAIN-", "BITLK-", "FVAULT2-", "TCRYPT-", "LOOPAES-")
+)
+"""cryptsetup's names of what encrypts; its VERITY and INTEGRITY only notice what was changed"""
+_VOLUME: Final = re.compile(r"(?<![A-Za-z])[A-Za-z]:")
 _SECONDS: Final = 5.0
 _PROTECTED, _UNPROTECTED = 0, 1
 
@@ -62,14 +68,20 @@ def told(path: Path, encrypted: bool | None) -> Seen:  # noqa: FBT001 - an answe
 
 
 def filevault(answer: tuple[int, str]) -> bool | None:
-    """What `fdesetup status` says (its manual page: "FileVault is On." or "FileVault is Off.")."""
+    """What `fdesetup status` says ("FileVault is On." or "FileVault is Off."); None while it is half done."""
     text = answer[1]
+    if "in progress" in text:
+        return None
     return True if "FileVault is On" in text else False if "FileVault is Off" in text else None
 
 
 def bitlocker(answer: tuple[int, str]) -> bool | None:
-    """What `manage-bde -status -protectionaserrorlevel` says: 0 protected, 1 not, whatever the language."""
-    return {_PROTECTED: True, _UNPROTECTED: False}.get(answer[0])
+    """What `manage-bde -status -protectionaserrorlevel` says: 0 protected, 1 not, whatever the language.
+
+    None when it names no volume: it was not let look, and its exit code is then about that.
+    """
+    code, text = answer
+    return {_PROTECTED: True, _UNPROTECTED: False}.get(code) if _VOLUME.search(text) else None
 
 
 def probe_removable(path: Path, blocks: Path = BLOCKS) -> Iterator[Seen]:
@@ -102,7 +114,7 @@ def probe_swap(table: Path = SWAPS, blocks: Path = BLOCKS) -> Iterator[Seen]:
 def is_encrypted(device: Path, depth: int = 0) -> bool:
     """Whether every device below is behind dm-crypt (LUKS, and BitLocker that Linux has opened)."""
     uuid = device / "dm" / "uuid"
-    if uuid.exists() and uuid.read_text(encoding="ascii", errors="replace").startswith("CRYPT-"):
+    if uuid.exists() and uuid.read_text(encoding="ascii", errors="replace").startswith(_ENCRYPTS):
         return True
     below = _below(device)
     if not below and (device / "partition").exists():
