@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -29,11 +30,12 @@ from huisclos.doors.reports.typeset import moment, typeset
 from huisclos.doors.reports.view import headline, view
 from huisclos.doors.reports.words import word
 from huisclos.doors.rules import ALL, Judgement
+from huisclos.doors.versions import version_facts
 from huisclos.errors import NotFound
 from huisclos.findings.evidence import Fact, Key, Kind, facts, kind_of, words
-from huisclos.findings.nouns import Finding, Language, Mute, Reach, Reason
+from huisclos.findings.nouns import Finding, Language, Mute, Outcome, Reach, Reason
 from huisclos.findings.report import Consent, Report, digest, encode, named
-from tests.tools import PROJECT
+from tests.tools import PROJECT, need
 
 SCHEMA = json.loads((PROJECT / "docs" / "reference" / "doors-report.schema.json").read_text(encoding="utf-8"))
 SARIF = PROJECT / ".run" / "schemas" / "sarif-2.1.0.json"
@@ -174,6 +176,57 @@ def test_what_is_not_open_stands_before_what_is(language: Language) -> None:
     first = page[: page.index('id="open"')]
     assert word("untested", language) in re.sub("’", "'", first)
     assert "A. Martin" in first
+
+
+def _silent(language: Language) -> Report:
+    """A report with nothing open: a box that does not say, a web server, and a disk."""
+    audit = Audit("check", language, now())
+    for check, target in (("BOX-009", "192.168.1.1"), ("WEB-016", "10.0.0.2:443")):
+        audit.take([Miss((check,), target, Reason.NOT_TOLD)], now())
+    audit.take([Miss(("RST-015",), "/srv", Reason.ABSENT)], now())
+    audit.take([Miss(("CFG-016",), "this machine", None, (), Outcome.CLOSED)], now())
+    return audit.report()
+
+
+@pytest.mark.parametrize("language", tuple(Language))
+def test_what_is_not_known_is_named(language: Language) -> None:
+    """One question is put beside its reason, in a word for its target; only a box has an owner to ask."""
+    made = {one["place"].partition(" (")[0]: one for one in view(_silent(language))["untested"]}
+    disk, web = made.pop("/srv"), made.pop("10.0.0.2:443")
+    (box,) = made.values()
+    assert box["question"].endswith("?")
+    assert "IPv6" in box["question"]
+    assert "LUKS" in disk["question"]
+    assert "--questions" in box["reason"]
+    assert "--questions" not in web["reason"]
+
+
+@pytest.mark.parametrize("language", tuple(Language))
+def test_a_printed_report_says_it_once_and_whole(language: Language, tmp_path: Path) -> None:
+    """Without open doors the gaps are listed once; no command is broken at a hyphen of its own."""
+    need("pdftotext")
+    (tmp_path / "report.pdf").write_bytes(to_pdf(_silent(language)))
+    command = ["pdftotext", "-layout", str(tmp_path / "report.pdf"), "-"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+    assert 1 == len(re.findall(rf"(?m)^\s*{word('untested', language)}\s*$", text.replace("’", "'")))
+    assert "huisclos doors box --questions" in text
+
+
+def test_a_package_is_reached_from_nowhere() -> None:
+    """What is installed listens to nobody: the page does not say who reaches it."""
+    audit = Audit("check", Language.EN, now())
+    seen = Observation(What.INSTALLED, "package orthanc", Reach.LAN, version_facts("orthanc", "1.10.1"))
+    audit.take([seen], now())
+    (door,) = view(audit.report())["doors"]
+    assert [""] == [one["reach"] for one in door["places"]]
+
+
+def test_this_machine_begins_a_line() -> None:
+    """A place of our own words has its capital."""
+    audit = Audit("check", Language.EN, now())
+    seen = Observation(What.FIREWALL, "this machine", Reach.LAN, facts(product="nftables", value="open"))
+    audit.take([seen], now())
+    assert "This machine" == view(audit.report())["doors"][0]["places"][0]["place"]
 
 
 def test_muted_doors_are_open() -> None:

@@ -11,6 +11,7 @@ from huisclos.doors.catalogue import catalogue
 from huisclos.doors.facts import codes, place, said
 from huisclos.doors.reports.typeset import day, ended, moment, typeset_all
 from huisclos.doors.reports.words import word
+from huisclos.doors.system import HERE
 from huisclos.findings.evidence import Fact, Key
 from huisclos.findings.frameworks import shown
 from huisclos.findings.nouns import (
@@ -31,6 +32,8 @@ RESCUED: Final = ("RST-001", "RST-002", "RST-003", "RST-004", "RST-013", "RST-01
 OUTSIDE: Final = "BOX-016"
 _REACHED: Final = ("DCM", "WEB", "BOX")
 """families of doors that somebody walks up to over a network"""
+_INSTALLED: Final = ("package ", "application ")
+"""what lies on the disk: from where it is reached is said of what listens"""
 _ALL: Final = "*"
 _LAW: Final = {"GDPR": 0, "CNIL, guide de la sécurité des données personnelles": 1}
 """what the law says comes first, then the authority's guide, then the standards"""
@@ -187,18 +190,19 @@ def _placed(one: Finding, report: Report, say: Say) -> dict[str, str]:
     since = _older(one)
     known = f" ({say('known-since', moment(since, language))})" if since else ""
     by_network = one.check.startswith(_REACHED) or one.reach is Reach.INTERNET
+    installed = one.target.startswith(_INSTALLED)
     return {
         "id": one.id,
         "place": _capital(place(one.target, language, one.check), one.target),
         "detail": ended(detail[:1].upper() + detail[1:]) if detail else "",
         "proof": ended(proof + known),
-        "reach": say(f"from-{one.reach.value}") if by_network else "",
+        "reach": say(f"from-{one.reach.value}") if by_network and not installed else "",
     }
 
 
 def _capital(where: str, target: str) -> str:
     """At the beginning of a line; a host or a path stays as it is."""
-    return where if where == target else where[:1].upper() + where[1:]
+    return where if where == target and target != HERE else where[:1].upper() + where[1:]
 
 
 def _telling(one: Finding) -> list[Fact]:
@@ -223,12 +227,23 @@ def untested(report: Report) -> list[dict[str, Any]]:
             (where, reason), {"place": where, "reason": ended(reason[:1].upper() + reason[1:]), "asked": []}
         )
         group["asked"].append({"check": "" if one.check == _ALL else one.check, "text": _asked(one, report)})
+    for group in groups.values():
+        group["question"] = _question(group["asked"], report.language)
     return list(groups.values())
+
+
+def _question(asked: list[dict[str, str]], language: Language) -> str:
+    """What nobody knows, where it is one thing."""
+    if len(asked) != 1 or not asked[0]["check"]:
+        return ""
+    return asked[0]["text"].removesuffix(".") + (" ?" if language is Language.FR else "?")
 
 
 def _reason(one: Attempt, language: Language) -> str:
     if one.check == OUTSIDE and one.reason is Reason.NOT_ASKED:
         return word("view-from-outside", language)
+    if one.reason is Reason.NOT_TOLD and not one.check.startswith("BOX"):
+        return word("not-said", language)
     return word(one.reason.value, language) if one.reason is not None else ""
 
 

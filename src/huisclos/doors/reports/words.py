@@ -208,13 +208,14 @@ _TABLE: Final[dict[str, tuple[str, str]]] = {
         "la box a bloqué les connexions pour un moment : attendez, sans réessayer tout de suite",
     ),
     "not-told": (
-        "it has no answer to that: ask its owner, with `huisclos doors box --questions`",
-        "elle n'a pas de réponse à cela : demandez à son propriétaire, avec `huisclos doors box --questions`",
+        "it has no sure answer: ask its owner, with `huisclos doors box --questions`",
+        "elle n'a pas de réponse sûre : demandez à son propriétaire, avec `huisclos doors box --questions`",
     ),
     "no-version": (
         "no version of the program is named there: known faults cannot be looked up",
         "la version du programme n'y est pas nommée : les failles connues ne peuvent être cherchées",
     ),
+    "not-said": ("it does not say", "il ne le dit pas"),
     "not-asked": ("held back on purpose", "volontairement non posé"),
     "encrypted": ("encrypted", "chiffré"),
     "absent": ("this machine cannot tell", "cette machine ne peut pas le dire"),
