@@ -212,6 +212,18 @@ def test_a_printed_report_says_it_once_and_whole(language: Language, tmp_path: P
     assert "huisclos doors box --questions" in text
 
 
+def test_two_servers_of_which_the_same_is_not_known() -> None:
+    """They share one list; another reason, or another list, stands apart."""
+    audit = Audit("probe", Language.EN, now())
+    for target in ("10.0.0.2:104", "10.0.0.3:104"):
+        audit.take([Miss(("DCM-003", "DCM-006"), target, Reason.NEEDS_TITLE)], now())
+    audit.take([Miss(("DCM-003",), "10.0.0.4:104", Reason.NEEDS_TITLE)], now())
+    audit.take([Miss(("DCM-003", "DCM-006"), "10.0.0.5:104", Reason.BUSY)], now())
+    made = view(audit.report())["untested"]
+    assert ["10.0.0.2:104, 10.0.0.3:104", "10.0.0.4:104", "10.0.0.5:104"] == [one["place"] for one in made]
+    assert [2, 1, 2] == [len(one["asked"]) for one in made]
+
+
 def test_a_package_is_reached_from_nowhere() -> None:
     """What is installed listens to nobody: the page does not say who reaches it."""
     audit = Audit("check", Language.EN, now())

@@ -227,9 +227,18 @@ def untested(report: Report) -> list[dict[str, Any]]:
             (where, reason), {"place": where, "reason": ended(reason[:1].upper() + reason[1:]), "asked": []}
         )
         group["asked"].append({"check": "" if one.check == _ALL else one.check, "text": _asked(one, report)})
-    for group in groups.values():
-        group["question"] = _question(group["asked"], report.language)
-    return list(groups.values())
+    return _together(groups.values(), report.language)
+
+
+def _together(groups: Iterable[dict[str, Any]], language: Language) -> list[dict[str, Any]]:
+    """Places of which the same is not known for the same reason, once."""
+    made: dict[tuple[str, ...], dict[str, Any]] = {}
+    for group in groups:
+        what = (group["reason"], *(asked["text"] for asked in group["asked"]))
+        known = made.setdefault(what, {**group, "question": _question(group["asked"], language)})
+        if known["place"] != group["place"]:
+            known["place"] += f", {group['place']}"
+    return list(made.values())
 
 
 def _question(asked: list[dict[str, str]], language: Language) -> str:
