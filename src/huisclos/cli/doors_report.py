@@ -144,16 +144,22 @@ def take(audit: Audit, seen: Iterable[Seen]) -> None:
     import sys
 
     from huisclos.clock import now
+    from huisclos.doors.facts import place
     from huisclos.doors.reports.typeset import typeset
     from huisclos.doors.reports.words import word
+    from huisclos.findings.nouns import Severity
 
     opened = audit.take(seen, now())
     if sys.stderr.isatty():
         for finding in opened:
+            if finding.severity is Severity.INFO:
+                continue
             severity = word(finding.severity.value, audit.language)
             colon = typeset(" :", audit.language) if audit.language == "fr" else ":"
             title = typeset(finding.title, audit.language)
-            output.say(f"{severity:8} {finding.check} {output.one_line(finding.target)}{colon} {title}")
+            where = place(finding.target, audit.language, finding.check)
+            line = f"{severity:8} {finding.check} {where}{colon} {title}"
+            output.say(output.fitted(line, sys.stderr, indent=17))
 
 
 def finish(audit: Audit, options: Options) -> int:
@@ -217,11 +223,12 @@ def _csv(report: Report) -> Iterable[bytes]:
 
 def show(report: Report) -> None:
     """The report on stdout: a sentence a door, worst first."""
+    import sys
+
     from huisclos.doors.facts import place
     from huisclos.doors.reports.typeset import typeset
-    from huisclos.doors.reports.view import changes, headline, untested
+    from huisclos.doors.reports.view import changes, headline, open_doors, untested
     from huisclos.doors.reports.words import word
-    from huisclos.findings.nouns import Severity
 
     language = report.language
 
@@ -231,40 +238,56 @@ def show(report: Report) -> None:
     def told(sentence: str) -> str:
         return typeset(sentence, language)
 
+    def shown(text: str) -> None:
+        output.data(output.fitted(text, sys.stdout))
+
     colon = told(" :") if language == "fr" else ":"
-    output.data(told(headline(report)))
+    shown(told(headline(report)))
     changed = changes(report) or {"opened": [], "closed": []}
     for name, rows in (("opened-since", changed["opened"]), ("closed-since", changed["closed"])):
         for row in rows:
-            output.data(f"{say(name)}{colon} {told(row['title'])} {row['place']} ({row['check']})")
-    for one in report.findings:
-        if one.muted is None and one.severity is not Severity.INFO:
-            output.data(_shown_door(one, language, colon))
+            shown(f"{say(name)}{colon} {told(row['title'])} {row['place']} ({row['check']})")
+    for door, places in _doors(open_doors(report), language, colon).items():
+        shown("\n" + "\n".join(places) + "\n" + door)
     for group in untested(report):
         checks = ", ".join(asked["check"] for asked in group["asked"] if asked["check"])
-        reason = told(group["reason"])
-        output.data(f"\n{say('untested')}{colon} {group['place']}\n     {reason} {checks}".rstrip())
+        reason = " ".join(told(one) for one in (group["question"], group["reason"]) if one)
+        shown(f"\n{say('untested')}{colon} {group['place']}\n     {reason} {checks}".rstrip())
     for one in report.findings:
         if one.muted is not None:
             where = place(one.target, language, one.check)
-            output.data(
+            shown(
                 f"\n{say('muted')}{colon} {one.check} {where}{colon} {one.muted.reason} "
                 f"({one.muted.author}, {say('until')} {one.muted.until})"
             )
 
 
-def _shown_door(one: Finding, language: Language, colon: str) -> str:
+def _doors(found: Iterable[Finding], language: Language, colon: str) -> dict[str, list[str]]:
+    """What each door is and how it is closed, once, with its places."""
     from huisclos.doors.facts import place
+    from huisclos.doors.reports.words import word
+
+    made: dict[str, list[str]] = {}
+    known: set[tuple[str, str]] = set()
+    for one in found:
+        door, head = _door(one, language, colon), f"{word(one.severity.value, language)}  {one.check}"
+        where = place(one.target, language, one.check)
+        # The check and its severity stand at the first place alone.
+        shown = " " * len(head) if (door, head) in known else head
+        known.add((door, head))
+        made.setdefault(door, []).append(f"{one.id:4} {shown}  {where}")
+    return made
+
+
+def _door(one: Finding, language: Language, colon: str) -> str:
     from huisclos.doors.reports.typeset import ended, moment, typeset
     from huisclos.doors.reports.words import word
 
     what = typeset(one.title, language)
     if not one.is_.startswith(one.title):
         what = f"{what}{colon} {typeset(one.is_, language)}"
-    where = place(one.target, language, one.check)
     verdict = typeset(word(f"at-{one.verdict.value}", language, moment(one.seen_at, language)), language)
     return (
-        f"\n{one.id:4} {word(one.severity.value, language)}  {one.check}  {where}\n"
         f"     {ended(what)}\n"
         f"     {verdict}\n"
         f"     {word('fix', language)}{colon} {typeset(ended(one.fix), language)}"

@@ -10,11 +10,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TextIO
 
 import msgspec
 import typer
@@ -62,6 +64,28 @@ def _nobody_reads() -> NoReturn:
 def document(value: object) -> None:
     """A JSON document on stdout."""
     data(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def fitted(text: str, stream: TextIO, indent: int = 0) -> str:
+    """Broken between words where `stream` is a terminal, each line going on where it began, or at `indent`.
+
+    What a file or another program reads stays one line a sentence.
+    """
+    if not stream.isatty():
+        return text
+    width = max(40, min(shutil.get_terminal_size().columns, 100) - 1)
+    return "\n".join(
+        "\n".join(
+            textwrap.wrap(
+                line,
+                width,
+                subsequent_indent=" " * (indent or len(line) - len(line.lstrip(" "))),
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        )
+        for line in text.splitlines()
+    )
 
 
 def say(text: str) -> None:

@@ -251,6 +251,8 @@ def _question(asked: list[dict[str, str]], language: Language) -> str:
 def _reason(one: Attempt, language: Language) -> str:
     if one.check == OUTSIDE and one.reason is Reason.NOT_ASKED:
         return word("view-from-outside", language)
+    if one.target == "gateway" and one.reason is Reason.ABSENT:
+        return word("no-gateway", language)
     if one.reason is Reason.NOT_TOLD and not one.check.startswith("BOX"):
         return word("not-said", language)
     return word(one.reason.value, language) if one.reason is not None else ""

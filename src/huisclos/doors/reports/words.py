@@ -216,6 +216,7 @@ _TABLE: Final[dict[str, tuple[str, str]]] = {
         "la version du programme n'y est pas nommée : les failles connues ne peuvent être cherchées",
     ),
     "not-said": ("it does not say", "il ne le dit pas"),
+    "no-gateway": ("this machine is connected to no box", "cette machine n'est reliée à aucune box"),
     "not-asked": ("held back on purpose", "volontairement non posé"),
     "encrypted": ("encrypted", "chiffré"),
     "absent": ("this machine cannot tell", "cette machine ne peut pas le dire"),
