@@ -69,8 +69,14 @@ def scripted(script: Script, port: int = 0, address: str = "127.0.0.1") -> Itera
 
 
 def _stands(connection: socket.socket) -> bool:
-    """Whether neither end has hung up: a script notices that later than the system does (tcp(7))."""
-    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _ESTABLISHED
+    """Whether neither end has hung up: a script notices that later than the system does (tcp(7)).
+
+    A script that speaks TLS has taken the descriptor over, and may end it meanwhile: it is not counted.
+    """
+    try:
+        return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _ESTABLISHED
+    except OSError:
+        return False
 
 
 def item(kind: int, body: bytes) -> bytes:

@@ -41,7 +41,7 @@ from huisclos.findings.evidence import Key
 from huisclos.findings.nouns import Finding, Language, Reason
 from huisclos.findings.report import Report
 from tests.doors.auditing import closed_doors, open_doors, untested
-from tests.tools import need
+from tests.tools import program
 
 KEY = b"k" * 32
 
@@ -332,12 +332,11 @@ def test_disks_as_linux_shows_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["luks1", "luks2"])
 def test_a_real_volume_is_sealed(tmp_path: Path, kind: str) -> None:
     """What cryptsetup formats is known by its header, and nothing is found in it."""
-    need("cryptsetup")
     volume = tmp_path / "disk.img"
     with volume.open("wb") as file:
         file.truncate(20 * 1024 * 1024)
     cheap = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"]
-    command = ["cryptsetup", "luksFormat", "--batch-mode", "--type", kind, *cheap, str(volume), "-"]
+    command = [program("cryptsetup"), "luksFormat", "--batch-mode", "--type", kind, *cheap, str(volume), "-"]
     subprocess.run(command, input=b"an invented passphrase", check=True, capture_output=True, timeout=60)
     tally = audit(tmp_path, Walk())
     assert 1 == tally.counts["sealed"]
