@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -62,8 +61,6 @@ _NO, _YES = ("0", "false", "no"), ("1", "true", "yes")
 _DESCRIPTION: Final = re.compile(rb"<NewPortMappingDescription\b.*?</NewPortMappingDescription>", re.DOTALL)
 _REPLY: Final = 128
 _SECONDS: Final = 2.0
-_RECVERR: Final = 11
-"""IP_RECVERR (ip(7)): a port that is shut says so at once, without a connected socket"""
 _WHOLE_SECONDS: Final = 30.0
 """for a description and all its lists: a box that answers each question in its last second is left alone"""
 
@@ -96,8 +93,9 @@ async def probe_box(
 ) -> list[Seen]:
     """What the box at `address` tells whoever asks inside; `own` is this machine's address there."""
     name = str(address)
-    seen: list[Seen] = [Observation(What.BOX, name, Reach.LAN, await _nat_pmp(address, nat_pmp))]
-    location = await _search(address, ssdp)
+    # Side by side: who asks from an unconnected socket is not told that a port is shut, and waits.
+    told, location = await asyncio.gather(_nat_pmp(address, nat_pmp), _search(address, ssdp))
+    seen: list[Seen] = [Observation(What.BOX, name, Reach.LAN, told)]
     if location is None:
         # Silence: off, or a firewall on the way. It is not claimed that nothing is mapped.
         seen.append(Miss(("BOX-001", *_LISTED), name, Reason.TIMED_OUT))
@@ -325,8 +323,6 @@ async def _ask(address: Address, port: int, question: bytes) -> bytes:
     # Not connected: many boxes answer from another port than the one that is asked.
     sock = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_DGRAM)  # noqa: PLR2004 - IPv6
     sock.setblocking(False)
-    if sys.platform == "linux" and sock.family is socket.AF_INET:
-        sock.setsockopt(socket.IPPROTO_IP, _RECVERR, 1)
     transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
         lambda: _Answer(address), sock=sock
     )
