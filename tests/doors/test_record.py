@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,6 +22,7 @@ from hypothesis import strategies as st
 from huisclos.access.addresses import parse_address
 from huisclos.doors.mandate import OutsideMandate
 from huisclos.doors.record import Record, RecordBroken, noted, only, read_record, watched
+from huisclos.wiring import roles
 from tests.doors.capture import captured, packets
 from tests.doors.streets import FAR, HOST, NEIGHBOUR, NET, OUTSIDE, PRACTICE, inside, street
 from tests.doors.test_cli import doors
@@ -205,3 +208,22 @@ def test_nothing_outside_the_scope_and_no_patient(tmp_path: Path) -> None:
     own = {uid for uid in uids if uid in canaries}
     assert len(uids - own) <= 1, "what was asked for are the canaries (and our implementation's own UID)"
     assert HOST not in Path(record).read_text(), "what lies behind the box is nobody's business here"
+
+
+def test_the_auditor_of_a_house_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its process runs on a loop whose packets the record sees and stops; uvloop's would leave unseen."""
+    stopped: list[str] = []
+
+    async def main(_child: object, _bound: object) -> None:
+        with watched(None, only(frozenset())), pytest.raises(OutsideMandate):
+            await asyncio.open_connection("192.0.2.1", 104)
+        stopped.append("192.0.2.1")
+
+    monkeypatch.setattr(roles, "confine_role", lambda *_: None)
+    monkeypatch.setattr(roles, "lower_priority", lambda: None)
+    monkeypatch.setattr(roles, "Child", lambda post: post)
+    monkeypatch.setattr(roles, "folders", lambda _archive: ())
+    monkeypatch.setattr(roles, "auditor_main", main)
+    post: Any = SimpleNamespace(role="auditor", archive=None)
+    assert 0 == roles.run_auditor(post, roles.HousePlan())
+    assert ["192.0.2.1"] == stopped

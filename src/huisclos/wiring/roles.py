@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -85,9 +86,14 @@ def run_scribe(post: Post) -> int:
 
 
 def run_auditor(post: Post, plan: HousePlan) -> int:
-    """The auditor's process."""
+    """The auditor's process.
+
+    On asyncio's own loop: uvloop's connections raise none of Python's audit events, and `doors.record` would
+    neither see nor stop a packet.
+    """
     lower_priority()
-    return _run(post, lambda child: auditor_main(child, plan.bound), folders(post.archive))
+    reads = folders(post.archive)
+    return _run(post, lambda child: auditor_main(child, plan.bound), reads, loop=asyncio.run)
 
 
 def run_cage(post: Post) -> int:
@@ -102,12 +108,20 @@ def run_cage(post: Post) -> int:
     return 0
 
 
-def _run(post: Post, main: Callable[[Child], Awaitable[None]], reads: tuple[Path, ...] = ()) -> int:
+Loop = Callable[[Coroutine[Any, Any, None]], None]
+
+
+def _run(
+    post: Post,
+    main: Callable[[Child], Awaitable[None]],
+    reads: tuple[Path, ...] = (),
+    loop: Loop = uvloop.run,
+) -> int:
     async def body() -> None:
         await main(Child(post))
 
     confine_role(post.role, post.archive, reads)
-    uvloop.run(body())
+    loop(body())
     return 0
 
 
