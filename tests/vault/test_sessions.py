@@ -18,6 +18,7 @@ from huisclos.errors import (
     TooManyAttempts,
 )
 from huisclos.vault.session_table import IDLE, LIFE, MAX_SESSIONS
+from huisclos.vault.throttle import LONGEST_WAIT
 from tests.vault.world import ADDRESS, NEW_PASSWORD, PASSWORD, World, proof
 
 
@@ -256,6 +257,28 @@ async def test_codes_cannot_be_tried_out(world: World) -> None:
             await world.sessions.finish_login(ticket, "12345", ADDRESS)
     with pytest.raises(TooManyAttempts):
         await world.sessions.login("Ann", PASSWORD, ADDRESS)
+
+
+async def test_a_right_password_does_not_make_its_own_code_wait(world: World) -> None:
+    """After many mistakes too: the wait before a code would outlast the question, and nobody came in again."""
+    world.user("Ann", Role.OWNER)
+    seed, _ = await _enrol(world, await world.login("Ann"))
+    for _ in range(12):
+        world.time.pass_(LONGEST_WAIT)
+        with pytest.raises(NotAdmitted):
+            await world.sessions.login("Ann", "wrong", ADDRESS)
+    with pytest.raises(TooManyAttempts):
+        await world.sessions.login("Ann", PASSWORD, ADDRESS)
+    world.time.pass_(LONGEST_WAIT)
+    ticket = (await world.sessions.login("Ann", PASSWORD, ADDRESS)).ticket
+    with pytest.raises(NotAdmitted):
+        await world.sessions.finish_login(ticket, "12345", ADDRESS)
+    with pytest.raises(TooManyAttempts):
+        await world.sessions.finish_login(ticket, _code(world, seed), ADDRESS)
+    world.time.pass_(LONGEST_WAIT)
+    ticket = (await world.sessions.login("Ann", PASSWORD, ADDRESS)).ticket
+    world.time.pass_(10)
+    assert (await world.sessions.finish_login(ticket, _code(world, seed), ADDRESS)).secret
 
 
 async def test_a_question_for_the_second_factor_runs_out(world: World) -> None:

@@ -139,7 +139,7 @@ class OwnAccount(Proofs):
                 self._core.entry(Act.LOGIN_FAILED, NOBODY, address=address, what=what, subject=user.name)
             )
             raise NotAdmitted("this is not your password")
-        self._throttle.right(address)
+        self._throttle.right(user.name, address)
         self._throttle.clear(user.name)
 
     async def _changed(self, user: Known, what: Change, address: str) -> None:

@@ -37,7 +37,7 @@ class Sessions(OwnAccount):
         if user is None or not right:
             await self._failed_login(user, "password", address)
             raise NotAdmitted(_WRONG, hint="capital letters matter")
-        self._throttle.right(address)
+        self._throttle.right(name, address)
         return await self.begin(user.id, address, digest=digest)
 
     async def begin(self, user_id: str, address: str, *, digest: str = "") -> Login:
@@ -72,7 +72,7 @@ class Sessions(OwnAccount):
                 how, user = self._second(user, code)
             if how:
                 self._table.answered(ticket, rightly=True)
-                self._throttle.right(address)
+                self._throttle.right(user.name, address)
                 return await self._start(user, how, address)
         self._table.answered(ticket, rightly=False)
         await self._failed_login(user, "code", address)

@@ -54,12 +54,20 @@ class Throttle:
             if key[1]:
                 self._count(key, free, now)
 
-    def right(self, address: str) -> None:
-        """The attempt was right: the address gets its count back."""
+    def right(self, name: str, address: str) -> None:
+        """The attempt was right: the address gets its count back, and the name need not wait for its code.
+
+        The name keeps its count until whose it is has come in: each wrong code makes the next wait longer.
+        Without the end of its wait, a code was asked for and refused: after some twelve mistakes the wait
+        outlasted the question, and nobody came in.
+        """
         count = self._counts.get(address_key(address))
         if count is not None:
             count.attempts = max(0, count.attempts - 1)
             count.heard_again_at = 0.0
+        named = self._counts.get(_name_key(name))
+        if named is not None:
+            named.heard_again_at = 0.0
 
     def clear(self, name: str) -> None:
         """Whose name it is has come in: the name starts again."""
