@@ -49,3 +49,17 @@ def test_problems_found_stand_out() -> None:
     """A verification that found something is shown as bad."""
     lines = [_line("verified", "objects", problems=count) for count in (0, 1)]
     assert [told["bad"] for told in told_lines(lines, Words("en"), {})] == [False, True]
+
+
+def test_who_typed_a_wrong_passphrase_is_somebody() -> None:
+    """The house has no passphrase: it is the one who tells, not the one who tried."""
+    tried = JournalLine(1, 5.0, "unlock-failed", ActorKind.HOUSE, "", "")
+    assert sentence(tried, Words("en"), "") == "Somebody tried to unlock the archive with a wrong passphrase"
+    started = JournalLine(1, 5.0, "started", ActorKind.HOUSE, "", "")
+    assert sentence(started, Words("en"), "") == "The house was started"
+
+
+def test_a_study_nobody_may_name_leaves_good_french() -> None:
+    """Without an article that would have to be elided after "de"."""
+    said = sentence(_line("read", study_id=STUDY, instances=1, octets=1), Words("fr"), "")
+    assert " de un " not in said

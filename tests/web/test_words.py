@@ -162,3 +162,11 @@ def test_templates_have_no_inline_style_or_script() -> None:
             part.split("=")[0][-12:] for part in text.split("<")[1:] if " onclick" in part
         )
         assert "<style" not in text
+
+
+def test_the_first_of_a_month_is_written_as_french_does() -> None:
+    """The other days, and other languages, have plain figures."""
+    first, second = (datetime(2026, 12, day, 12, 0, tzinfo=UTC).timestamp() for day in (1, 2))
+    assert Words("fr", zone=UTC).day(first) == "mardi 1er décembre 2026"
+    assert Words("fr", zone=UTC).day(second) == "mercredi 2 décembre 2026"
+    assert Words("en", zone=UTC).day(first) == "Tuesday, 1 December 2026"

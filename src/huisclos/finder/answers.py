@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from huisclos.archive.nouns import Level, Query, SeriesRow, StudyRow
-from huisclos.dicom.charsets import name_groups
+from huisclos.dicom.charsets import display_name, name_groups
 from huisclos.dicom.json import element
 from huisclos.finder.conditions import Plan
 from huisclos.finder.fields import FIELDS, OF_REQUESTS, RANK, REQUESTS, Field, included_fields
@@ -202,7 +202,7 @@ def person(study: StudyRecord) -> str:
     """One line on who and when, the day as ISO 8601, for the journal's sentences."""
     day = _eight(study.study_date)
     parts = (
-        study.patient_name.replace("^", " ").strip(),
+        display_name(study.patient_name).strip(),
         study.patient_id,
         f"{day[:4]}-{day[4:6]}-{day[6:]}" if day else "",
         *study.modalities,

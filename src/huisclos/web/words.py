@@ -101,6 +101,10 @@ class Words:
         """Date and time of day."""
         return format_datetime(self.local(seconds), "short", locale=self._locale) if seconds else "–"
 
+    def date(self, seconds: float) -> str:
+        """The day in figures."""
+        return format_date(self.local(seconds), "dd/MM/yyyy", locale=self._locale) if seconds else "–"
+
     def last_day(self, seconds: float) -> str:
         """The last day of what ends at a moment: what ends at midnight ends with the day before."""
         return format_date(self.local(seconds - 1), "dd/MM/yyyy", locale=self._locale) if seconds else "–"
@@ -111,7 +115,12 @@ class Words:
 
     def day(self, seconds: float) -> str:
         """The day in full words."""
-        return format_date(self.local(seconds), "full", locale=self._locale) if seconds else "–"
+        if not seconds:
+            return "–"
+        day = self.local(seconds)
+        told = format_date(day, "full", locale=self._locale)
+        # the first of a month has an ordinal in French, which the CLDR's patterns do not know
+        return told.replace(" 1 ", " 1er ", 1) if self.language == "fr" and day.day == 1 else told
 
     def ago(self, seconds: float) -> str:
         """How long ago, roughly: "4 minutes ago"."""

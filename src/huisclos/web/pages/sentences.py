@@ -64,6 +64,8 @@ def _known(act: str) -> Act | None:
 
 def _who(line: JournalLine, words: Words) -> str:
     _ = words.gettext
+    if line.act == Act.UNLOCK_FAILED and line.actor_kind == ActorKind.HOUSE:
+        return _("Somebody")  # the house only tells of it
     if line.actor_kind == ActorKind.HOUSE:
         return _("The house")
     if line.actor_kind == ActorKind.CONSOLE:
@@ -185,6 +187,7 @@ def _changed(what: str, words: Words) -> str:
         Change.TOKEN_REMOVED: _("ended a token"),
         Change.PEER_ADDED: _("admitted a peer"),
         Change.PEER_REMOVED: _("removed a peer"),
+        Change.PEER_CHANGED: _("found where a peer listens"),
         Change.HOLDER_ADDED: _("added a holder"),
         Change.HOLDER_REMOVED: _("removed a holder"),
         Change.IDENTITY_ROTATED: _("put a new key of the archive in force"),

@@ -136,7 +136,8 @@ async def _looked(visit: Visit, study_id: str) -> list[dict[str, object]] | None
     except HuisclosError:
         # the page is about the study: that its lines cannot be read does not take it away
         return None
-    return told_lines(read.lines, words_of(visit.request, visit.session.actor.language), {})
+    words = words_of(visit.request, visit.session.actor.language)
+    return told_lines(read.lines, words, {study_id: words.gettext("this study")})
 
 
 @person(Right.LIST)
