@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 import subprocess
 from dataclasses import replace
@@ -15,6 +16,7 @@ from tests.dimse.listening import Credentials, credentials
 from tests.journey import wado
 from tests.journey.living import SENDER, Living, until
 from tests.journey.patients import BETKA, GLAFIRA, WILHELMA, ZEPHYRINE, Patient, data_set_of, read
+from tests.reception.test_tls import old
 from tests.tools import need, program
 
 pytestmark = pytest.mark.usefixtures("house")
@@ -96,6 +98,16 @@ def test_a_refusal_is_a_knock(house: Living) -> None:
     answer = owner.post(address)
     assert answer.status_code in {200, 303}
     assert _echo(house, "-aet", "KNOCKER", "-aec", "HUISCLOS").returncode == 0
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    page = owner.get("/peers").text
+    field = page.split("KNOCKER")[1].split('id="port-')[1].split('"')[0]
+    with subprocess.Popen([program("storescp"), "--ignore", str(port)]) as listening:
+        until(lambda: _run(program("echoscu"), "127.0.0.1", str(port)).returncode == 0, 10, "storescp")
+        told = owner.post(f"/peers/{field}/echo", {"port": str(port)}).text
+        listening.terminate()
+    assert "KNOCKER answered in" in told
+    assert f"127.0.0.1:{port}" in told, "and the port is kept"
 
 
 def test_a_known_title_at_another_address_is_refused(house: Living) -> None:
@@ -168,6 +180,24 @@ def test_a_pinned_peer_stores_over_tls(house: Living, scanner: Credentials) -> N
     )  # fmt: skip
     assert sent.returncode == 0, sent.stderr
     assert _found(house, GLAFIRA) == 3
+
+
+def test_a_certificate_that_ended_is_said_everywhere(house: Living, tmp_path: Path) -> None:
+    """It still stores; asked for more, it is refused, and the page says why."""
+    own = old(tmp_path)
+    ran = house.try_(
+        "peer", "add", str(house.archive), "OLDIE", "--address", "127.0.0.1", "--certificate",
+        str(own.certificate), "--may", "echo,store,find",
+    )  # fmt: skip
+    assert "Its certificate has ended" in ran.stderr
+    assert "its certificate has ended" in house.run("peer", "list", str(house.archive))
+    names = ("-aet", "OLDIE", "-aec", "HUISCLOS")
+    assert _echo(house, *_tls(house, own), *names, port="dicom_tls").returncode == 0
+    asked = ("-S", "-k", "QueryRetrieveLevel=STUDY", "127.0.0.1", str(house.port("dicom_tls")))
+    assert _run(program("findscu"), *_tls(house, own), *names, *asked).returncode != 0
+    page = house.person("technician").get("/peers").text
+    assert "certificate ended" in page
+    assert "Its certificate has ended: it may only test and send until a new one is pinned." in page
 
 
 def test_another_certificate_is_refused(house: Living, scanner: Credentials, tmp_path: Path) -> None:

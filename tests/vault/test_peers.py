@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from huisclos.access.accounts import PeerRight
 from huisclos.access.admission import AssociationAsked
 from huisclos.access.nouns import Actor, ActorKind
-from huisclos.access.peers import EchoOutcome, EchoResult, PeerAsked
+from huisclos.access.peers import EchoOutcome, EchoResult, KnockReason, PeerAsked
+from huisclos.errors import BadSetting
 from huisclos.journal.entries import Act
 from huisclos.vault.admission import Doorkeeper
 from huisclos.vault.peers import PeerService
@@ -18,15 +28,36 @@ ADDRESS = "192.168.1.31"
 class Deaf:
     """An `Echoer` without a reception."""
 
+    answers_at = 0
+
     async def echo(self, address: str, port: int, called: str, calling: str) -> EchoResult:
         """See `Echoer`."""
-        return EchoResult(EchoOutcome.UNREACHABLE)
+        if not port:
+            return EchoResult(EchoOutcome.NO_PORT)
+        return EchoResult(EchoOutcome.ANSWERED if port == self.answers_at else EchoOutcome.UNREACHABLE)
 
     async def end_peer(self, peer_id: str) -> None:
         """See `Echoer`."""
 
     async def pin(self, certificate: bytes) -> None:
         """See `Echoer`."""
+
+
+def certificate(world: World, *, days: int) -> bytes:
+    """A self-signed one that ends so many days from now, DER."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "US09")])
+    now = dt.datetime.fromtimestamp(world.core.now(), dt.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=400))
+        .not_valid_after(now + dt.timedelta(days=days))
+    )
+    return made.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
 def services(world: World) -> tuple[PeerService, Doorkeeper]:
@@ -91,3 +122,46 @@ async def test_asking_twice_in_the_dark_is_asking_once(world: World) -> None:
     world.unlock()
     await peers.add(CONSOLE, PeerAsked("CT01", ADDRESS))
     assert [other.id] == [waiting.id for waiting in world.core.accounts.pending()]
+
+
+async def test_a_port_at_which_it_answered_is_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who knocked was admitted without one: the first test echo that is answered says where it listens."""
+    monkeypatch.setattr(Deaf, "answers_at", 104)
+    peers, _ = services(world)
+    peer = await peers.add(CONSOLE, PeerAsked("CT01", ADDRESS))
+    assert EchoOutcome.NO_PORT is (await peers.echo(CONSOLE, peer.id)).outcome
+    assert EchoOutcome.UNREACHABLE is (await peers.echo(CONSOLE, peer.id, 105)).outcome
+    assert (0,) == tuple(one.port for one in peers.everyone())
+    assert EchoOutcome.ANSWERED is (await peers.echo(CONSOLE, peer.id, 104)).outcome
+    assert (104,) == tuple(one.port for one in peers.everyone())
+    assert EchoOutcome.ANSWERED is (await peers.echo(CONSOLE, peer.id)).outcome
+    assert (world.said()[-1].what, world.said()[-1].subject) == ("peer-changed", "CT01 port 104")
+    with pytest.raises(BadSetting):
+        await peers.echo(CONSOLE, peer.id, 70000)
+
+
+async def test_a_certificate_that_ended_is_the_reason(world: World) -> None:
+    """It may still send; what it may not any more is refused for that reason, and under its own code."""
+    peers, doorkeeper = services(world)
+    ended = certificate(world, days=-3)
+    every = frozenset(PeerRight)
+    peer = await peers.add(CONSOLE, PeerAsked("US09", ADDRESS, may=every, certificate=ended))
+    assert peer.certificate_until < world.core.now()
+
+    def asked(*wants: PeerRight) -> AssociationAsked:
+        return AssociationAsked(
+            "US09", "HUISCLOS", ADDRESS, tls=True, certificate=ended, wants=frozenset(wants)
+        )
+
+    sent = await doorkeeper.admit(asked(PeerRight.STORE))
+    assert (sent.reason, sent.warning) == (None, True)
+    assert KnockReason.CERTIFICATE_ENDED is (await doorkeeper.admit(asked(PeerRight.FIND))).reason
+    (knock,) = doorkeeper.knocks()
+    assert KnockReason.CERTIFICATE_ENDED is knock.reason
+
+
+async def test_a_handshake_that_failed_was_no_rejected_association(world: World) -> None:
+    """The code for the technician says what went over the wire: with another certificate, an alert of TLS."""
+    _, doorkeeper = services(world)
+    await doorkeeper.turned_away(ADDRESS, "dicom_tls", KnockReason.CERTIFICATE_OTHER)
+    assert "TLS alert" == doorkeeper.knocks()[0].code

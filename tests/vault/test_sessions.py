@@ -260,7 +260,7 @@ async def test_codes_cannot_be_tried_out(world: World) -> None:
 
 
 async def test_a_right_password_does_not_make_its_own_code_wait(world: World) -> None:
-    """After many mistakes too: the wait before a code would outlast the question, and nobody came in again."""
+    """After many mistakes too: the wait before a code outlasted the question, and nobody came in again."""
     world.user("Ann", Role.OWNER)
     seed, _ = await _enrol(world, await world.login("Ann"))
     for _ in range(12):

@@ -505,6 +505,10 @@ class ThePeers:
 
     async def add(self, proof: Proof, asked: PeerAsked) -> Peer:
         """See the port."""
+        if (asked.title, asked.address) in {
+            (peer.title, peer.address) for peer in self.house.peer_list.values()
+        }:
+            raise Conflict("this peer is enrolled already")
         return self.put(asked.title, asked.address, asked.port)
 
     def put(self, title: str, address: str, port: int = 0, heard: float = 0.0, objects: int = 0) -> Peer:
@@ -561,7 +565,9 @@ class ThePeers:
         """See the port."""
         self.house.knock_list.pop(knock_id, None)
 
-    async def echo(self, proof: Proof, peer_id: str) -> EchoResult:
+    async def echo(self, proof: Proof, peer_id: str, port: int = 0) -> EchoResult:
         """See the port."""
         peer = self.house.peer_list[peer_id]
+        if port:
+            peer = self.house.peer_list[peer_id] = msgspec.structs.replace(peer, port=port)
         return EchoResult(EchoOutcome.ANSWERED, 12) if peer.port else EchoResult(EchoOutcome.NO_PORT)

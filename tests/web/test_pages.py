@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from huisclos.access.nouns import ActorKind, Right, Role
-from huisclos.access.people import FastReader, RotationState
+from huisclos.access.peers import KnockReason
+from huisclos.access.people import FastReader, Pending, PendingKind, RotationState
 from huisclos.archive.nouns import Choice, DoubtKind
 from huisclos.web.app import make_app
 from huisclos.web.pages.doubts import choice_words, explanations, titles
@@ -19,7 +21,7 @@ from tests import corpus
 from tests.archive.samples import data_set, names
 from tests.archive.world import MODALITY
 from tests.web.browser import Browser
-from tests.web.house import PASSPHRASE, PASSWORD, WORDS
+from tests.web.house import DAY, PASSPHRASE, PASSWORD, WORDS
 from tests.web.world import World
 
 PAGES = {
@@ -202,6 +204,44 @@ async def test_admitting_a_knock(browser: Browser, world: World) -> None:
     assert "not valid" in bad.text
 
 
+async def test_a_test_echo_asks_for_the_port_it_lacks(browser: Browser, world: World) -> None:
+    """Who knocked was admitted without one, and there was no way to give it but to begin anew."""
+    world.furnish()
+    browser.be("Sam Technique")
+    knock = world.peers.knock("IRM3", "192.168.1.33", KnockReason.TITLE_UNKNOWN)
+    await browser.submit(f"/peers/knocks/{knock.id}/admit")
+    peer = next(peer for peer in world.house.peer_list.values() if peer.title == "IRM3")
+    assert f'id="port-{peer.id}"' in (await browser.see("/peers")).text
+    assert "No port of IRM3 is known" in (await browser.submit(f"/peers/{peer.id}/echo")).text
+    assert "A port is a number" in (await browser.submit(f"/peers/{peer.id}/echo", {"port": "x"})).text
+    told = await browser.submit(f"/peers/{peer.id}/echo", {"port": "104"})
+    assert "IRM3 answered in 12 ms" in told.text
+    assert "192.168.1.33:104" in told.text
+    assert f'id="port-{peer.id}"' not in told.text
+
+
+async def test_a_certificate_that_ended_is_said(browser: Browser, world: World) -> None:
+    """Beside the peer, and as the reason of a knock: it looked like a right that was never given."""
+    world.furnish()
+    browser.be("Sam Technique")
+    peer = world.peers.put("US09", "192.168.1.35")
+    ended = msgspec.structs.replace(peer, fingerprint="ab", certificate_until=world.house.time - 3 * DAY)
+    world.house.peer_list[peer.id] = ended
+    world.peers.knock("US09", "192.168.1.35", KnockReason.CERTIFICATE_ENDED)
+    shown = (await browser.see("/peers")).text
+    assert shown.count("certificate ended") == 1
+    assert "Its certificate has ended: it may only test and send until a new one is pinned." in shown
+
+
+async def test_a_peer_that_is_there_already_is_said(browser: Browser, world: World) -> None:
+    """Of a peer nothing is said of a last one that must stay."""
+    world.furnish()
+    known = next(peer for peer in world.house.peer_list.values() if peer.title == "CT01")
+    browser.be("Sam Technique")
+    told = (await browser.submit("/peers/add", {"title": "CT01", "address": known.address})).text
+    assert "This peer is admitted already. Remove it first to change it." in told
+
+
 async def test_people(browser: Browser, world: World) -> None:
     """Tokens are shown once; the last owner stays; what waits is approved by one press."""
     world.furnish()
@@ -214,11 +254,31 @@ async def test_people(browser: Browser, world: World) -> None:
     assert secret not in listing
     assert "viewer" in listing
     kept = await browser.submit(f"/people/{world.owner}/role", {"role": "secretary"})
-    assert "last one that must stay" in kept.text
+    assert "This is the last owner: make somebody else an owner first." in kept.text
     waiting = next(iter(world.house.pending_list))
     await browser.submit(f"/people/pending/{waiting}/approve")
     assert not world.house.pending_list
     assert "not valid" in (await browser.submit("/people/tokens/add", {**fields, "until": "soon"})).text
+
+
+async def test_what_waits_is_told_in_the_readers_language(browser: Browser, world: World) -> None:
+    """The role and the rights that were asked for too, and that the console asked."""
+    world.furnish()
+    browser.be("Camille Exemple")
+    browser.headers["Accept-Language"] = "fr"
+    now = world.house.time
+    for number, (kind, detail) in enumerate(
+        (
+            (PendingKind.ROLE, "physician"),
+            (PendingKind.TOKEN, "read, store"),
+            (PendingKind.PEER, "192.168.1.9, echo, store"),
+        )
+    ):
+        one = Pending(f"{number:032x}", kind, "Zoé Petit", detail, now - 90, "console")
+        world.house.pending_list[one.id] = one
+    shown = (await browser.see("/people")).text
+    for words in ("(médecin)", "(lire, envoyer)", "(192.168.1.9, tester, envoyer)", "par la console,"):
+        assert words in shown
 
 
 async def test_each_right_of_a_token_has_its_word(browser: Browser, world: World) -> None:

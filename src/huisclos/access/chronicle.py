@@ -30,6 +30,7 @@ class Change(StrEnum):
     TOKEN_REMOVED = "token-removed"  # noqa: S105 - a word, not a secret
     PEER_ADDED = "peer-added"
     PEER_REMOVED = "peer-removed"
+    PEER_CHANGED = "peer-changed"
     HOLDER_ADDED = "holder-added"
     HOLDER_REMOVED = "holder-removed"
     IDENTITY_ROTATED = "identity-rotated"

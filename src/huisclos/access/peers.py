@@ -67,6 +67,8 @@ class KnockReason(StrEnum):
     RIGHT_ENDED = "right-ended"
     CERTIFICATE_MISSING = "certificate-missing"
     CERTIFICATE_OTHER = "certificate-other"
+    CERTIFICATE_ENDED = "certificate-ended"
+    """Its pinned certificate has run out: it may test and store, and asked only for more."""
     ADDRESS_PUBLIC = "address-public"
     """Neither private nor declared: cut off before a byte was read (P11)."""
     NOT_DICOM = "not-dicom"
@@ -157,5 +159,9 @@ class Peers(Protocol):
     async def ignore(self, proof: Proof, knock_id: str) -> None:
         """Do not show this knock as new again. Idempotent."""
 
-    async def echo(self, proof: Proof, peer_id: str) -> EchoResult:
-        """A C-ECHO to the peer, 10 seconds at most. A failure is an outcome, not an error."""
+    async def echo(self, proof: Proof, peer_id: str, port: int = 0) -> EchoResult:
+        """A C-ECHO to the peer, 10 seconds at most. A failure is an outcome, not an error.
+
+        With `port`, there in place of the port that is known; it is kept when it answered the echo. Who
+        knocked is admitted without one. Raises `NotFound`, `BadSetting` (port).
+        """

@@ -69,6 +69,8 @@ def add(
     peer = unlocked_if_named(archive, work, unlock_with)
     if peer.approved:
         output.say(f"{peer.title} at {peer.address} is admitted; it may {_listed(peer)}.")
+        if _ended(peer):
+            output.say("Its certificate has ended: it may only echo and store until a new one is pinned.")
     else:
         output.say(f"{peer.title} waits for an owner, since the archive is locked.")
         if body.may <= {PeerRight.ECHO, PeerRight.STORE}:
@@ -152,5 +154,16 @@ def _row(peer: Peer) -> tuple[str, ...]:
         # the end is the midnight after its last day
         output.local(peer.until - 1)[:10] if peer.until else "",
         output.local(peer.last_heard_at),
-        "" if peer.approved else "waits for an owner",
+        ", ".join(_remarks(peer)),
     )
+
+
+def _remarks(peer: Peer) -> list[str]:
+    waits = [] if peer.approved else ["waits for an owner"]
+    return [*waits, "its certificate has ended"] if _ended(peer) else waits
+
+
+def _ended(peer: Peer) -> bool:
+    from huisclos.clock import timestamp
+
+    return bool(peer.fingerprint) and peer.certificate_until < timestamp()

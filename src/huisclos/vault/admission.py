@@ -40,6 +40,8 @@ _CODES: Final = {
     KnockReason.ADDRESS_PUBLIC: "",
     KnockReason.NOT_DICOM: "A-ABORT",
 }
+_HANDSHAKE: Final = "TLS alert"
+"""Another certificate is refused before an association is asked for (RFC 8446 section 6)."""
 _AUDITOR: Final = frozenset({CALLING, ""})
 """How the auditor calls itself; nothing, where a connection ended before its title."""
 _REFUSED_CODE: Final = "A-ASSOCIATE-RJ 1/1/1"
@@ -186,6 +188,8 @@ class Doorkeeper:
                 now = self._core.now()
                 may = _in_force(peer, now)
                 expired = describe(peer.certificate).until.timestamp() < now
+                if expired and not _allowed(asked, may & PLAIN_FOR_GOOD) and _allowed(asked, may):
+                    return await self._refuse(asked, KnockReason.CERTIFICATE_ENDED)
                 if expired:
                     may &= PLAIN_FOR_GOOD
                 if not may:
@@ -203,7 +207,7 @@ class Doorkeeper:
         *,
         warning: bool,
     ) -> AssociationVerdict:
-        if asked.wants and not asked.wants & may:
+        if not _allowed(asked, may):
             return await self._refuse(asked, KnockReason.RIGHT_MISSING)
         await self.heard(peer_id, 0)
         quarantine = self._core.ledger.get(PeerBody, peer_id) is None
@@ -232,7 +236,7 @@ class Doorkeeper:
                 asked.address,
                 asked.tls,
                 reason,
-                _CODES.get(reason, _REFUSED_CODE),
+                _code(asked, reason),
                 now,
                 now,
                 1,
@@ -270,6 +274,17 @@ class Doorkeeper:
         approved = self._core.ledger.all(PeerBody)
         waiting = {peer_id: peer for peer_id, peer in self._people.waiting_peers() if peer_id not in approved}
         return {peer_id: peer for peer_id, peer in (approved | waiting).items() if peer.title == title}
+
+
+def _allowed(asked: AssociationAsked, may: frozenset[PeerRight]) -> bool:
+    """Whether something that is asked for may be had; who asks for nothing is told by its rights alone."""
+    return bool(asked.wants & may) if asked.wants else bool(may)
+
+
+def _code(asked: AssociationAsked, reason: KnockReason) -> str:
+    if reason is KnockReason.CERTIFICATE_OTHER and not asked.certificate:
+        return _HANDSHAKE
+    return _CODES.get(reason, _REFUSED_CODE)
 
 
 def _in_force(peer: PeerBody, now: float) -> frozenset[PeerRight]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from huisclos.access.accounts import PLAIN_FOR_GOOD, PLAIN_READING_DAYS, PeerBody, RowKind
 from huisclos.access.addresses import MAX_PORT, is_private, parse_address
 from huisclos.access.chronicle import Change
 from huisclos.access.nouns import Actor, Proof, Right
 from huisclos.access.peers import (
+    EchoOutcome,
     EchoResult,
     Knock,
     Listening,
@@ -116,11 +119,32 @@ class PeerService:
         await self._core.demand(await self._sessions.actor(proof), Right.PEERS, address=proof.address)
         self._doorkeeper.ignore(knock_id)
 
-    async def echo(self, proof: Proof, peer_id: str) -> EchoResult:
+    async def echo(self, proof: Proof, peer_id: str, port: int = 0) -> EchoResult:
         """See `Peers`."""
-        await self._core.demand(await self._sessions.actor(proof), Right.PEERS, address=proof.address)
+        actor = await self._sessions.actor(proof)
+        await self._core.demand(actor, Right.PEERS, address=proof.address)
         peer = self._core.ledger.need(PeerBody, peer_id)
-        return await self._echoer.echo(peer.address, peer.port, peer.title, TITLE)
+        at = _checked(port) or peer.port
+        result = await self._echoer.echo(peer.address, at, peer.title, TITLE)
+        if result.outcome is EchoOutcome.ANSWERED and at != peer.port and not self._core.locked:
+            await self._found_at(actor, peer_id, at, proof.address)
+        return result
+
+    async def _found_at(self, actor: Actor, peer_id: str, port: int, address: str) -> None:
+        peer = self._core.ledger.get(PeerBody, peer_id)
+        if peer is None:  # removed while it was asked
+            return
+        self._core.ledger.put(self._core.secret, msgspec.structs.replace(peer, port=port), peer_id)
+        await self._core.journal(
+            self._core.entry(
+                Act.CHANGED,
+                actor,
+                address=address,
+                what=Change.PEER_CHANGED,
+                subject=f"{peer.title} port {port}",
+                counts={"set": self._core.ledger.version},
+            )
+        )
 
     def silent(self) -> tuple[tuple[str, float], ...]:
         """(title, last heard, or else since when we listen for it) of peers not heard for 7 days."""
@@ -198,8 +222,12 @@ def body_of(asked: PeerAsked, now: float) -> PeerBody:
             raise NotGranted(f"the end date is more than {PLAIN_READING_DAYS} days away")
     if asked.until and asked.until <= now:
         raise BadSetting("the end date has passed")
-    if not 0 <= asked.port <= MAX_PORT:
-        raise BadSetting("a port is a number from 1 to 65535")
     return PeerBody(
-        check_title(asked.title), str(address), asked.may, now, asked.port, certificate, asked.until
+        check_title(asked.title), str(address), asked.may, now, _checked(asked.port), certificate, asked.until
     )
+
+
+def _checked(port: int) -> int:
+    if not 0 <= port <= MAX_PORT:
+        raise BadSetting("a port is a number from 1 to 65535")
+    return port

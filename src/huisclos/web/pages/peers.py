@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 from huisclos.access.accounts import PeerRight
 from huisclos.access.gate import Stage
 from huisclos.access.nouns import Right
-from huisclos.access.peers import EchoOutcome, EchoResult, Knock, KnockReason, PeerAsked
+from huisclos.access.peers import EchoOutcome, EchoResult, Knock, KnockReason, Peer, PeerAsked
 from huisclos.clock import timestamp
 from huisclos.errors import BadSetting, HuisclosError
 from huisclos.web.bodies import read_form
@@ -41,6 +42,7 @@ async def _show(visit: Visit, told: str = "", kind: str = "good") -> Response:
         peers=listed,
         rights=peer_rights(words),
         silent={peer.id for peer in listed if 0 < peer.last_heard_at < quiet},
+        ended={peer.id for peer in listed if peer.fingerprint and peer.certificate_until < timestamp()},
         told=told,
         told_kind=kind,
     )
@@ -96,6 +98,9 @@ def _means(knock: Knock, words: Words) -> str:
         KnockReason.RIGHT_ENDED: _("It is known, and its rights have ended."),
         KnockReason.CERTIFICATE_MISSING: _("It must show a certificate, and showed none."),
         KnockReason.CERTIFICATE_OTHER: _("It showed another certificate than the one that was pinned."),
+        KnockReason.CERTIFICATE_ENDED: _(
+            "Its certificate has ended: it may only test and send until a new one is pinned."
+        ),
         KnockReason.ADDRESS_PUBLIC: _(
             "It came from the Internet: a door in front of this house is open. It was cut off unheard. "
             "Close the port in your Internet box."
@@ -110,25 +115,35 @@ def _means(knock: Knock, words: Words) -> str:
 async def add(visit: Visit) -> Response:
     """Admit a peer by hand, to echo and store."""
     form = await read_form(visit.request)
-    _ = words_of(visit.request, visit.session.actor.language).gettext
-    port = form.get("port", "").strip()
+    words = words_of(visit.request, visit.session.actor.language)
     try:
-        if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):  # noqa: PLR2004
-            raise BadSetting("a port is a number from 1 to 65535")
-        asked = PeerAsked(form.get("title", "").strip(), form.get("address", "").strip(), int(port or 0))
+        asked = PeerAsked(form.get("title", "").strip(), form.get("address", "").strip(), _port(form))
         peer = await visit.site.peers.add(visit.proof, asked)
     except HuisclosError as error:
-        return await _show(
-            visit, refused(error, words_of(visit.request, visit.session.actor.language)), "bad"
-        )
-    return await _show(visit, _("%(title)s is admitted: it may test and store.") % {"title": peer.title})
+        return await _show(visit, refused(error, words, _known(words)), "bad")
+    return await _show(visit, _admitted(peer, words))
 
 
-def refused(error: HuisclosError, words: Words) -> str:
-    """Why a change was not made."""
+def _port(form: Mapping[str, str]) -> int:
+    text = form.get("port", "").strip()
+    if text and not (text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) < 65536):  # noqa: PLR2004
+        raise BadSetting("a port is a number from 1 to 65535")
+    return int(text or 0)
+
+
+def _known(words: Words) -> str:
+    return words.gettext("This peer is admitted already. Remove it first to change it.")
+
+
+def _admitted(peer: Peer, words: Words) -> str:
+    return words.gettext("%(title)s is admitted: it may test and store.") % {"title": peer.title}
+
+
+def refused(error: HuisclosError, words: Words, conflict: str = "") -> str:
+    """Why a change was not made; `conflict` says what it would have clashed with."""
     _ = words.gettext
     texts = {
-        "conflict": _("It is there already, or it is the last one that must stay."),
+        "conflict": conflict or _("It cannot be done as things are."),
         "bad-identifier": _("An AE title has 1 to 16 plain characters."),
         "bad-setting": _("Something typed is not valid: look at the address, the port, the date."),
         "not-granted": _("This needs an owner."),
@@ -148,40 +163,45 @@ async def remove(visit: Visit) -> Response:
 @person(Right.PEERS)
 async def echo(visit: Visit) -> Response:
     """A test echo, and what came of it in words."""
-    result = await visit.site.peers.echo(visit.proof, visit.id("peer"))
+    words = words_of(visit.request, visit.session.actor.language)
+    try:
+        port = _port(await read_form(visit.request))
+    except BadSetting:
+        return await _show(visit, words.gettext("A port is a number from 1 to 65535."), "bad")
+    peer_id = visit.id("peer")
+    known = {peer.id: peer.title for peer in await visit.site.peers.peers(visit.proof)}
+    result = await visit.site.peers.echo(visit.proof, peer_id, port)
     good = result.outcome is EchoOutcome.ANSWERED
-    told = _echoed(result, words_of(visit.request, visit.session.actor.language))
-    return await _show(visit, told, "good" if good else "bad")
+    return await _show(visit, _echoed(known.get(peer_id, ""), result, words), "good" if good else "bad")
 
 
-def _echoed(result: EchoResult, words: Words) -> str:
+def _echoed(title: str, result: EchoResult, words: Words) -> str:
     _ = words.gettext
     texts = {
-        EchoOutcome.ANSWERED: _("It answered in %(milliseconds)d ms."),
-        EchoOutcome.NO_PORT: _("No port of its own is known: it sends, and cannot be called."),
-        EchoOutcome.UNREACHABLE: _("It does not answer: is it switched on, and on this network?"),
-        EchoOutcome.REFUSED: _("It answered, and refused us: admit this archive on the machine."),
-        EchoOutcome.NO_ECHO: _("It answered, and does not do the test."),
+        EchoOutcome.ANSWERED: _("%(title)s answered in %(milliseconds)d ms."),
+        EchoOutcome.NO_PORT: _("No port of %(title)s is known: type the one at which it listens."),
+        EchoOutcome.UNREACHABLE: _(
+            "%(title)s does not answer: is it switched on, on this network, and is this its port?"
+        ),
+        EchoOutcome.REFUSED: _("%(title)s answered, and refused us: admit this archive on the machine."),
+        EchoOutcome.NO_ECHO: _("%(title)s answered, and does not do the test."),
     }
-    text = texts[result.outcome] % {"milliseconds": result.milliseconds}
+    text = texts[result.outcome] % {"title": title, "milliseconds": result.milliseconds}
     return f"{text} ({result.code})" if result.code else text
 
 
 @person(Right.PEERS)
 async def admit(visit: Visit) -> Response:
-    """Admit who knocked; with a port of its own, a test echo goes back."""
+    """Admit who knocked. Where it listens is not known yet: the test echo asks for it."""
     words = words_of(visit.request, visit.session.actor.language)
     first = (await visit.site.set_up.state()).stage is Stage.MODALITY
     try:
         peer = await visit.site.peers.admit(visit.proof, visit.id("knock"))
     except HuisclosError as error:
-        return await _show(visit, refused(error, words), "bad")
+        return await _show(visit, refused(error, words, _known(words)), "bad")
     if first:  # the set-up goes on where it was
         return see("/set-up")
-    told = words.gettext("%(title)s is admitted: it may test and store.") % {"title": peer.title}
-    if peer.port:
-        told += " " + _echoed(await visit.site.peers.echo(visit.proof, peer.id), words)
-    return await _show(visit, told)
+    return await _show(visit, _admitted(peer, words))
 
 
 @person(Right.PEERS)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import msgspec
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from huisclos.access.nouns import Right, Role
-from huisclos.access.people import HolderKind, Invitation, PendingKind
+from huisclos.access.people import HolderKind, Invitation, Pending, PendingKind
 from huisclos.errors import BadSetting, HuisclosError
 from huisclos.web.bodies import read_form
-from huisclos.web.pages.peers import refused
+from huisclos.web.pages.peers import peer_rights, refused
 from huisclos.web.pages.person import Visit, person, see
 from huisclos.web.templating import page
 from huisclos.web.words import Words, words_of
+
+CONSOLE: Final = "console"
+"""Who asked for what waits, where it was the command line."""
 
 
 @person(Right.PEOPLE)
@@ -30,7 +36,7 @@ async def _show(visit: Visit, told: str = "", kind: str = "good") -> Response:
         visit.session,
         users=await people.users(proof),
         tokens=await people.tokens(proof),
-        pending=await people.pending(proof),
+        pending=[_waiting(one, words) for one in await people.pending(proof)],
         holders=await people.holders(proof),
         rotation=await people.rotation(proof),
         remove_word=removal_word(words),
@@ -89,6 +95,18 @@ def _pending(words: Words) -> dict[PendingKind, str]:
     }
 
 
+def _waiting(one: Pending, words: Words) -> Pending:
+    """A request whose role or rights, and whoever asked, are words of the reader's."""
+    known: dict[str, str] = {str(role): name for role, name in role_names(words).items()}
+    if one.kind is PendingKind.PEER:
+        known |= {str(right): name for right, name in peer_rights(words).items()}
+    else:
+        known |= {str(right): name for right, name in _token_rights(words).items()}
+    detail = ", ".join(known.get(part, part) for part in one.detail.split(", "))
+    asked_by = words.gettext("the console") if one.asked_by == CONSOLE else one.asked_by
+    return msgspec.structs.replace(one, detail=detail, asked_by=asked_by)
+
+
 def _holders(words: Words) -> dict[HolderKind, str]:
     _ = words.gettext
     return {
@@ -123,7 +141,8 @@ async def add(visit: Visit) -> Response:
         role = _role(form.get("role", ""))
         invitation = await visit.site.people.add(visit.proof, form.get("name", "").strip(), role)
     except HuisclosError as error:
-        return await _show(visit, refused(error, _words(visit)), "bad")
+        taken = _words(visit).gettext("Somebody has this name already: add something to tell them apart.")
+        return await _show(visit, refused(error, _words(visit), taken), "bad")
     return await _invited(visit, invitation)
 
 
@@ -134,6 +153,27 @@ def _role(text: str) -> Role:
         raise BadSetting("this is not a role") from None
 
 
+def _last_owner(visit: Visit) -> str:
+    return _words(visit).gettext("This is the last owner: make somebody else an owner first.")
+
+
+def _last_of_all(visit: Visit) -> str:
+    return _words(visit).gettext(
+        "This is the last owner, or the last whose passphrase opens the archive: "
+        "give that to somebody else first."
+    )
+
+
+def _last_holder(words: Words) -> str:
+    return words.gettext("No other passphrase would open this archive: let somebody else open it first.")
+
+
+def _overtaken(visit: Visit) -> str:
+    return _words(visit).gettext(
+        "It cannot be put in force: this is the last owner, or what was asked for is there already."
+    )
+
+
 @person(Right.PEOPLE)
 async def set_role(visit: Visit) -> Response:
     """Another role, at once."""
@@ -141,7 +181,7 @@ async def set_role(visit: Visit) -> Response:
     try:
         await visit.site.people.set_role(visit.proof, visit.id("user"), _role(form.get("role", "")))
     except HuisclosError as error:
-        return await _show(visit, refused(error, _words(visit)), "bad")
+        return await _show(visit, refused(error, _words(visit), _last_owner(visit)), "bad")
     return see("/people")
 
 
@@ -161,7 +201,7 @@ async def remove(visit: Visit) -> Response:
     try:
         await visit.site.people.remove(visit.proof, visit.id("user"))
     except HuisclosError as error:
-        return await _show(visit, refused(error, _words(visit)), "bad")
+        return await _show(visit, refused(error, _words(visit), _last_of_all(visit)), "bad")
     return see("/people")
 
 
@@ -208,7 +248,7 @@ async def approve(visit: Visit) -> Response:
     try:
         invitation = await visit.site.people.approve(visit.proof, visit.id("pending"))
     except HuisclosError as error:
-        return await _show(visit, refused(error, _words(visit)), "bad")
+        return await _show(visit, refused(error, _words(visit), _overtaken(visit)), "bad")
     return await _invited(visit, invitation) if invitation else see("/people")
 
 
@@ -240,7 +280,7 @@ async def remove_holder(visit: Visit) -> Response:
     try:
         await visit.site.people.remove_holder(visit.proof, visit.id("holder"))
     except HuisclosError as error:
-        return await _show(visit, refused(error, words), "bad")
+        return await _show(visit, refused(error, words, _last_holder(words)), "bad")
     return see("/people")
 
 
