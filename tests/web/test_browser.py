@@ -212,12 +212,63 @@ def test_dropping_files(browsing: tuple[Chromium, Running], tmp_path: Path) -> N
     # the browser's own line on the refusal may come late: it is not to be told of another test's page
     with page.expect_console_message(lambda said: "status of 400" in said.text):
         page.set_input_files("#files", [corpus.named("JPEG2000.dcm"), corpus.named("CT_small.dcm"), text])
-        page.locator(
-            "#upload-tally", has_text="3 of 3: 1 kept, 1 here already, 0 to decide, 1 refused"
-        ).wait_for()
+        page.locator("#upload-tally", has_text="3 of 3: 1 kept, 1 here already, 1 refused").wait_for()
     assert "letter.txt – This is not a DICOM file." in page.inner_text("#upload-refused")
     page.context.close()
     browser.console.clear()
+
+
+def test_files_that_are_dropped(browsing: tuple[Chromium, Running], tmp_path: Path) -> None:
+    """By the browser's own drag and drop: what is set apart and what a ZIP file is, in words."""
+    browser, house = browsing
+    page = browser.page("Lou Accueil")
+    page.goto(house.url + "/account")
+    page.click("main button[value=fr]")
+    page.goto(house.url + "/upload")
+    packed, rival = tmp_path / "disc.ZIP", tmp_path / "rival.dcm"
+    with zipfile.ZipFile(packed, "w") as made:
+        made.writestr("IMAGE1", b"nothing")
+    rival.write_bytes(changed("MR_small.dcm", SeriesDescription="Autre"))
+    with page.expect_console_message(lambda said: "status of 400" in said.text):
+        drop(page, [packed, rival])
+        page.locator("#upload-tally", has_text="2 sur 2 : 1 mise à part, 1 refusée").wait_for()
+    assert "disc.ZIP – C’est un fichier ZIP" in page.inner_text("#upload-refused")
+    assert page.locator("#upload-held").is_visible()
+    zone, card = page.locator(".drop-zone").bounding_box(), page.locator("#upload-progress").bounding_box()
+    assert zone
+    assert card
+    assert card["y"] - zone["y"] - zone["height"] >= 12, "they do not touch"
+    page.goto(house.url + "/account")
+    page.click("main button[value=en]")
+    page.context.close()
+    browser.console.clear()
+
+
+def drop(page: Page, files: list[Path]) -> None:
+    """Drag files from outside over the middle of the zone, and let go."""
+    box = page.locator(".drop-zone").bounding_box()
+    assert box
+    session = page.context.new_cdp_session(page)
+    about = {
+        "x": box["x"] + box["width"] / 2,
+        "y": box["y"] + box["height"] / 2,
+        "data": {"items": [], "files": [str(path) for path in files], "dragOperationsMask": 1},
+    }
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": kind, **about})
+
+
+def test_the_page_one_is_on_is_in_sight(browsing: tuple[Chromium, Running]) -> None:
+    """On a telephone the row of pages scrolls: the last of them too is seen to be the one that is shown."""
+    browser, house = browsing
+    page = browser.page("Camille Exemple", width=390)
+    for path in ("/state", "/studies"):
+        page.goto(house.url + path)
+        place = page.locator('.nav [aria-current="page"]').bounding_box()
+        assert place
+        assert place["x"] >= 0
+        assert place["x"] + place["width"] <= 390
+    page.context.close()
 
 
 def test_a_study_is_taken_out(browsing: tuple[Chromium, Running], tmp_path: Path) -> None:

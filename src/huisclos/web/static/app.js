@@ -69,6 +69,11 @@
     if (row && !event.target.closest("a, button, input, form")) one("a", row).click();
   });
 
+  // --- on a telephone the pages are a row that scrolls: the one that is shown is brought into sight
+  const row = one(".nav");
+  const here = row && one('[aria-current="page"]', row);
+  if (here) row.scrollLeft = Math.max(0, here.offsetLeft - row.offsetLeft - (row.clientWidth - here.offsetWidth) / 2);
+
   // --- pieces that keep themselves fresh
   for (const piece of all("[data-fresh]")) {
     const [url, seconds] = piece.dataset.fresh.split(" ");

@@ -18,10 +18,11 @@
     progress.hidden = false;
     bar.max = Math.max(octets, 1);
     bar.value = sent + [...flying.values()].reduce((sum, part) => sum + part, 0);
-    tally.textContent = words.tally
-      .replace("{done}", done).replace("{total}", total)
-      .replace("{stored}", counts.stored + counts.alternative).replace("{held}", counts.held).replace("{duplicate}", counts.duplicate)
-      .replace("{refused}", counts.refused);
+    const parts = { kept: counts.stored + counts.alternative, duplicate: counts.duplicate, held: counts.held, refused: counts.refused };
+    const told = Object.entries(parts).filter(([, number]) => number).map(([part, number]) => words[number === 1 ? part + "One" : part].replace("{number}", number));
+    tally.textContent = (told.length ? words.told : words.tally)
+      .replace("{done}", done).replace("{total}", total).replace("{parts}", told.join(", "));
+    document.querySelector("#upload-held").hidden = !counts.held;
     if (done === total && total) document.querySelector("#upload-end").hidden = false;
   };
   const refuse = (file, why) => {
@@ -43,7 +44,7 @@
       const answer = request.response || {};
       if (request.status === 200 && answer.outcome in counts) counts[answer.outcome] += 1;
       else if (request.status === 401) location.reload();
-      else refuse(file, answer.reason || words.failed);
+      else refuse(file, /\.zip$/i.test(file.name) ? words.zip : answer.reason || words.failed);
       flying.delete(file);
       done += 1; sent += file.size;
       show(); resolve();
