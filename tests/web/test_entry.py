@@ -43,7 +43,7 @@ async def test_second_factor(browser: Browser, world: World) -> None:
     ticket = asked.text.split('name="ticket" value="')[1].split('"')[0]
     wrong = await browser.submit("/login/code", {"ticket": ticket, "code": "000000"})
     assert wrong.status_code == 401
-    assert "type the one shown now" in wrong.text
+    assert "wait for the next one" in wrong.text
     spent = await browser.submit("/login/code", {"ticket": ticket, "code": "abcd-ef23-ghij-kl45"})
     assert spent.status_code == 401
     assert "none of your recovery codes" in spent.text

@@ -32,6 +32,7 @@ async def test_five_steps(browser: Browser, world: World) -> None:
     weak = await browser.submit("/set-up/who", {"name": "Camille Neuve", "password": "short"})
     assert "too short" in weak.text
     assert 'value="Camille Neuve"' in weak.text
+    assert weak.text.index('id="name"') < weak.text.index("too short"), "beside the password it is about"
     await browser.submit("/set-up/who", {"name": "Camille Neuve", "password": PASSWORD})
     assert PASSPHRASE in (await browser.see("/set-up")).text
     guessed = await browser.submit("/set-up/passphrase", {"passphrase": "hello"})
@@ -44,6 +45,7 @@ async def test_five_steps(browser: Browser, world: World) -> None:
     assert "Step 3 of 5" in (await browser.see("/set-up")).text
     key = await browser.submit("/recovery/new")
     assert all(word in key.text for word in WORDS)
+    assert "Step 3 of 5" in key.text
     confirmed = await browser.submit("/recovery", {"typed": " ".join(WORDS)})
     assert confirmed.headers["location"] == "/set-up"
     assert "192.168.1.10" in (await browser.see("/set-up")).text

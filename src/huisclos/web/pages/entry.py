@@ -90,11 +90,16 @@ def _in(session: Session) -> Response:
 def _fault(request: Request, error: Exception, *, code: str | None = None) -> str:
     _ = words_of(request).gettext
     if isinstance(error, TooManyAttempts):
-        return _("Too many attempts. Wait a minute, then try again.")
+        return _(
+            "Too many attempts: each one is waited for longer, up to five minutes. Wait, then try again."
+        )
     if code is not None and any(map(str.isalpha, code)):
         return _("This is none of your recovery codes, or it was used before: each opens once.")
     if code is not None:
-        return _("This is not the code. They change every 30 seconds: type the one shown now.")
+        return _(
+            "This is not the code, or it was used already. "
+            "They change every 30 seconds: wait for the next one."
+        )
     return _("This name and this password do not go together.")
 
 

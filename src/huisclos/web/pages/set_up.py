@@ -147,11 +147,15 @@ async def recovery_page(visit: Visit) -> Response:
 
 
 async def _recovery(visit: Visit, fault: str, typed: str = "") -> Response:
-    state = await visit.site.set_up.state()
-    stage = "recovery" if state.stage is Stage.RECOVERY else ""
+    stage = await _recovery_stage(visit)
     return await page(
         visit.request, "recovery.html", visit.session, key=None, stage=stage, fault=fault, typed=typed
     )
+
+
+async def _recovery_stage(visit: Visit) -> str:
+    """The step that a new archive is at; empty where a card is made later."""
+    return "recovery" if (await visit.site.set_up.state()).stage is Stage.RECOVERY else ""
 
 
 def _misread(typed: str, words: Words) -> str:
@@ -175,7 +179,8 @@ async def recovery_new(visit: Visit) -> Response:
     key = await visit.site.set_up.recovery(visit.proof)
     return await page(
         visit.request, "recovery.html", visit.session,
-        key=key, qr=qr(key.line, words), now=timestamp(), commands=LEAVING, stage="", fault="",
+        key=key, qr=qr(key.line, words), now=timestamp(), commands=LEAVING,
+        stage=await _recovery_stage(visit), fault="",
     )  # fmt: skip
 
 
