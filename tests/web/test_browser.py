@@ -333,6 +333,25 @@ def test_the_viewer_says_that_the_recovery_key_is_not_confirmed(
         page.context.close()
 
 
+def test_the_viewer_speaks_the_language_of_its_person(browsing: tuple[Chromium, Running]) -> None:
+    """Chosen in the account, as on every page, whatever the browser asks for."""
+    browser, house = browsing
+    if house.world.site.viewer is None:
+        pytest.skip("needs the viewer: huisclos viewer install")
+    page = browser.page("Dr Martin")
+    page.goto(house.url + "/account")
+    page.click("main button[value=fr]")
+    page.goto(house.url + "/studies")
+    page.locator("tbody tr").first.click()
+    with page.expect_popup() as popup:
+        page.get_by_role("button", name="Ouvrir dans la visionneuse").click()
+    popup.value.get_by_text("Études", exact=True).first.wait_for(timeout=60_000)
+    assert popup.value.evaluate("document.documentElement.lang") == "fr"
+    page.goto(house.url + "/account")
+    page.click("main button[value=en]")
+    page.context.close()
+
+
 def test_the_viewer_opens_in_two_clicks(browsing: tuple[Chromium, Running]) -> None:
     """From the list: study, viewer; it draws, and asks nobody but its own origin; its address is an alias."""
     browser, house = browsing

@@ -181,11 +181,16 @@ async def thumbnail(visit: Visit) -> Response:
 
 @person(Right.READ)
 async def view(visit: Visit) -> Response:
-    """Open the viewer on this study: a ticket for its origin, in the fragment, which no server sees."""
+    """Open the viewer on this study: a ticket for its origin, in the fragment, which no server sees.
+
+    The language goes with it: the viewer's origin has no cookie that would tell.
+    """
     grant = await visit.reading.grant(visit.proof, Right.LIST, "list")
     found = (await visit.site.catalog.study(grant, visit.id("study"))).study
     ticket = await visit.site.door.begin_viewing(visit.proof, found.study_id, found.study_uid)
-    return RedirectResponse(f"{origin_of(visit.request, visit.site.origins.viewer)}/open#{ticket}", 303)
+    origin = origin_of(visit.request, visit.site.origins.viewer)
+    language = words_of(visit.request, visit.session.actor.language).language
+    return RedirectResponse(f"{origin}/open#{ticket}.{language}", 303)
 
 
 def routes() -> list[BaseRoute]:

@@ -18,7 +18,7 @@
     } catch { /* the next turn will tell */ }
   };
   addEventListener("focus", warned);
-  const ticket = location.hash.slice(1);
+  const [ticket, language] = location.hash.slice(1).split(".");
   history.replaceState(null, "", "/open");
   if (!ticket) return say("none");
 
@@ -36,6 +36,11 @@
   };
   for (const name of ["localStorage", "sessionStorage"]) {
     Object.defineProperty(window, name, { value: memory(), configurable: false });
+  }
+  if (/^[a-z]{2}$/.test(language || "")) {
+    // where the viewer looks for the language that its person has chosen
+    localStorage.setItem("i18nextLng", language);
+    document.documentElement.lang = language;
   }
   Object.defineProperty(document, "cookie", { get: () => "", set: () => {}, configurable: false });
 
