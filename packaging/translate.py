@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from babel.messages.catalog import Message
 from babel.messages.pofile import read_po, write_po
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -62,7 +63,13 @@ def untranslated(language: str) -> list[str]:
     catalogue = LOCALE / language / "LC_MESSAGES" / "messages.po"
     with catalogue.open("rb") as source:
         messages = read_po(source, locale=language)
-    return [str(message.id) for message in messages if message.id and (not message.string or message.fuzzy)]
+    return [str(message.id) for message in messages if message.id and (message.fuzzy or _lacks(message))]
+
+
+def _lacks(message: Message) -> bool:
+    """Whether it has no words, or none for some number."""
+    forms = (message.string,) if isinstance(message.string, str) else message.string
+    return not all(forms or ("",))
 
 
 def _babel(*arguments: str) -> None:

@@ -63,3 +63,18 @@ def test_a_study_nobody_may_name_leaves_good_french() -> None:
     """Without an article that would have to be elided after "de"."""
     said = sentence(_line("read", study_id=STUDY, instances=1, octets=1), Words("fr"), "")
     assert " de un " not in said
+
+
+@pytest.mark.parametrize(
+    ("language", "title", "times", "said"),
+    [
+        ("en", "IRM1", 1, "IRM1 knocked and was refused"),
+        ("en", "", 3, "Somebody knocked and was refused, 3 times"),
+        ("fr", "IRM1", 1, "IRM1 a frappé et a été refusé"),
+        ("fr", "IRM1", 2, "IRM1 a frappé et a été refusé, 2 fois"),
+    ],
+)
+def test_who_knocked_is_who_knocked(language: str, title: str, times: int, said: str) -> None:
+    """The house writes the entry: it is not the one who was refused."""
+    line = JournalLine(1, 5.0, "knocked", ActorKind.HOUSE, "", "", subject=title, counts={"attempts": times})
+    assert sentence(line, Words(language), "") == said

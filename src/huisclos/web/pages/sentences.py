@@ -50,6 +50,7 @@ def sentence(line: JournalLine, words: Words, study: str) -> str:
     told = (
         _special(line, words)
         or _told_of(line, words, study)
+        or _knocked(line, words)
         or _plain(words).get(act, _("did something this page has no sentence for (%(what)s)"))
     )
     return _filled(f"{who} {told}", line, words, study)
@@ -64,8 +65,9 @@ def _known(act: str) -> Act | None:
 
 def _who(line: JournalLine, words: Words) -> str:
     _ = words.gettext
-    if line.act == Act.UNLOCK_FAILED and line.actor_kind == ActorKind.HOUSE:
-        return _("Somebody")  # the house only tells of it
+    if line.act in (Act.UNLOCK_FAILED, Act.KNOCKED) and line.actor_kind == ActorKind.HOUSE:
+        # the house only tells of it; a machine that knocked gave its title
+        return line.subject if line.subject and line.act == Act.KNOCKED else _("Somebody")
     if line.actor_kind == ActorKind.HOUSE:
         return _("The house")
     if line.actor_kind == ActorKind.CONSOLE:
@@ -87,9 +89,19 @@ def _filled(text: str, line: JournalLine, words: Words, study: str) -> str:
         "size": words.size(line.counts.get("octets", 0)),
         "what": line.what or line.act,
         "subject": line.subject or line.what,
-        "times": words.number(max(1, line.counts.get("attempts", line.counts.get("times", 1)))),
+        "times": words.number(_times(line)),
     }
     return text % values
+
+
+def _times(line: JournalLine) -> int:
+    return max(1, line.counts.get("attempts", line.counts.get("times", 1)))
+
+
+def _knocked(line: JournalLine, words: Words) -> str:
+    if line.act != Act.KNOCKED:
+        return ""
+    return words.ngettext("knocked and was refused", "knocked and was refused, %(times)s times", _times(line))
 
 
 def _special(line: JournalLine, words: Words) -> str:
@@ -167,7 +179,6 @@ def _plain(words: Words) -> dict[Act | None, str]:
         Act.SETTLED: _("put %(images)s received in the dark into their studies"),
         Act.DECIDED: _("decided what was open about %(study)s"),
         Act.REFUSED: _("was refused: their role does not allow it"),
-        Act.KNOCKED: _("knocked and was refused, %(times)s times"),
         Act.REINDEXED: _("built the index again from the sealed objects"),
         Act.BROKEN: _("found that the journal does not hold"),
     }
