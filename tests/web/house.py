@@ -109,6 +109,7 @@ class House:
         self.holds = True
         self.unnamed: tuple[str, ...] = ()
         self.lan = True
+        self.addresses: tuple[str, ...] = ("192.168.1.10",)
         self.last_image = self.time - 4 * 60
         self.trusted = Trust(b"", "AB:CD:EF:01", WORDS[:8], self.time + 3650 * DAY)
 
@@ -494,9 +495,9 @@ class ThePeers:
 
     async def listening(self) -> Listening:
         """See the port."""
-        plain = ListeningPort(("192.168.1.10",), 11112, tls=False)
+        plain = ListeningPort(self.house.addresses, 11112, tls=False)
         return Listening(
-            "HUISCLOS", (plain, ListeningPort(("192.168.1.10",), 2762, tls=True)), self.house.lan
+            "HUISCLOS", (plain, ListeningPort(self.house.addresses, 2762, tls=True)), self.house.lan
         )
 
     async def peers(self, proof: Proof) -> tuple[Peer, ...]:

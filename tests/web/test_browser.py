@@ -139,6 +139,12 @@ def test_log_in_and_search_by_keyboard(browsing: tuple[Chromium, Running]) -> No
     assert "CompressedSamples" in page.inner_text("h1")
     assert "CompressedSamples" not in page.title() + page.url
     page.locator(".thumb img").wait_for()
+    page.goto(house.url + "/studies")
+    page.locator("input[type=search]:focus").wait_for()
+    page.keyboard.type("ct1")
+    page.locator(".tally", has_text="1 study").wait_for()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/studies/*")  # the only one needs no choosing
     clean(page, browser)
     page.context.close()
 

@@ -220,6 +220,19 @@ async def test_a_test_echo_asks_for_the_port_it_lacks(browser: Browser, world: W
     assert f'id="port-{peer.id}"' not in told.text
 
 
+async def test_what_to_type_is_what_a_machine_can_reach(browser: Browser, world: World) -> None:
+    """Once the network is listened to, this machine's own loopback is no address for a modality."""
+    world.furnish()
+    world.house.addresses = ("127.0.0.1", "::1", "192.168.1.10")
+    browser.be("Sam Technique")
+    shown = (await browser.see("/peers")).text
+    assert '<dd class="mono">192.168.1.10</dd>' in shown
+    assert "127.0.0.1" not in shown
+    assert shown.count("Called AE title</dt>") == 1, "both ports of one machine stand together"
+    world.house.lan = False
+    assert "127.0.0.1 / ::1" in (await browser.see("/peers")).text
+
+
 async def test_a_certificate_that_ended_is_said(browser: Browser, world: World) -> None:
     """Beside the peer, and as the reason of a knock: it looked like a right that was never given."""
     world.furnish()

@@ -10,9 +10,18 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from huisclos.access.accounts import PeerRight
+from huisclos.access.addresses import parse_address
 from huisclos.access.gate import Stage
 from huisclos.access.nouns import Right
-from huisclos.access.peers import EchoOutcome, EchoResult, Knock, KnockReason, Peer, PeerAsked
+from huisclos.access.peers import (
+    EchoOutcome,
+    EchoResult,
+    Knock,
+    KnockReason,
+    Listening,
+    Peer,
+    PeerAsked,
+)
 from huisclos.clock import timestamp
 from huisclos.errors import BadSetting, HuisclosError
 from huisclos.web.bodies import read_form
@@ -37,7 +46,7 @@ async def _show(visit: Visit, told: str = "", kind: str = "good") -> Response:
         visit.request,
         "peers.html",
         visit.session,
-        listening=await site.peers.listening(),
+        listening=for_machines(await site.peers.listening()),
         knocks=told_knocks(await site.peers.knocks(visit.proof), words),
         peers=listed,
         rights=peer_rights(words),
@@ -46,6 +55,20 @@ async def _show(visit: Visit, told: str = "", kind: str = "good") -> Response:
         told=told,
         told_kind=kind,
     )
+
+
+def for_machines(listening: Listening) -> Listening:
+    """What a modality can reach: not this machine's own loopback, once the network is listened to."""
+    if not listening.lan:
+        return listening
+    ports = tuple(
+        msgspec.structs.replace(port, addresses=_beyond_loopback(port.addresses)) for port in listening.ports
+    )
+    return msgspec.structs.replace(listening, ports=ports)
+
+
+def _beyond_loopback(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(one for one in addresses if not parse_address(one).is_loopback) or addresses
 
 
 @person(Right.PEERS, active=False)

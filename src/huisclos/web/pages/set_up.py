@@ -13,7 +13,7 @@ from huisclos.errors import HuisclosError, NotAdmitted, TooManyAttempts, Usage, 
 from huisclos.seal import is_word, split_words
 from huisclos.web.bodies import read_form
 from huisclos.web.pages.account import faults, qr
-from huisclos.web.pages.peers import refused, told_knocks
+from huisclos.web.pages.peers import for_machines, refused, told_knocks
 from huisclos.web.pages.person import Visit, keep_session, person, see
 from huisclos.web.site import SET_UP_COOKIE, address_of, site_of
 from huisclos.web.templating import page
@@ -69,7 +69,7 @@ async def _inside(visit: Visit) -> Response:
         "set_up.html",
         visit.session,
         stage=state.stage.value,
-        listening=await site.peers.listening(),
+        listening=for_machines(await site.peers.listening()),
         knocks=knocks,
         peers=peers,
         fault="",

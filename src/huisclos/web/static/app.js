@@ -16,6 +16,7 @@
       if (running) running.abort();
       running = new AbortController();
       target.setAttribute("aria-busy", "true");
+      waiting = 0;
       const body = new URLSearchParams(new FormData(search));
       body.set("offset", offset);
       try {
@@ -46,6 +47,8 @@
       if (!rows.length || !["ArrowDown", "ArrowUp", "Enter"].includes(event.key)) return;
       let at = rows.findIndex((row) => row.classList.contains("at"));
       if (event.key === "Enter") {
+        // the only one that was found needs no choosing, once what was typed has been answered
+        if (at < 0 && rows.length === 1 && !waiting && !target.hasAttribute("aria-busy")) at = 0;
         if (at >= 0) { event.preventDefault(); one("a", rows[at]).click(); }
         return;
       }
