@@ -78,3 +78,12 @@ def test_who_knocked_is_who_knocked(language: str, title: str, times: int, said:
     """The house writes the entry: it is not the one who was refused."""
     line = JournalLine(1, 5.0, "knocked", ActorKind.HOUSE, "", "", subject=title, counts={"attempts": times})
     assert sentence(line, Words(language), "") == said
+
+
+@pytest.mark.parametrize("what", ["", "doubled"])
+def test_one_image_is_one_in_french(what: str) -> None:
+    """What is said of images does not agree with a number it does not know."""
+    for study in ("", "un CT"):
+        said = sentence(_line("settled", what, STUDY, instances=1), Words("fr"), study)
+        assert "1 image" in said
+        assert "reçues" not in said
