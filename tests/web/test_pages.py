@@ -220,6 +220,31 @@ async def test_a_test_echo_asks_for_the_port_it_lacks(browser: Browser, world: W
     assert f'id="port-{peer.id}"' not in told.text
 
 
+async def test_a_bug_is_a_page_for_people(
+    browser: Browser, world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A document for programs stood there, in English. What went wrong is in the log, and nowhere else."""
+
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError("DUPONT")
+
+    world.furnish()
+    browser.be("Sam Technique")
+    browser.headers["Accept-Language"] = "fr"
+    monkeypatch.setattr(world.peers, "knocks", broken)
+    answer = await browser.see("/peers")
+    assert answer.status_code == 500
+    assert "Quelque chose s’est cassé dans la maison" in answer.text
+    assert "DUPONT" not in answer.text + caplog.text
+    assert "broken" in caplog.text
+    program = await browser.fetch("/peers", Accept="application/json")
+    assert program.headers["content-type"] == "application/problem+json"
+    monkeypatch.setattr(world.house, "glance", broken, raising=False)
+    monkeypatch.setattr(world.site.door, "session", broken)
+    again = await browser.see("/peers")
+    assert (again.status_code, again.json()["type"]) == (500, "urn:huisclos:problem:bug")
+
+
 async def test_what_to_type_is_what_a_machine_can_reach(browser: Browser, world: World) -> None:
     """Once the network is listened to, this machine's own loopback is no address for a modality."""
     world.furnish()

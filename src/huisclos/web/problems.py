@@ -163,9 +163,13 @@ async def on_http(request: Request, error: Exception) -> Response:
 
 
 async def on_bug(request: Request, error: Exception) -> Response:
-    """The answer where nobody caught an error; `Catch` logs it."""
-    del request, error
-    return document(Bug("something went wrong in the house", hint="try again"))
+    """The answer where nobody caught an error; `Catch` logs it, and answers where even this fails."""
+    del error
+    return await respond(request, _bug())
+
+
+def _bug() -> Bug:
+    return Bug("something went wrong in the house", hint="try again")
 
 
 class Catch:
@@ -191,7 +195,8 @@ class Catch:
         except Exception as error:  # noqa: BLE001 - one of the three places: a bug must not show what it holds
             self._tell(error)
             if not begun:
-                await (await on_bug(Request(scope), error))(scope, receive, send)
+                # no page: it may be what failed
+                await document(_bug())(scope, receive, send)
             elif not ended:
                 # the only honest end of a body that cannot be finished is one the client sees as broken
                 raise BrokenAnswer from None

@@ -71,6 +71,13 @@ def _said(error: HuisclosError, words: Words) -> tuple[str, str]:
             _("The index is being made anew"),
             _("Nothing was lost. What is sent is kept, and everything is shown again once it is done."),
         ),
+        "bug": (
+            _("Something broke in the house"),
+            _(
+                "The fault is the program's, not yours, and stands in its log. "
+                "Look whether what you asked for was done before you repeat it."
+            ),
+        ),
         "too-large": (_("This is too large"), _("It goes beyond what the house takes at once.")),
     }
     default = (_("This could not be done"), _("Nothing was changed. Go back and try again."))
