@@ -380,15 +380,6 @@ async def test_pages_and_sentences(world: World) -> None:
         await catalog.found_by(world.grant(Right.STORE), "exemple")
 
 
-async def test_a_sentence_names_a_person_as_the_pages_do(world: World) -> None:
-    """Not with the signs that part the groups of a name on the wire (PS3.5 section 6.2.1)."""
-    catalog = world.start()
-    await put(catalog, heading(1, 1, patient_name="Wang^XiaoDong=王^小东="))
-    (study,) = (await catalog.studies(world.grant(), Query(Level.STUDY))).rows
-    said = await catalog.resolve(world.grant(Right.JOURNAL), (study.study_id,))
-    assert said[study.study_id].startswith("Wang XiaoDong (王 小东), ")
-
-
 async def test_doubts_of_others(world: World) -> None:
     """A doubt noted twice is one; whoever noted it learns what was decided."""
     catalog = world.start()

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from huisclos.errors import BadQuery
+from huisclos.finder.answers import person
 from huisclos.finder.haystack import Haystack
 from huisclos.finder.records import StudyRecord
 from huisclos.finder.text import begins_in, found_in, parse_text, study_text, word_matches
@@ -116,3 +117,9 @@ def test_haystack_through_thousands_of_changes() -> None:
     assert haystack.beginning("name04").tolist() == list(range(4000, 5000))
     assert len(haystack.holding("name")) == 2000
     assert len(haystack.beginning("o")) == 3000
+
+
+def test_a_sentence_names_a_person_as_the_pages_do() -> None:
+    """Not with the signs that part the groups of a name on the wire (PS3.5 section 6.2.1)."""
+    said = person(StudyRecord("1.2", "Wang^XiaoDong=王^小东=", "X2", study_date="20240229"))
+    assert said == "Wang XiaoDong (王 小东), X2, 2024-02-29"

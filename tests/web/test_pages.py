@@ -293,6 +293,8 @@ async def test_people(browser: Browser, world: World) -> None:
     assert "viewer" in listing
     kept = await browser.submit(f"/people/{world.owner}/role", {"role": "secretary"})
     assert "This is the last owner: make somebody else an owner first." in kept.text
+    again = (await browser.submit(f"/people/{world.owner}/reset")).text
+    assert "A password for" in again, "of one who had one, it is not the first"
     waiting = next(iter(world.house.pending_list))
     await browser.submit(f"/people/pending/{waiting}/approve")
     assert not world.house.pending_list

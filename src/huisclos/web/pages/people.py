@@ -127,7 +127,7 @@ async def _invited(visit: Visit, invitation: Invitation) -> Response:
         visit.request,
         "once.html",
         visit.session,
-        heading=_("A first password for %(name)s") % {"name": invitation.name},
+        heading=_("A password for %(name)s") % {"name": invitation.name},
         sentence=_("Hand it over in person or by telephone. It must be changed at the first log in."),
         secret=invitation.password,
     )
