@@ -101,9 +101,10 @@ async def probe_box(
         seen.append(Miss(("BOX-001", *_LISTED), name, Reason.TIMED_OUT))
         return seen
     reading = Reading(Box(product=product), own)
+    turns = Turns(left=CONNECTIONS)
     try:
         port, path = read_location(location, name)
-        host = Host(Target(name, address, port), Turns(left=CONNECTIONS))
+        host = Host(Target(name, address, port), turns)
         async with asyncio.timeout(_WHOLE_SECONDS), web(host) as connection:
             await reading.read(connection, path)
     except BadSetting:
@@ -113,7 +114,7 @@ async def probe_box(
     except PeerUnreachable:
         reading.stopped = Reason.UNREACHABLE
     except OutOfTurns:
-        reading.stopped = host.spent()
+        reading.stopped = turns.spent()
     except NotHttp:
         reading.stopped = Reason.PROTOCOL
     return [*seen, *reading.seen(name)]

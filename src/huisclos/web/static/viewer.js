@@ -9,16 +9,18 @@
     notice.hidden = false;
     document.querySelector("#root").hidden = true;
   };
-  // what stands above the viewer goes once the recovery key is confirmed, on another page
+  const [ticket, language] = location.hash.slice(1).split(".");
+  // what stands above the viewer speaks its person's language, and goes once the recovery key is confirmed
   const warned = async () => {
     const warning = document.querySelector("#warning");
+    if (!warning) return;
     try {
-      const answer = warning && await fetch("/warning");
-      if (answer?.ok && !(await answer.text()).trim()) warning.remove();
+      const answer = await fetch("/warning", { headers: language ? { "Accept-Language": language } : {} });
+      if (answer.ok) warning.outerHTML = (await answer.text()).trim();
     } catch { /* the next turn will tell */ }
   };
   addEventListener("focus", warned);
-  const [ticket, language] = location.hash.slice(1).split(".");
+  if (language && language !== document.documentElement.lang) warned();
   history.replaceState(null, "", "/open");
   if (!ticket) return say("none");
 
