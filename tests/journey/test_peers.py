@@ -92,6 +92,7 @@ def test_a_refusal_is_a_knock(house: Living) -> None:
     assert _echo(house, "-aet", "KNOCKER", "-aec", "HUISCLOS").returncode != 0
     owner = house.person("owner")
     page = owner.get("/peers").text
+    assert f"serve {house.archive} --lan</code>" in page, "what to type, as it is typed here"
     assert "KNOCKER" in page
     piece = next(part for part in page.split("<form") if "/admit" in part)
     address = piece.split('action="')[1].split('"')[0]

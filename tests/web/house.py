@@ -497,7 +497,10 @@ class ThePeers:
         """See the port."""
         plain = ListeningPort(self.house.addresses, 11112, tls=False)
         return Listening(
-            "HUISCLOS", (plain, ListeningPort(self.house.addresses, 2762, tls=True)), self.house.lan
+            "HUISCLOS",
+            (plain, ListeningPort(self.house.addresses, 2762, tls=True)),
+            self.house.lan,
+            ".venv/bin/huisclos serve .run/archive --lan",
         )
 
     async def peers(self, proof: Proof) -> tuple[Peer, ...]:

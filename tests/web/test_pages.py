@@ -255,7 +255,9 @@ async def test_what_to_type_is_what_a_machine_can_reach(browser: Browser, world:
     assert "127.0.0.1" not in shown
     assert shown.count("Called AE title</dt>") == 1, "both ports of one machine stand together"
     world.house.lan = False
-    assert "127.0.0.1 / ::1" in (await browser.see("/peers")).text
+    alone = (await browser.see("/peers")).text
+    assert "127.0.0.1 / ::1" in alone
+    assert "<code>.venv/bin/huisclos serve .run/archive --lan</code>" in alone, "as it is typed here"
 
 
 async def test_a_certificate_that_ended_is_said(browser: Browser, world: World) -> None:

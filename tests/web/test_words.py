@@ -72,7 +72,6 @@ def test_no_sentence_escapes_translation() -> None:
         "huisclos",
         "SHA-256",
         "huisclos viewer install",
-        "huisclos serve … --lan",
         "huisclos user add ARCHIVE NAME --role owner",
         "huisclos doors check",
         "·",

@@ -133,6 +133,8 @@ class Listening(Struct, frozen=True):
     ports: tuple[ListeningPort, ...]
     lan: bool
     """False while only loopback listens: no modality can reach the archive yet."""
+    command: str
+    """What starts the house again so that they can, to be typed where it was started."""
 
 
 class Peers(Protocol):

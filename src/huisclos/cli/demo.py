@@ -48,7 +48,7 @@ def demo(
     Example:
       huisclos demo /tmp/demo
     """
-    from huisclos.cli.first import forget_archive, ready_viewer
+    from huisclos.cli.first import forget_archive, on_the_network, ready_viewer
     from huisclos.errors import ArchiveNotFound, HuisclosError
     from huisclos.wiring.places import find_archive
     from huisclos.wiring.serve import ServeOptions, serve_archive
@@ -72,6 +72,7 @@ def demo(
         ready_file=ready_file,
         on_ready=ready,
         viewer=viewer_files,
+        command=on_the_network(archive),
     )
     try:
         return serve_archive(found, options)

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from huisclos.cli import output
@@ -56,6 +57,11 @@ def program() -> str:
     if shutil.which("huisclos") is not None or Path(sys.argv[0]).name != "huisclos":
         return "huisclos"
     return os.path.relpath(sys.argv[0])
+
+
+def on_the_network(root: Path) -> str:
+    """What to type for a house that the practice's network reaches."""
+    return f"{program()} serve {quote(str(root))} --lan"
 
 
 def send_to(where: dict[str, str]) -> str:

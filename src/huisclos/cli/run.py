@@ -46,7 +46,7 @@ def run(
     Example:
       huisclos run ~/images
     """
-    from huisclos.cli.first import ready_viewer
+    from huisclos.cli.first import on_the_network, ready_viewer
     from huisclos.cli.serve import say_unnamed
     from huisclos.wiring.serve import ServeOptions, serve_archive
 
@@ -62,6 +62,7 @@ def run(
         ready_file=ready_file,
         on_ready=ready,
         viewer=ready_viewer(),
+        command=on_the_network(archive),
     )
     return serve_archive(found, options)
 

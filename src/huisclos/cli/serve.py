@@ -47,6 +47,7 @@ def serve(
     Example:
       huisclos serve /srv/images --lan --unlock-with file:/run/keys/passphrase
     """
+    from huisclos.cli.first import on_the_network
     from huisclos.vault.admission import TITLE
     from huisclos.wiring.places import find_archive
     from huisclos.wiring.serve import ServeOptions, serve_archive
@@ -73,6 +74,7 @@ def serve(
         ready_file=ready_file,
         on_ready=ready,
         viewer=installed_viewer(),
+        command=on_the_network(archive),
     )
     return serve_archive(found, options)
 

@@ -50,10 +50,11 @@ class PeerService:
         """When a peer was heard is known since then only: before that nobody was silent."""
         self.listeners: tuple[ListeningPort, ...] = ()
         self.lan = False
+        self.command = ""
 
     async def listening(self) -> Listening:
         """See `Peers`."""
-        return Listening(TITLE, self.listeners, self.lan)
+        return Listening(TITLE, self.listeners, self.lan, self.command)
 
     async def peers(self, proof: Proof) -> tuple[Peer, ...]:
         """See `Peers`."""

@@ -51,6 +51,8 @@ class HousePlan:
     """The file that unlocks at the start lies on the archive's file system."""
     present: tuple[str, ...] = ()
     """The private addresses of this machine at the start: the vault gives up asking the system for them."""
+    command: str = ""
+    """What starts the house again so that the network reaches it."""
 
 
 def run_vault(post: Post, plan: HousePlan) -> int:
@@ -151,6 +153,7 @@ async def _vault(child: Child, plan: HousePlan) -> None:
     services.keeper.quota.images = archive.settings.quarantine_images
     services.keeper.quota.octets = archive.settings.quarantine_bytes
     services.peers.lan = any(len(bound.addresses) > 1 for bound in plan.bound)
+    services.peers.command = plan.command
     child.serve_to(services.methods)
     await services.begin()
     tick = asyncio.create_task(services.tick())

@@ -43,6 +43,8 @@ class ServeOptions:
     """Called once every listener accepts, after unlocking if that was asked for."""
     viewer: Path | None = None
     """Folder of the viewer's files; None when it is not installed."""
+    command: str = ""
+    """What starts the house again so that the network reaches it, for the pages that say how."""
 
 
 def serve_archive(archive: Archive, options: ServeOptions) -> int:
@@ -69,6 +71,7 @@ def serve_archive(archive: Archive, options: ServeOptions) -> int:
             options.viewer,
             passphrase_near=lies_near(options.unlock_with, archive.root),
             present=_present(),
+            command=options.command,
         )
         mains: dict[str, Main] = {
             "vault": lambda post: roles.run_vault(post, house),
