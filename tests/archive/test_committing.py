@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from huisclos.archive.committing import TOGETHER, Committing
+from huisclos.archive.committing import AT_ONCE, TOGETHER, Committing
 from huisclos.archive.hands import Hands
 from huisclos.archive.layout import instance_place, new_id
 from huisclos.archive.ports import Commit
@@ -84,6 +85,34 @@ async def test_what_waits_leaves_together(tmp_path: Path, flushed: list[str]) ->
     assert not committing.at_work
 
 
+class Slow(LocalStore):
+    """A store far away: notes how many wait for it at once."""
+
+    under_way = most = 0
+
+    def commit_all(self, commits: Sequence[Commit]) -> list[HuisclosError | None]:
+        """See the port."""
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        time.sleep(0.05 * len(commits))
+        self.under_way -= 1
+        return super().commit_all(commits)
+
+
+async def test_for_a_slow_disk_several_wait(tmp_path: Path) -> None:
+    """What comes one after the other does not wait for all before it."""
+    store = Slow(tmp_path)
+    waiting = []
+    with Hands(8) as hands:
+        committing = Committing(store, hands)
+        for _ in range(20):
+            waiting.append(committing.commit(begun(store, b"x", instance_place(new_id(), new_id()))))
+            await asyncio.sleep(0.02)
+        await asyncio.gather(*waiting)
+    assert not committing.at_work
+    assert 1 < store.most <= AT_ONCE
+
+
 async def test_each_has_its_own_outcome(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that finds its place taken, one for which there is no room: the others are durable."""
     store = Held(tmp_path)
@@ -138,6 +167,7 @@ class Broken(LocalStore):
 
     def commit_all(self, commits: Sequence[Commit]) -> list[HuisclosError | None]:
         """See the port."""
+        time.sleep(0.02)
         raise ValueError(len(commits))
 
 
@@ -147,9 +177,13 @@ async def test_nobody_waits_for_ever(tmp_path: Path) -> None:
     with Hands(2) as hands:
         committing = Committing(store, hands)
         cancelled = committing.commit(begun(store, b"1", instance_place(new_id(), new_id())))
+        await asyncio.sleep(0.005)
         cancelled.cancel()
-        with pytest.raises(Unreachable):
-            await committing.commit(begun(store, b"2", instance_place(new_id(), new_id())))
+        for _ in range(3):
+            with pytest.raises(Unreachable):
+                await committing.commit(begun(store, b"2", instance_place(new_id(), new_id())))
+    assert not committing.at_work
+    assert list((tmp_path / "incoming").iterdir()) == []
 
 
 async def test_with_a_pool_of_one_thread(tmp_path: Path) -> None:

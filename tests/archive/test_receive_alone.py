@@ -14,8 +14,10 @@ import pytest
 
 from huisclos.archive import receive
 from huisclos.archive.hands import Hands
+from huisclos.archive.intake import FileIntake
 from huisclos.archive.layout import new_id
-from huisclos.archive.receive import Receiver
+from huisclos.archive.receive import Receiver, Reception
+from huisclos.dicom.part10 import file_meta
 from huisclos.errors import Conflict, Full
 from huisclos.stores.local import LocalStore, LocalWriting
 from tests.archive.samples import EXPLICIT, data_set, names, uid
@@ -87,6 +89,20 @@ async def test_a_second_sender_ends_it(house: World, committed_by: list[str]) ->
         await keep(receiving, 2)
         await receiving.told()
     assert committed_by == ["MainThread", "hand"]
+
+
+async def test_one_of_many_is_left_to_a_thread(house: World, committed_by: list[str]) -> None:
+    """Its sender goes on sending: the loop has better to do than to wait."""
+    with Hands(4) as hands:
+        receiving = receiver(house, hands)
+        for many in (True, False):
+            reception = Reception(receiving, MODALITY, FileIntake(), beside=True, one_of_many=many)
+            number = 1 + many
+            meta = file_meta(*names(instance=number), EXPLICIT, "")
+            assert reception.write(meta + data_set(instance=number)) is None
+            await reception.finish()
+        await receiving.told()
+    assert committed_by == ["hand", "MainThread"]
 
 
 async def test_a_slow_disk_ends_it_for_a_while(

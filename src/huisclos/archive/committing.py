@@ -1,7 +1,8 @@
 """Commits that wait for the disk leave together: one thread, one flush of a folder, one word to the loop.
 
 Of a hundred instances in one request several are whole before the first is durable. Each by a thread of its
-own wakes the loop and wants Python's lock each time, and flushes the folder of the same study again.
+own wakes the loop and wants Python's lock each time, and flushes the folder of the same study again. Only on
+a slow disk, or one at the far end of a network, several threads wait at once: there waiting is what counts.
 """
 
 from __future__ import annotations
@@ -12,16 +13,22 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from functools import partial
 from typing import Final
 
 from msgspec import Struct
 
 from huisclos.archive.hands import Hands, leave_to_thread
 from huisclos.archive.ports import Commit, ObjectStore
+from huisclos.clock import steady
 from huisclos.errors import HuisclosError, Unreachable
 
 TOGETHER: Final = 8
 """Commits made together at most: the first of them waits for the last."""
+AT_ONCE: Final = 4
+"""Threads that wait for a slow disk."""
+SLOW: Final = 0.004
+"""Seconds for each commit from which on a disk is slow: one that flushes fast takes a tenth."""
 
 
 class _Item(Struct):
@@ -40,14 +47,18 @@ class Committing:
         self._store = store
         self._executor = executor
         self._turn = threading.Lock()
-        """Held for a moment by whoever looks at the two below."""
+        """Held for a moment by whoever looks at what is below."""
         self._waiting: deque[_Item] = deque()
-        self._at_work = False
+        self._threads = 0
+        self._began = 0.0
+        """When a thread was last sent for, or took more."""
+        self._pace = 0.0
+        """Seconds that each of the commits took which were last made together."""
 
     @property
     def at_work(self) -> bool:
         """Whether something is being made durable, so that the next would wait for it."""
-        return self._at_work
+        return self._threads > 0
 
     def commit(self, commit: Commit, also: Callable[[], object] | None = None) -> asyncio.Future[object]:
         """Begin with it, or once what is at work is done. Raises, when waited for, as `Writing.commit`.
@@ -58,22 +69,47 @@ class Committing:
         done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         with self._turn:
             self._waiting.append(_Item(commit, also, done))
-            begins, self._at_work = not self._at_work, True
-        if begins:
-            leave_to_thread(self._executor, self._work)
+        self._begin()
         return done
 
-    def _work(self) -> None:
-        while some := self._next():
-            try:
-                self._make_durable(some)
-            finally:
-                some[0].done.get_loop().call_soon_threadsafe(_tell, some)
+    def _begin(self) -> None:
+        """Send for a thread if there is none that will come to what waits, or none soon."""
+        with self._turn:
+            if not self._waiting or not self._wants_another():
+                return
+            self._threads, self._began = self._threads + 1, steady()
+        leave_to_thread(self._executor, partial(self._work, asyncio.get_running_loop()))
+
+    def _wants_another(self) -> bool:
+        if not self._threads:
+            return True
+        slow = self._pace > SLOW or steady() - self._began > SLOW * TOGETHER
+        return slow and self._threads < AT_ONCE
+
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+        done = False
+        try:
+            while some := self._next():
+                began = steady()
+                try:
+                    self._make_durable(some)
+                finally:
+                    self._pace = (steady() - began) / len(some)
+                    loop.call_soon_threadsafe(_tell, some)
+            done = True
+        finally:
+            if not done:  # a fault of ours: what waits is another thread's
+                with self._turn:
+                    self._threads -= 1
+                loop.call_soon_threadsafe(self._begin)
 
     def _next(self) -> list[_Item]:
         with self._turn:
             some = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]
-            self._at_work = bool(some)
+            if some:
+                self._began = steady()
+            else:
+                self._threads -= 1
             return some
 
     def _make_durable(self, some: Sequence[_Item]) -> None:

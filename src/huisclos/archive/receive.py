@@ -210,12 +210,15 @@ class Reception:
         beside: bool = False,
         ask_first: bool = False,
         only_study: str = "",
+        one_of_many: bool = False,
     ) -> None:
+        """`one_of_many`: the next one already arrives, and a thread waits for the disk, whoever sends."""
         self._receiver = receiver
         self._source = source
         self._intake = intake
         self._ask_first = ask_first or receiver.expects_repeat(source)
         self._only_study = only_study
+        self._one_of_many = one_of_many
         self._prepared = receiver.preparing.sealer()
         self._sealer = self._prepared.sealer
         self._behind = receiver.behind(beside=beside)
@@ -304,7 +307,7 @@ class Reception:
         place = _place_of(where, instance_id)
         loop = asyncio.get_running_loop()
         durable = partial(self._stored, where, header, instance_id)
-        if self._receiver.waits_itself() and self._behind.at_rest:
+        if not self._one_of_many and self._receiver.waits_itself() and self._behind.at_rest:
             digested, began = self._digest_beside(), clock.steady()
             self._behind.commit_here(place, header)
             self._receiver.waited(clock.steady() - began)

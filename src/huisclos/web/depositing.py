@@ -27,9 +27,13 @@ Deposited = Received | HuisclosError
 """What came of one instance: it is durable, or was refused."""
 
 
-def begin(receiver: Receiver, source: Source, only_study: str = "") -> Reception:
-    """One instance that comes as a file. Raises as `Receiver.begin_file`."""
-    return Reception(receiver, source, FileIntake(), beside=True, only_study=only_study)
+def begin(
+    receiver: Receiver, source: Source, only_study: str = "", *, one_of_many: bool = False
+) -> Reception:
+    """One instance that comes as a file, alone or in a request of many. Raises as `Receiver.begin_file`."""
+    return Reception(
+        receiver, source, FileIntake(), beside=True, only_study=only_study, one_of_many=one_of_many
+    )
 
 
 async def deposit_body(
@@ -83,7 +87,9 @@ async def deposit_parts(
         async for event in body:
             try:
                 if isinstance(event, PartBegun):
-                    reception = begin(receiver, source, only_study) if wanted(event) else None
+                    reception = (
+                        begin(receiver, source, only_study, one_of_many=True) if wanted(event) else None
+                    )
                 elif reception is None:
                     continue
                 elif isinstance(event, PartData):

@@ -198,6 +198,11 @@ class Server:
         self._idle = asyncio.Event()
         self._told_failure = -TOLD_EVERY
 
+    @property
+    def busy(self) -> int:
+        """Requests whose answer is not complete."""
+        return sum(place.busy for place in self._places)
+
     async def start(self) -> None:
         """Begin to accept; returns at once."""
         self._stamp()

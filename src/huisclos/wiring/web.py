@@ -89,7 +89,15 @@ async def web_main(child: Child, bound: tuple[Bound, ...], viewer: Path | None) 
     await vault.arrived()
     store, keeper, catalog = archive.store, remote(Keeper, vault), finder_client(finder)
     hands = Hands(FLUSHERS)
-    receiver = Receiver(store, catalog, keeper, executor=hands, max_octets=archive.settings.max_object)
+    servers: list[Server] = []
+    receiver = Receiver(
+        store,
+        catalog,
+        keeper,
+        executor=hands,
+        max_octets=archive.settings.max_object,
+        alone=lambda: sum(server.busy for server in servers) <= 1,
+    )
     renderer: Renderer = caged
     site = Site(
         door=remote(Door, vault),
@@ -114,7 +122,7 @@ async def web_main(child: Child, bound: tuple[Bound, ...], viewer: Path | None) 
     listeners = child.post.listeners
     apps = {"http": make_app(site), "viewer": make_viewer_app(site)}
     with hands:
-        await _serve(child, {name: (app, listeners.get(name, ())) for name, app in apps.items()})
+        await _serve(child, {name: (app, listeners.get(name, ())) for name, app in apps.items()}, servers)
         with contextlib.suppress(HuisclosError):
             await receiver.deposits.close()
 
@@ -129,7 +137,7 @@ async def gate_main(child: Child, bound: tuple[Bound, ...]) -> None:
     vault = child.sibling("vault")
     await vault.arrived()
     site = GateSite(remote(Gate, vault), remote(HouseState, vault), origins_of(bound))
-    await _serve(child, {"gate": (make_gate_app(site), child.post.listeners.get("gate", ()))})
+    await _serve(child, {"gate": (make_gate_app(site), child.post.listeners.get("gate", ()))}, [])
 
 
 def origins_of(bound: tuple[Bound, ...]) -> Origins:
@@ -140,10 +148,12 @@ def origins_of(bound: tuple[Bound, ...]) -> Origins:
     return Origins(frozenset(names), ports["http"], ports["gate"], ports["viewer"])
 
 
-async def _serve(child: Child, served: dict[str, tuple[ASGIApp, Sequence[socket.socket]]]) -> None:
+async def _serve(
+    child: Child, served: dict[str, tuple[ASGIApp, Sequence[socket.socket]]], servers: list[Server]
+) -> None:
+    """Serve each application until told to stop; those who do are put into `servers`."""
     leaf = LeafWatch(child.archive.leaf)
     nearness = Nearness(child.archive, remote(PeerDoor, child.sibling("vault")))
-    servers = []
     for name, (app, listeners) in served.items():
         context: ssl.SSLContext = leaf.context()
         server = Server(app, listeners, context, nearness.judge(name))
