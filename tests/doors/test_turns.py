@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from huisclos.doors.probes.host import CONNECTIONS, SILENCES
+from huisclos.doors.probes.ports import USUAL_PORTS, after
 from huisclos.findings.nouns import Outcome, Reason, Severity
 from huisclos.findings.report import Report, exit_code
 from tests.doors.auditing import closed_doors, open_doors, probe, started
@@ -130,6 +131,56 @@ def test_silence_at_some_ports_costs_no_question_at_those_that_answer(
     assert {Reason.NOT_ASKED} >= set(reasons(report, servers[1]).values())
     assert [{"*": Reason.TIMED_OUT}] * 3 == [reasons(report, servers[at]) for at in (0, 2, 3)]
     assert {"*": Reason.SILENT} == reasons(report, servers[4])
+
+
+def test_what_belongs_together_is_asked_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one listener of a product answers, its others are asked before silence elsewhere ends it."""
+    with host(monkeypatch, silent, aborts_each, silent, silent, answers_all) as servers:
+        together = {servers[1].port: (servers[4].port,)}
+        monkeypatch.setattr("huisclos.doors.probes.ports.TOGETHER", together)
+        report = probe(ADDRESS, seconds=0.4)
+    assert [1, 6, 1, 1, 2] == [one.connections for one in servers]
+    assert "DCM-006" in {one.check for one in report.findings if one.target.endswith(f":{servers[4].port}")}
+
+
+def test_silence_opens_no_other_door_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port that says nothing brings nobody forward: the usual order goes on."""
+    with host(monkeypatch, silent, silent, silent, answers_all) as servers:
+        monkeypatch.setattr("huisclos.doors.probes.ports.TOGETHER", {servers[0].port: (servers[3].port,)})
+        probe(ADDRESS, seconds=0.3)
+    assert [1, 1, 1, 0] == [one.connections for one in servers]
+
+
+@pytest.mark.parametrize(
+    ("product", "found"),
+    [
+        ((4242, 8042), (4242, 8042)),
+        ((11112, 8080, 8443), (11112, 8080, 8443)),
+        ((104, 11112, 8080, 8443), (104, 11112, 8080, 8443)),
+        ((11112, 8080), (11112, 8080)),
+        ((11112, 8042), (11112, 8042)),
+        ((11112, 4242, 8042), (11112, 8042, 4242)),
+        ((104, 4242, 8042), (104, 4242, 8042)),
+        ((104, 8042), (104, 8042)),
+        ((104, 11112), (104, 11112)),
+        ((104,), (104,)),
+        ((11112,), (11112,)),
+        ((4242,), (4242,)),
+        ((8042,), ()),
+        ((80, 443), ()),
+    ],
+)
+def test_behind_a_firewall_that_drops(product: tuple[int, ...], found: tuple[int, ...]) -> None:
+    """What of each usual set is met before the third silence (ADR 0012 has what it costs)."""
+    met, silences, waiting = list[int](), 0, USUAL_PORTS
+    while waiting and silences < SILENCES:
+        port, waiting = waiting[0], waiting[1:]
+        if port in product:
+            met.append(port)
+            waiting = after(port, waiting)
+        else:
+            silences += 1
+    assert found == tuple(met)
 
 
 def test_a_web_server_that_hangs_up_leaves_others_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:

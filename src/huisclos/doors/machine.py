@@ -13,9 +13,8 @@ import psutil
 
 from huisclos.access.addresses import Address, is_loopback, is_private, parse_address
 from huisclos.doors.observation import Observation, Seen, What
-from huisclos.doors.probes.ports import SERVICE_PORTS
+from huisclos.doors.probes.ports import SERVICE_PORTS, USUAL_PORTS
 from huisclos.doors.rules import judge
-from huisclos.doors.runner import USUAL_PORTS
 from huisclos.doors.target import Target
 from huisclos.findings.evidence import facts
 from huisclos.findings.nouns import Reach

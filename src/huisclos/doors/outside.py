@@ -18,7 +18,7 @@ import msgspec
 
 from huisclos.access.addresses import Address, is_loopback, is_private
 from huisclos.doors.observation import Miss, Observation, Seen, What
-from huisclos.doors.runner import USUAL_PORTS
+from huisclos.doors.probes.ports import USUAL_PORTS
 from huisclos.errors import Refused, Unreadable
 from huisclos.findings.evidence import Fact, facts
 from huisclos.findings.nouns import Reach, Reason

@@ -21,15 +21,11 @@ from huisclos.doors.mandate import OutsideMandate
 from huisclos.doors.observation import Miss, Seen
 from huisclos.doors.probes.host import SILENCES, Host, PortClosed, Rank, Turns
 from huisclos.doors.probes.listener import meet
-from huisclos.doors.probes.ports import HL7_PORTS
+from huisclos.doors.probes.ports import HL7_PORTS, USUAL_PORTS, after
 from huisclos.doors.target import Target
 from huisclos.findings.evidence import facts
 from huisclos.findings.nouns import Outcome, Reason
 
-USUAL_PORTS: Final = (104, 11112, 4242, 8042, 443, 80, 2762, 8080, 5678, 8443, 2761, 3333, 2375)
-"""where imaging listens when nobody moved it, the most usual first: a firewall that drops ends it early
-
-What answers there is still told by its protocol."""
 CONCURRENT: Final = 48
 """hosts at one time: few enough for a home box's table of connections"""
 CONCURRENT_HERE: Final = 2048
@@ -205,10 +201,14 @@ class _Work:
     async def _usual(self, target: Target, turns: Turns, met: list[Met]) -> list[tuple[Target, list[Seen]]]:
         """What listens at the usual ports; those that refuse are told of only when all do."""
         answers: list[tuple[Target, list[Seen]]] = []
-        for port in (*USUAL_PORTS, *(sorted(HL7_PORTS) if self._wants("DCM-027") else ())):
+        waiting = (*USUAL_PORTS, *(sorted(HL7_PORTS) if self._wants("DCM-027") else ()))
+        while waiting:
+            port, waiting = waiting[0], waiting[1:]
             host, seen = self._host_at(target.at(port), turns, _KNOCK_SECONDS), list[Seen]()
             if await self._meet(host, seen, met):
                 answers.append((host.target, seen))
+                if not host.silences:
+                    waiting = after(port, waiting)
         if not answers:
             refused = facts(count=len(USUAL_PORTS))
             answers.append((target, [Miss(("*",), target.name, None, refused, Outcome.CLOSED)]))

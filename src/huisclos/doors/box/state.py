@@ -14,7 +14,7 @@ from typing import Final
 
 from huisclos.access.addresses import is_private, parse_address
 from huisclos.doors.observation import Miss, Observation, Seen, What
-from huisclos.doors.runner import USUAL_PORTS
+from huisclos.doors.probes.ports import USUAL_PORTS
 from huisclos.errors import BadSetting
 from huisclos.findings.evidence import Fact, Key, facts
 from huisclos.findings.nouns import Reach, Reason
