@@ -45,6 +45,22 @@ def test_an_orthanc_with_a_password(tmp_path: Path, free_port: Callable[[], int]
         report = probe(f"http://127.0.0.1:{port}")
     assert {"WEB-022"} == set(open_doors(report))
     assert {"WEB-001", "WEB-008", "WEB-013"} <= closed_doors(report)
+    assert {"WEB-003", "WEB-004", "WEB-006", "WEB-034"} <= closed_doors(report), "each was asked"
+
+
+@pytest.mark.parametrize("page", ["/app/explorer.html", "/webdav/"])
+def test_a_login_at_the_interface_of_orthanc_alone(page: str) -> None:
+    """A proxy that guards Orthanc's REST and forgets what lies beside it is found."""
+    asks = {"WWW-Authenticate": 'Basic realm="Orthanc Secure Area"'}
+
+    def respond(path: str, _headers: Mapping[str, str]) -> tuple[int, Mapping[str, str], bytes]:
+        return (200, {"DAV": "1,2"}, b"<title>Orthanc Explorer</title>") if path == page else (401, asks, b"")
+
+    with web_server(respond) as (port, _):
+        report = probe(f"http://127.0.0.1:{port}")
+    door = {"/app/explorer.html": "WEB-004", "/webdav/": "WEB-006"}[page]
+    assert {door, "WEB-022"} == set(open_doors(report))
+    assert "WEB-001" in closed_doors(report)
 
 
 def test_a_login_on_the_front_page_alone(tmp_path: Path, free_port: Callable[[], int]) -> None:

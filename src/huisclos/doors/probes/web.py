@@ -225,12 +225,20 @@ async def _rest(asking: Asking, base: str, answer: Answer) -> None:
     asking.saw(What.REST, *found, *faults("orthanc", version))
     if answer.status in _ASKS:
         asking.saw(What.CROSS_SITE, *facts(http_status=answer.status))
+        await _beside(asking, base)
         await _default_login(asking, base)
         return
     await _cross_site(asking, base)
     plugins = await asking.web.get(f"{base}/plugins")
     wide = sum(name in plugins.body for name in _WIDENING) if plugins.status == _OK else 0
     asking.saw(What.PLUGINS, *facts(http_status=plugins.status, count=wide))
+    await _beside(asking, base)
+    if plugins.status == _OK and _DICOMWEB in plugins.body:
+        await _plugin_wado(asking, base)
+
+
+async def _beside(asking: Asking, base: str) -> None:
+    """What Orthanc serves beside its REST interface: a proxy may guard the one and not the other."""
     counted = await asking.web.get(f"{base}/statistics")
     asking.saw(What.STATISTICS, *_sums(counted))
     explorer = await asking.web.get(f"{base}/app/explorer.html")
@@ -240,8 +248,6 @@ async def _rest(asking: Asking, base: str, answer: Answer) -> None:
         answer = await asking.web.get(base + path, method=method)
         dav = what is not What.WEBDAV or "dav" in answer.headers
         asking.saw(what, *facts(http_status=answer.status if dav else 0))
-    if plugins.status == _OK and _DICOMWEB in plugins.body:
-        await _plugin_wado(asking, base)
 
 
 async def _plugin_wado(asking: Asking, base: str) -> None:
