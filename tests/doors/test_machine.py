@@ -8,6 +8,7 @@ import plistlib
 import pty
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -204,3 +205,10 @@ def test_what_a_box_passes_on_is_the_internets() -> None:
     assert {("127.0.0.1:4242", Reach.INTERNET), ("127.0.0.1:11112", Reach.LAN)} == {
         (one.target, one.reach) for one in made.report().findings
     }
+
+
+def test_a_machine_without_an_archive_waits_for_none() -> None:
+    """What a house is made of is not loaded for it: it took longer than the first door may."""
+    asked = "import sys; from huisclos.cli.doors_house import own_doors; own_doors(None); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", asked], check=True, capture_output=True, text=True)
+    assert {"sqlalchemy", "pydicom", "huisclos.wiring"}.isdisjoint(done.stdout.split())

@@ -26,13 +26,14 @@ def own_doors(archive: Path | None) -> Own:
 
     Raises `ArchiveNotFound`, `HouseOpen`.
     """
+    if archive is None:
+        return Own()  # What a house is made of takes a second to load, and nobody asked for one.
+
     from huisclos.cli.house import as_it_stands
     from huisclos.doors.house import HouseDoors, as_seen
     from huisclos.wiring.connection import is_served
     from huisclos.wiring.places import find_archive
 
-    if archive is None:
-        return Own()
     if not is_served(find_archive(archive)):
         return Own(trees=(archive,))
 
