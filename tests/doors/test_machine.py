@@ -11,16 +11,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from inspect import unwrap
 from pathlib import Path
 
 import pytest
 
 from huisclos.access.addresses import parse_address
+from huisclos.cli import doors_check
+from huisclos.cli.doors_house import Own
+from huisclos.cli.doors_report import Options
 from huisclos.clock import now
 from huisclos.doors.assemble import Audit
 from huisclos.doors.box.state import leads_here
 from huisclos.doors.machine import Listener, imaging, is_global, joined, listeners, observe_listeners
 from huisclos.doors.observation import Miss, Observation, Seen, What
+from huisclos.errors import ArchiveNotFound, BadSetting
 from huisclos.findings.evidence import facts
 from huisclos.findings.nouns import Language, Reach, Reason
 from tests.doors.auditing import started
@@ -212,3 +217,28 @@ def test_a_machine_without_an_archive_waits_for_none() -> None:
     asked = "import sys; from huisclos.cli.doors_house import own_doors; own_doors(None); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", asked], check=True, capture_output=True, text=True)
     assert {"sqlalchemy", "pydicom", "huisclos.wiring"}.isdisjoint(done.stdout.split())
+
+
+def test_the_machine_is_looked_at_before_the_house_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for a house to see the machine's first door; a folder that is none is told at once."""
+    order = list[str]()
+
+    def asked(_archive: Path | None) -> Own:
+        order.append("house")
+        raise BadSetting("enough")
+
+    def looked() -> tuple[Seen, ...]:
+        order.append("machine")
+        return ()
+
+    monkeypatch.setattr(doors_check, "_at_once", looked)
+    monkeypatch.setattr(doors_check, "own_doors", asked)
+    look = unwrap(doors_check.check)
+    with pytest.raises(BadSetting):
+        look(None, options=Options())
+    assert ["machine", "house"] == order
+    with pytest.raises(ArchiveNotFound):
+        look(tmp_path, options=Options())
+    assert ["machine", "house"] == order

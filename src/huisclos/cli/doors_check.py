@@ -49,9 +49,14 @@ def check(
 
     audit = begin("check", options)
     begun = steady()
+    if archive is not None:
+        from huisclos.wiring.places import find_archive
+
+        find_archive(archive)
+    # To speak with a house takes longer than a person should wait for the first door.
+    take(audit, _at_once())
     own = own_doors(archive)
     take(audit, own.seen)
-    take(audit, _at_once())
     _listeners(audit, own.ports, begun + LISTENERS_SECONDS)
     if not no_box:
         _box(audit)
