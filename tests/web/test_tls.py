@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -318,6 +319,55 @@ def test_a_client_that_ends(loop: Loop, bench: Bench) -> None:
     assert goodbye == ["eof", "lost"]
     assert end == ["eof", "lost"]
     assert broken[-1] == "lost"
+
+
+def test_half_a_line_costs_nothing(loop: Loop, bench: Bench) -> None:
+    """Who said that nothing more will come, and does not read, keeps no processor busy; then gets all."""
+    go, got = threading.Event(), list[int]()
+
+    def talk() -> None:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        session = bench.trusting.wrap_bio(incoming, outgoing, server_hostname="localhost")
+        with socket.create_connection(bench.listener.getsockname(), timeout=10) as line:
+            while True:
+                try:
+                    session.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    line.sendall(outgoing.read())
+                    incoming.write(line.recv(65536))
+            session.write(b"all of it")
+            with suppress(ssl.SSLWantReadError):
+                session.unwrap()  # ours only: the other half is not waited for
+            line.sendall(outgoing.read())
+            line.shutdown(socket.SHUT_WR)
+            go.wait(10)
+            octets = 0
+            while piece := line.recv(65536):
+                incoming.write(piece)
+                with suppress(ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+                    while more := session.read(65536):
+                        octets += len(more)
+            got.append(octets)
+
+    async def scenario() -> float:
+        thread = threading.Thread(target=talk, daemon=True)
+        thread.start()
+        told = await bench.accept(
+            Told(on_data=lambda transport, _data: transport.write(bytes(16 * MEGABYTE)))
+        )
+        while "eof" not in told.events:
+            await asyncio.sleep(0.01)
+        began = time.thread_time()
+        await asyncio.sleep(0.5)
+        cost = time.thread_time() - began
+        go.set()
+        await told.ended.wait()
+        await asyncio.to_thread(thread.join)
+        return cost
+
+    assert loop.run(scenario) < 0.1
+    assert got == [16 * MEGABYTE]
 
 
 def test_what_is_altered_on_the_way_is_not_received(loop: Loop, bench: Bench) -> None:

@@ -194,6 +194,10 @@ class TlsTransport(asyncio.Transport):
         self.close()
         if not self._backlog:
             self._lose(None)
+        elif self._watched:
+            # a line that has ended can always be read: looked at, it would keep the loop busy all the while
+            self._watched = False
+            self._loop.remove_reader(self._descriptor)
 
     def _writable(self) -> None:
         if self._lost:
