@@ -6,7 +6,6 @@ and so on only once its own answers say so.
 
 from __future__ import annotations
 
-import base64
 import re
 import secrets
 import ssl
@@ -15,35 +14,33 @@ from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
-import msgspec
-
 from huisclos.doors.observation import Miss, Observation, Seen, What
+from huisclos.doors.probes.asking import (
+    ASKS,
+    BAD_REQUEST,
+    BROKEN,
+    FORBIDDEN,
+    FOREIGN,
+    NO_CONTENT,
+    NOT_FOUND,
+    OK,
+    PARTIAL,
+    UNAUTHORIZED,
+    Asking,
+)
 from huisclos.doors.probes.host import SILENCES, Host, Later, OutOfTurns, Rank, canary_uid
-from huisclos.doors.probes.http import Answer, NotHttp, Web, web
-from huisclos.doors.versions import faults
+from huisclos.doors.probes.http import Answer, NotHttp, web
+from huisclos.doors.probes.orthanc import ask_orthanc
 from huisclos.errors import PeerTooSlow, PeerUnreachable
-from huisclos.findings.evidence import Fact, facts
-from huisclos.findings.nouns import Outcome, Reason
+from huisclos.findings.evidence import facts
+from huisclos.findings.nouns import Reason
 
 QIDO_ROOTS: Final = ("/dicom-web", "/rs", "/pacs", "/dicomweb")
-_OK: Final = 200
-_NO_CONTENT: Final = 204
-_NOT_FOUND: Final = 404
-_UNAUTHORIZED: Final = 401
-_FORBIDDEN: Final = 403
-_ASKS: Final = (_UNAUTHORIZED, _FORBIDDEN)
-_BAD_REQUEST: Final = 400
-_BROKEN: Final = 500
-_PARTIAL: Final = 206
-_FOREIGN: Final = "https://" + "huisclos-audit.invalid"
-_VERSION = re.compile(r'"Version"\s*:\s*"(\d{1,3}\.\d{1,3}\.\d{1,3})"')
 _IMAGE_LINK = re.compile(rb'href="[^"]{1,200}\.(?:dcm|dicom|ima)"|href="(?:\./)?DICOMDIR"', re.IGNORECASE)
 _OHIF_ROOT = re.compile(r"""qidoRoot['"]?\s*:\s*['"]([^'"]{1,200})['"]""")
 _PLAIN_TO_TLS: Final = (b"sent to HTTPS port", b"SSL-enabled server port", b"to an HTTPS server")
 _AT_ONCE: Final = 4
 """connections that a web server takes before others have their turn"""
-MAX_FOLDERS: Final = 3
-"""of a URL's path that are looked below"""
 _STRANGER: Final = ("WEB-001", "WEB-009", "WEB-010", "WEB-012", "WEB-013", "WEB-014", "WEB-015", "WEB-033")
 """what a server that lets in nobody keeps closed"""
 _VIEWERS: Final = (
@@ -70,42 +67,6 @@ _STORAGE_BOXES: Final = (
     ("readynas", b"ReadyNAS"),
 )
 _TITLE = re.compile(rb"<title>[^<]{0,120}", re.IGNORECASE)
-_WIDENING: Final = (b'"serve-folders"', b'"python"', b'"webdav"', b'"file-browser"')
-"""plugins of Orthanc that serve files or run scripts"""
-_DICOMWEB: Final = b'"dicom-web"'
-_DEFAULT_LOGIN: Final = "Basic " + base64.b64encode(b"orthanc:orthanc").decode("ascii")
-
-
-class Asking:
-    """The questions of one web server over one connection, and what they showed."""
-
-    def __init__(self, host: Host, connection: Web, tls: ssl.SSLContext | None) -> None:
-        self.host = host
-        self.web = connection
-        self.tls = tls
-        self.seen: list[Seen] = []
-        self.where = facts(port=host.target.port, transport="tls" if tls else "plain")
-        self.imaging = False
-        """whether anything of imaging was met"""
-        self.bases = _bases(host.target.path)
-        """below which an imaging program may lie: the URL's folders, the root, where proxies put Orthanc"""
-        self.unknown = Answer(0, {}, b"")
-        """what it answers at an address that nobody has: a door is told by another answer"""
-        self._told = 0
-
-    def told(self) -> list[Seen]:
-        """What was seen since this was last asked."""
-        seen, self._told = self.seen[self._told :], len(self.seen)
-        return seen
-
-    def saw(self, what: What, *found: Fact) -> None:
-        """Note an observation."""
-        self.seen.append(Observation(what, self.host.target.name, self.host.target.reach, self.where + found))
-
-    def closed(self, checks: tuple[str, ...], answer: Answer) -> None:
-        """Note that these doors are not there, or not open to us, by the answer where they would be."""
-        found = self.where + facts(http_status=answer.status)
-        self.seen.append(Miss(checks, self.host.target.name, None, found, Outcome.CLOSED))
 
 
 async def probe_web(host: Host, tls: ssl.SSLContext | None = None) -> list[Seen]:
@@ -119,7 +80,7 @@ async def probe_web(host: Host, tls: ssl.SSLContext | None = None) -> list[Seen]
         asking.unknown = await connection.get(f"/{secrets.token_hex(8)}")
         if tls is None and _wants_tls(root) and _wants_tls(asking.unknown):
             raise NotHttp("it speaks HTTP only to say that it wants TLS")
-        if root.status >= _BROKEN and asking.unknown.status >= _BROKEN:
+        if root.status >= BROKEN and asking.unknown.status >= BROKEN:
             # What lies behind it is not there, or not now: nothing was closed to us.
             checks = tuple(check for _, some in _PARTS for check in some)
             asking.seen.append(Miss(_wanted(host, checks), host.target.name, Reason.NOT_TOLD, asking.where))
@@ -152,7 +113,7 @@ async def _each_part(asking: Asking, root: Answer, start: int, most: int) -> Non
         if over:
             _not_asked(asking, number)
             break
-    clear = asking.tls is None and (asking.imaging or root.status == _UNAUTHORIZED)
+    clear = asking.tls is None and (asking.imaging or root.status == UNAUTHORIZED)
     asking.saw(What.WEB_TRANSPORT, *facts(value="clear-imaging" if clear else None))
 
 
@@ -174,138 +135,22 @@ def _not_asked(asking: Asking, start: int) -> None:
     )
 
 
-def _bases(path: str) -> tuple[str, ...]:
-    """The folders of a URL's path, deepest first; then the root, and where proxies usually put Orthanc."""
-    folders = [part for part in path.rpartition("/")[0].split("/") if part][:MAX_FOLDERS]
-    inside = ["/" + "/".join(folders[:count]) for count in range(len(folders), 0, -1)]
-    return tuple(dict.fromkeys((*inside, "", "/orthanc")))
-
-
 def _same(one: Answer, other: Answer) -> bool:
     return one.status == other.status and one.body == other.body
 
 
 def _wants_tls(answer: Answer) -> bool:
     """Whether it speaks TLS, and says so in clear: nginx, Apache and Go do."""
-    return answer.status == _BAD_REQUEST and any(words in answer.body for words in _PLAIN_TO_TLS)
+    return answer.status == BAD_REQUEST and any(words in answer.body for words in _PLAIN_TO_TLS)
 
 
 def _wants_certificate(answer: Answer) -> bool:
     """Whether it lets in nobody without a client certificate: nginx says so in HTTP."""
-    return answer.status == _BAD_REQUEST and b"SSL certificate was sent" in answer.body
+    return answer.status == BAD_REQUEST and b"SSL certificate was sent" in answer.body
 
 
 def _wanted(host: Host, checks: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(check for check in dict.fromkeys(checks) if host.wants(check))
-
-
-async def _orthanc(asking: Asking, _root: Answer) -> None:
-    asked = None
-    for base in asking.bases:
-        answer = await asking.web.get(f"{base}/system")
-        if _is_orthanc(answer):
-            await _rest(asking, base, answer)
-            return
-        asked = asked if asked is not None and asked.status in _ASKS else answer
-    if asked is not None and asked.status < _BROKEN:
-        asking.closed(("WEB-001",), asked)
-
-
-def _is_orthanc(answer: Answer) -> bool:
-    if answer.status in _ASKS:
-        return "Orthanc" in answer.headers.get("www-authenticate", "")
-    return answer.status == _OK and b'"ApiVersion"' in answer.body
-
-
-async def _rest(asking: Asking, base: str, answer: Answer) -> None:
-    """Orthanc's REST interface, at `base`."""
-    asking.imaging = True
-    version = match[1] if (match := _VERSION.search(answer.body.decode("latin-1"))) else None
-    found = facts(http_status=answer.status, product="orthanc", version=version)
-    asking.saw(What.REST, *found, *faults("orthanc", version))
-    if answer.status in _ASKS:
-        asking.saw(What.CROSS_SITE, *facts(http_status=answer.status))
-        await _beside(asking, base)
-        await _default_login(asking, base)
-        return
-    await _cross_site(asking, base)
-    plugins = await asking.web.get(f"{base}/plugins")
-    wide = sum(name in plugins.body for name in _WIDENING) if plugins.status == _OK else 0
-    asking.saw(What.PLUGINS, *facts(http_status=plugins.status, count=wide))
-    await _beside(asking, base)
-    if plugins.status == _OK and _DICOMWEB in plugins.body:
-        await _plugin_wado(asking, base)
-
-
-async def _beside(asking: Asking, base: str) -> None:
-    """What Orthanc serves beside its REST interface: a proxy may guard the one and not the other."""
-    counted = await asking.web.get(f"{base}/statistics")
-    asking.saw(What.STATISTICS, *_sums(counted))
-    explorer = await asking.web.get(f"{base}/app/explorer.html")
-    asking.saw(What.EXPLORER, *facts(http_status=explorer.status))
-    for what, path in ((What.METRICS, "/tools/metrics-prometheus"), (What.WEBDAV, "/webdav/")):
-        method = "OPTIONS" if what is What.WEBDAV else "GET"
-        answer = await asking.web.get(base + path, method=method)
-        dav = what is not What.WEBDAV or "dav" in answer.headers
-        asking.saw(what, *facts(http_status=answer.status if dav else 0))
-
-
-async def _plugin_wado(asking: Asking, base: str) -> None:
-    """WADO-URI of Orthanc's plugin, which answers a canary as any other address that it does not have.
-
-    Nor does its list of plugins tell whether `EnableWado` is on: of all methods only DELETE does (405 instead
-    of 404: Orthanc 1.10.1, plugin 1.7), and that is never sent. So it is inferred from the plugin.
-    """
-    uids = f"studyUID={canary_uid()}&seriesUID={canary_uid()}&objectUID={canary_uid()}"
-    answer = await asking.web.get(f"{base}/wado?requestType=WADO&{uids}")
-    asking.saw(What.WADO_URI, *facts(http_status=answer.status, product="orthanc"))
-
-
-async def _cross_site(asking: Asking, base: str) -> None:
-    """Whether a page of another site that somebody here opens is served, too: nothing is written.
-
-    A plain POST of such a page needs no more than that; if the answer names its origin, it reads as well.
-    """
-    answer = await asking.web.get(f"{base}/system", headers={"Origin": _FOREIGN})
-    allowed = answer.headers.get("access-control-allow-origin", "")
-    found = facts(http_status=answer.status, value="any-origin" if allowed in ("*", _FOREIGN) else None)
-    asking.saw(What.CROSS_SITE, *found)
-
-
-async def _default_login(asking: Asking, base: str) -> None:
-    """The login that Orthanc makes by itself: once, and only where the owner said so."""
-    host = asking.host
-    if not host.default_login:
-        asking.seen.append(
-            Miss(("WEB-002",), host.target.name, Reason.NOT_ASKED, asking.where, Outcome.SKIPPED)
-        )
-        return
-    answer = await asking.web.get(f"{base}/system", headers={"Authorization": _DEFAULT_LOGIN})
-    asking.saw(What.DEFAULT_LOGIN, *facts(http_status=answer.status, product="orthanc"))
-
-
-class _Sums(msgspec.Struct, frozen=True):
-    """What is read of Orthanc's statistics; the rest is skipped unread."""
-
-    CountInstances: int
-    CountPatients: int
-    CountStudies: int
-
-
-def _sums(answer: Answer) -> tuple[Fact, ...]:
-    """The sums of Orthanc's statistics, as numbers."""
-    try:
-        said = msgspec.json.decode(answer.body, type=_Sums) if answer.status == _OK else None
-    except (msgspec.MsgspecError, ValueError, RecursionError):  # the last for brackets without end
-        said = None
-    if said is None:
-        return facts(http_status=answer.status)
-    return facts(
-        http_status=answer.status,
-        images=said.CountInstances,
-        persons=said.CountPatients,
-        studies=said.CountStudies,
-    )
 
 
 async def _dicomweb(asking: Asking, root: Answer) -> None:
@@ -314,22 +159,22 @@ async def _dicomweb(asking: Asking, root: Answer) -> None:
             if await _qido(asking, base + path, root):
                 return
     if not any(isinstance(one, Observation) and one.what is What.QIDO for one in asking.seen):
-        asking.closed(("WEB-013", "WEB-014"), root if root.status in _ASKS else asking.unknown)
+        asking.closed(("WEB-013", "WEB-014"), root if root.status in ASKS else asking.unknown)
 
 
 async def _qido(asking: Asking, path: str, root: Answer) -> bool:
     """Search for a canary at `path`; whether DICOMweb is there."""
     answer = await asking.web.get(
         f"{path}/studies?StudyInstanceUID={canary_uid()}&limit=1",
-        headers={"Accept": "application/dicom+json", "Origin": _FOREIGN},
+        headers={"Accept": "application/dicom+json", "Origin": FOREIGN},
     )
     kind = answer.headers.get("content-type", "")
-    listed = answer.status == _OK and "json" in kind and answer.body.lstrip()[:1] == b"["
-    is_open = listed or answer.status == _NO_CONTENT
+    listed = answer.status == OK and "json" in kind and answer.body.lstrip()[:1] == b"["
+    is_open = listed or answer.status == NO_CONTENT
     if is_open and _same(answer, asking.unknown):
         return False  # It says so to everything.
     if not is_open:
-        if answer.status in _ASKS and not {root.status, asking.unknown.status} & set(_ASKS):
+        if answer.status in ASKS and not {root.status, asking.unknown.status} & set(ASKS):
             asking.imaging = True
             asking.saw(What.QIDO, *facts(http_status=answer.status))
             asking.closed(("WEB-014",), answer)
@@ -337,10 +182,10 @@ async def _qido(asking: Asking, path: str, root: Answer) -> bool:
         return False
     asking.imaging = True
     ignored = listed and answer.body.strip() not in (b"[]", b"[ ]")
-    asking.saw(What.QIDO, *facts(http_status=_OK, ignored_key=True if ignored else None))
-    asking.saw(What.ROOT_AND_API, *facts(status=root.status, http_status=_OK))
+    asking.saw(What.QIDO, *facts(http_status=OK, ignored_key=True if ignored else None))
+    asking.saw(What.ROOT_AND_API, *facts(status=root.status, http_status=OK))
     allowed = answer.headers.get("access-control-allow-origin", "")
-    asking.saw(What.CORS, *facts(value="any-origin" if allowed in ("*", _FOREIGN) else None))
+    asking.saw(What.CORS, *facts(value="any-origin" if allowed in ("*", FOREIGN) else None))
     metadata = await asking.web.get(
         f"{path}/studies/{canary_uid()}/metadata", headers={"Accept": "application/dicom+json"}
     )
@@ -354,10 +199,10 @@ async def _stow(asking: Asking, path: str) -> None:
     options = await asking.web.get(f"{path}/studies", method="OPTIONS")
     methods = f"{options.headers.get('allow', '')},{options.headers.get('access-control-allow-methods', '')}"
     told = facts(http_status=options.status)
-    if methods == "," and options.status not in _ASKS:
+    if methods == "," and options.status not in ASKS:
         asking.seen.append(Miss(("WEB-016",), asking.host.target.name, Reason.NOT_TOLD, asking.where + told))
         return
-    stores = options.status not in _ASKS and "POST" in methods.upper()
+    stores = options.status not in ASKS and "POST" in methods.upper()
     asking.saw(What.STOW, *told, *facts(value="open" if stores else None))
 
 
@@ -365,12 +210,12 @@ async def _wado_uri(asking: Asking, root: Answer) -> None:
     if any(isinstance(one, Observation) and one.what is What.WADO_URI for one in asking.seen):
         return
     bare = await asking.web.get("/wado")
-    if bare.status in _ASKS or bare.status == asking.unknown.status:
-        asking.closed(("WEB-015",), root if root.status in _ASKS else bare)
+    if bare.status in ASKS or bare.status == asking.unknown.status:
+        asking.closed(("WEB-015",), root if root.status in ASKS else bare)
         return
     uids = f"studyUID={canary_uid()}&seriesUID={canary_uid()}&objectUID={canary_uid()}"
     answer = await asking.web.get(f"/wado?requestType=WADO&{uids}")
-    if answer.status in (_OK, _NO_CONTENT, _NOT_FOUND):
+    if answer.status in (OK, NO_CONTENT, NOT_FOUND):
         asking.imaging = True
     asking.saw(What.WADO_URI, *facts(http_status=answer.status))
 
@@ -378,13 +223,13 @@ async def _wado_uri(asking: Asking, root: Answer) -> None:
 async def _arc(asking: Asking, _root: Answer) -> None:
     """dcm4chee-arc: its list of AE titles is counted, its pages are only knocked at."""
     titles = await asking.web.get("/dcm4chee-arc/aets", headers={"Accept": "application/json"})
-    listed = titles.status == _OK and b'"dicomAETitle"' in titles.body
-    if not listed and titles.status not in (_UNAUTHORIZED, _FORBIDDEN):
+    listed = titles.status == OK and b'"dicomAETitle"' in titles.body
+    if not listed and titles.status not in (UNAUTHORIZED, FORBIDDEN):
         return
     if listed:
         asking.imaging = True
         count = titles.body.count(b'"dicomAETitle"')
-        asking.saw(What.ARC_RS, *facts(http_status=_OK, count=count, product="dcm4chee"))
+        asking.saw(What.ARC_RS, *facts(http_status=OK, count=count, product="dcm4chee"))
         pages = await asking.web.get("/dcm4chee-arc/ui2/")
         asking.saw(What.ARC_UI, *facts(http_status=pages.status))
         match = re.search(rb'"dicomAETitle"\s*:\s*"([A-Za-z0-9_-]{1,16})"', titles.body)
@@ -394,7 +239,7 @@ async def _arc(asking: Asking, _root: Answer) -> None:
 
 async def _conquest(asking: Asking, _root: Answer) -> None:
     answer = await asking.web.get("/cgi-bin/dgate?mode=top")
-    if answer.status == _OK and b"onquest" in answer.body and b"DICOM" in answer.body:
+    if answer.status == OK and b"onquest" in answer.body and b"DICOM" in answer.body:
         asking.imaging = True
         asking.saw(What.CONQUEST_CGI, *facts(http_status=answer.status, product="conquest"))
 
@@ -428,8 +273,8 @@ async def _files(asking: Asking, root: Answer) -> None:
         count = len(_IMAGE_LINK.findall(root.body))
         asking.saw(What.LISTING, *facts(count=count, truncated=not root.whole))
     media = await asking.web.get("/DICOMDIR", headers={"Range": "bytes=128-131"})
-    if media.status in (_OK, _PARTIAL):
-        body = media.body[128:132] if media.status == _OK else media.body
+    if media.status in (OK, PARTIAL):
+        body = media.body[128:132] if media.status == OK else media.body
         asking.saw(What.MEDIA, *facts(value="dicm" if body == b"DICM" else None))
 
 
@@ -442,9 +287,9 @@ async def _others(asking: Asking, _root: Answer) -> None:
             f"{prefix}/ImagingStudy?_id={secrets.token_hex(16)}&_summary=count",
             headers={"Accept": "application/fhir+json"},
         )
-        if study.status == _OK and b'"Bundle"' in study.body:
+        if study.status == OK and b'"Bundle"' in study.body:
             asking.imaging = True
-            asking.saw(What.FHIR, *facts(http_status=_OK))
+            asking.saw(What.FHIR, *facts(http_status=OK))
             return
 
 
@@ -460,7 +305,7 @@ async def _administration(asking: Asking, root: Answer) -> None:
 
 async def _headers(asking: Asking, root: Answer) -> None:
     """What a page of imaging does not say to browsers, counted."""
-    if not asking.imaging or root.status != _OK:
+    if not asking.imaging or root.status != OK:
         return
     wanted = {"content-security-policy", "x-content-type-options"}
     if asking.web.session is not None:
@@ -473,7 +318,7 @@ async def _headers(asking: Asking, root: Answer) -> None:
 
 _Part = tuple[Callable[[Asking, Answer], Awaitable[None]], tuple[str, ...]]
 _PARTS: Final[tuple[_Part, ...]] = (
-    (_orthanc, ("WEB-001", "WEB-002", "WEB-003", "WEB-004", "WEB-006", "WEB-007", "WEB-008", "WEB-034")),
+    (ask_orthanc, ("WEB-001", "WEB-002", "WEB-003", "WEB-004", "WEB-006", "WEB-007", "WEB-008", "WEB-034")),
     (_dicomweb, ("WEB-013", "WEB-014", "WEB-016", "WEB-018", "WEB-024")),
     (_wado_uri, ("WEB-015",)),
     (_arc, ("WEB-009", "WEB-010")),
