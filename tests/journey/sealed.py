@@ -167,7 +167,12 @@ class Walk:
         page.goto(self.house.url() + "/studies")
         page.fill("#text", "Шелковникова")
         until(lambda: page.locator("tr.go").count() == 1, 10, "the list narrows")
+        page.evaluate("document.querySelector('#text').form.requestSubmit()")
+        page.reload()
+        page.fill("#text", "Шелковникова")
+        until(lambda: page.locator("tr.go").count() == 1, 10, "the list narrows")
         page.keyboard.press("Enter")
+        page.wait_for_selector(".series img")
         page.reload()
         # what a browser keeps for the next start is written some seconds after
         page.wait_for_timeout(3500)
