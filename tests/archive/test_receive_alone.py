@@ -79,8 +79,11 @@ async def test_what_is_kept_is_durable_and_told(
     assert incoming(tmp_path) == []
 
 
-async def test_a_second_sender_ends_it(house: World, committed_by: list[str]) -> None:
-    """With others about, a thread waits."""
+async def test_a_second_sender_ends_it_on_a_disk_that_is_not_quick(
+    house: World, monkeypatch: pytest.MonkeyPatch, committed_by: list[str]
+) -> None:
+    """With others about, a thread waits; so it does while nobody knows how quick the disk is."""
+    monkeypatch.setattr(receive, "QUICK", -1.0)
     alone = True
     with Hands(4) as hands:
         receiving = receiver(house, hands, lambda: alone)
@@ -89,6 +92,23 @@ async def test_a_second_sender_ends_it(house: World, committed_by: list[str]) ->
         await keep(receiving, 2)
         await receiving.told()
     assert committed_by == ["MainThread", "hand"]
+
+
+async def test_the_loop_waits_for_a_quick_disk_whoever_else_sends(
+    house: World, monkeypatch: pytest.MonkeyPatch, committed_by: list[str]
+) -> None:
+    """How quick it is, it finds out by trying once in a while; and it is slow again after a slow wait."""
+    monkeypatch.setattr(receive, "QUICK", 60.0)
+    monkeypatch.setattr(receive, "_A_WHILE", 2)
+    with Hands(4) as hands:
+        receiving = receiver(house, hands, lambda: False)
+        for number in range(1, 6):
+            await keep(receiving, number)
+        receiving.waited(1e6)
+        for number in range(6, 10):
+            await keep(receiving, number)
+        await receiving.told()
+    assert committed_by == ["hand"] * 3 + ["MainThread"] * 2 + ["hand"] * 4
 
 
 async def test_one_of_many_is_left_to_a_thread(house: World, committed_by: list[str]) -> None:
