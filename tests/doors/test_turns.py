@@ -120,6 +120,19 @@ def test_targets_that_name_one_host_share_its_bound() -> None:
     assert 2 == other.connections
 
 
+def test_a_listener_named_twice_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one of the usual ports, by its port, by its URL, and once more: no more connections, one answer each."""
+    with host(monkeypatch, answers_all, one_answer) as servers:
+        once = probe(ADDRESS, seconds=1.0)
+        asked = [one.connections for one in servers]
+        dicom, web = (f"{ADDRESS}:{one.port}" for one in servers)
+        twice = probe(ADDRESS, dicom, web, f"http://{web}/", dicom, ADDRESS, seconds=1.0)
+        assert [2 * one for one in asked] == [one.connections for one in servers]
+    assert open_doors(once)
+    assert (open_doors(once), closed_doors(once)) == (open_doors(twice), closed_doors(twice))
+    assert len(once.findings) == len(twice.findings)
+
+
 def test_silence_at_some_ports_costs_no_question_at_those_that_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -64,7 +64,7 @@ async def run(
 ) -> AsyncIterator[tuple[Target, list[Seen]]]:
     """What each target showed, as it is known. A target without a port is asked at the usual ones."""
     work = _Work(manners, clock)
-    queue = _by_host(targets)
+    queue = iter(_by_host(targets))
     answers: list[tuple[Target, list[Seen]]] = []
     some, left = asyncio.Event(), at_most(targets)
 
@@ -132,24 +132,25 @@ def at_most(targets: Iterable[Target]) -> int:
 
 def spread(targets: Iterable[Target]) -> list[Target]:
     """Host by host in an order of chance: neighbours on one network are not all asked in one second."""
+    hosts = _by_host(targets)
+    _CHANCE.shuffle(hosts)
+    return [one for host in hosts for one in host]
+
+
+def _by_host(targets: Iterable[Target]) -> list[list[Target]]:
+    """Targets with the same address together, hosts in the order they were first named."""
     hosts: dict[Address, list[Target]] = {}
     for one in targets:
         hosts.setdefault(one.address, []).append(one)
-    order = list(hosts)
-    _CHANCE.shuffle(order)
-    return [one for address in order for one in hosts[address]]
+    return list(hosts.values())
 
 
-def _by_host(targets: Iterable[Target]) -> Iterator[list[Target]]:
-    """Neighbours with the same address go together, one after the other."""
-    held: list[Target] = []
-    for target in targets:
-        if held and held[0].address != target.address:
-            yield held
-            held = []
-        held.append(target)
-    if held:
-        yield held
+def _once_each(targets: list[Target]) -> list[Target]:
+    """Each listener of one host once: a port that a URL names as well is the URL's; ports before "the usual ones"."""
+    by_url = {target.port for target in targets if target.scheme is not None}
+    wanted = [target for target in targets if target.scheme is not None or target.port not in by_url]
+    kept = {(target.port, target.scheme, target.path): target for target in reversed(wanted)}
+    return sorted(reversed(kept.values()), key=lambda target: target.port is None)
 
 
 class _Work:
@@ -187,9 +188,11 @@ class _Work:
             turns = self._turns[targets[0].address] = Turns()
         answers: list[tuple[Target, list[Seen]]] = []
         met: list[Met] = []
+        targets = _once_each(targets) if len(targets) > 1 else targets
+        named = frozenset(target.port for target in targets if target.port is not None)
         for target in targets:
             if target.port is None:
-                answers += await self._usual(target, turns, met)
+                answers += await self._usual(target, turns, met, named)
                 continue
             host, seen = self._host_at(target, turns), list[Seen]()
             answers.append((target, seen))
@@ -198,10 +201,13 @@ class _Work:
         await self._rest(met)
         return answers
 
-    async def _usual(self, target: Target, turns: Turns, met: list[Met]) -> list[tuple[Target, list[Seen]]]:
-        """What listens at the usual ports; those that refuse are told of only when all do."""
+    async def _usual(
+        self, target: Target, turns: Turns, met: list[Met], named: frozenset[int | None]
+    ) -> list[tuple[Target, list[Seen]]]:
+        """What listens at the usual ports that were not `named`; those that refuse are told of only when all do."""
         answers: list[tuple[Target, list[Seen]]] = []
-        waiting = (*USUAL_PORTS, *(sorted(HL7_PORTS) if self._wants("DCM-027") else ()))
+        usual = (*USUAL_PORTS, *(sorted(HL7_PORTS) if self._wants("DCM-027") else ()))
+        waiting = tuple(port for port in usual if port not in named)
         while waiting:
             port, waiting = waiting[0], waiting[1:]
             host, seen = self._host_at(target.at(port), turns, _KNOCK_SECONDS), list[Seen]()
@@ -209,7 +215,7 @@ class _Work:
                 answers.append((host.target, seen))
                 if not host.silences:
                     waiting = after(port, waiting)
-        if not answers:
+        if not answers and not named.intersection(usual):
             refused = facts(count=len(USUAL_PORTS))
             answers.append((target, [Miss(("*",), target.name, None, refused, Outcome.CLOSED)]))
         return answers
