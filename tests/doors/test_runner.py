@@ -75,9 +75,8 @@ def test_each_target_is_answered_once() -> None:
             (target.name, one.reason) for target, seen in answers for one in seen if isinstance(one, Miss)
         ]
 
-    assert sorted((name, Reason.UNREACHABLE) for name in {one.name for one in targets}) == sorted(
-        asyncio.run(ask())
-    )
+    names = {one.name for one in targets}
+    assert sorted((name, Reason.UNREACHABLE) for name in names) == sorted(asyncio.run(ask()))
 
 
 def test_hosts_come_in_an_order_of_chance() -> None:

@@ -121,7 +121,7 @@ def test_targets_that_name_one_host_share_its_bound() -> None:
 
 
 def test_a_listener_named_twice_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As one of the usual ports, by its port, by its URL, and once more: no more connections, one answer each."""
+    """As a usual port, by its port, by its URL, and once more: no more connections, one answer each."""
     with host(monkeypatch, answers_all, one_answer) as servers:
         once = probe(ADDRESS, seconds=1.0)
         asked = [one.connections for one in servers]

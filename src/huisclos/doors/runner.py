@@ -146,11 +146,11 @@ def _by_host(targets: Iterable[Target]) -> list[list[Target]]:
 
 
 def _once_each(targets: list[Target]) -> list[Target]:
-    """Each listener of one host once: a port that a URL names as well is the URL's; ports before "the usual ones"."""
+    """Each listener of one host once, a URL's word before its port's, and what is named before the usual."""
     by_url = {target.port for target in targets if target.scheme is not None}
     wanted = [target for target in targets if target.scheme is not None or target.port not in by_url]
     kept = {(target.port, target.scheme, target.path): target for target in reversed(wanted)}
-    return sorted(reversed(kept.values()), key=lambda target: target.port is None)
+    return sorted(list(kept.values())[::-1], key=lambda target: target.port is None)
 
 
 class _Work:
@@ -204,7 +204,7 @@ class _Work:
     async def _usual(
         self, target: Target, turns: Turns, met: list[Met], named: frozenset[int | None]
     ) -> list[tuple[Target, list[Seen]]]:
-        """What listens at the usual ports that were not `named`; those that refuse are told of only when all do."""
+        """What listens at the usual ports, but those `named`; which refuse is told of only when all do."""
         answers: list[tuple[Target, list[Seen]]] = []
         usual = (*USUAL_PORTS, *(sorted(HL7_PORTS) if self._wants("DCM-027") else ()))
         waiting = tuple(port for port in usual if port not in named)
