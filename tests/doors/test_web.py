@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from huisclos.findings.nouns import Reason, Verdict
+from huisclos.findings.nouns import Outcome, Reason, Verdict
 from tests.doors.auditing import closed_doors, open_doors, probe, started, untested, web_server
 from tests.peers.orthanc import PLUGIN, orthanc
 from tests.tools import program
@@ -174,6 +174,18 @@ def test_what_a_server_shows_is_found(check: str, table: dict[str, Answers]) -> 
     assert check in open_doors(report)
     assert "MARTIN" not in str(report)
     assert {"GET", "OPTIONS"} >= {line.partition(" ")[0] for line in asked}
+
+
+@pytest.mark.parametrize(("status", "reason"), [(401, Reason.NEEDS_LOGIN), (404, Reason.NOT_TOLD)])
+def test_plugins_that_are_kept_from_us_are_not_told_from_none(status: int, reason: Reason) -> None:
+    """A list behind a proxy's login is no list without such plugins; nor is running scripts ever tried."""
+    table: dict[str, Answers] = {"/system": (200, JSON, SYSTEM), "/plugins": (status, {}, b"")}
+    with web_server(_answering(table)) as (port, asked):
+        report = probe(f"http://127.0.0.1:{port}")
+    told = {one.check: (one.outcome, one.reason) for one in report.attempts}
+    assert told["WEB-007"] == (Outcome.FAILED, reason)
+    assert told["WEB-005"] == (Outcome.SKIPPED, Reason.NOT_ASKED)
+    assert not [line for line in asked if "execute-script" in line]
 
 
 @pytest.mark.parametrize("status", [200, 401, 404, 500])

@@ -149,8 +149,8 @@ def _once_each(targets: list[Target]) -> list[Target]:
     """Each listener of one host once, a URL's word before its port's, and what is named before the usual."""
     by_url = {target.port for target in targets if target.scheme is not None}
     wanted = [target for target in targets if target.scheme is not None or target.port not in by_url]
-    kept = {(target.port, target.scheme, target.path): target for target in reversed(wanted)}
-    return sorted(list(kept.values())[::-1], key=lambda target: target.port is None)
+    once = {(target.port, target.scheme, target.path): target for target in wanted}
+    return sorted(once.values(), key=lambda target: target.port is None)
 
 
 class _Work:

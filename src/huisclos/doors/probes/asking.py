@@ -9,7 +9,7 @@ from huisclos.doors.observation import Miss, Observation, Seen, What
 from huisclos.doors.probes.host import Host
 from huisclos.doors.probes.http import Answer, Web
 from huisclos.findings.evidence import Fact, facts
-from huisclos.findings.nouns import Outcome
+from huisclos.findings.nouns import Outcome, Reason
 
 OK: Final = 200
 NO_CONTENT: Final = 204
@@ -56,6 +56,11 @@ class Asking:
         """Note that these doors are not there, or not open to us, by the answer where they would be."""
         found = self.where + facts(http_status=answer.status)
         self.seen.append(Miss(checks, self.host.target.name, None, found, Outcome.CLOSED))
+
+    def held_back(self, *checks: str) -> None:
+        """Note that these questions were not asked, on purpose."""
+        name = self.host.target.name
+        self.seen.append(Miss(checks, name, Reason.NOT_ASKED, self.where, Outcome.SKIPPED))
 
 
 def bases_of(path: str) -> tuple[str, ...]:

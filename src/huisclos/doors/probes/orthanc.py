@@ -14,7 +14,7 @@ from huisclos.doors.probes.host import canary_uid
 from huisclos.doors.probes.http import Answer
 from huisclos.doors.versions import faults
 from huisclos.findings.evidence import Fact, facts
-from huisclos.findings.nouns import Outcome, Reason
+from huisclos.findings.nouns import Reason
 
 _VERSION = re.compile(r'"Version"\s*:\s*"(\d{1,3}\.\d{1,3}\.\d{1,3})"')
 _WIDENING: Final = (b'"serve-folders"', b'"python"', b'"webdav"', b'"file-browser"')
@@ -54,12 +54,22 @@ async def _rest(asking: Asking, base: str, answer: Answer) -> None:
         await _default_login(asking, base)
         return
     await _cross_site(asking, base)
+    asking.held_back("WEB-005")  # only a script that runs would prove it
     plugins = await asking.web.get(f"{base}/plugins")
-    wide = sum(name in plugins.body for name in _WIDENING) if plugins.status == OK else 0
-    asking.saw(What.PLUGINS, *facts(http_status=plugins.status, count=wide))
+    _plugins(asking, plugins)
     await _beside(asking, base)
     if plugins.status == OK and _DICOMWEB in plugins.body:
         await _plugin_wado(asking, base)
+
+
+def _plugins(asking: Asking, answer: Answer) -> None:
+    """Which plugins widen what stands open; a list that is kept from us tells of none."""
+    found = facts(http_status=answer.status)
+    if answer.status != OK:
+        reason = Reason.NEEDS_LOGIN if answer.status in ASKS else Reason.NOT_TOLD
+        asking.seen.append(Miss(("WEB-007",), asking.host.target.name, reason, asking.where + found))
+        return
+    asking.saw(What.PLUGINS, *found, *facts(count=sum(name in answer.body for name in _WIDENING)))
 
 
 async def _beside(asking: Asking, base: str) -> None:
@@ -99,11 +109,8 @@ async def _cross_site(asking: Asking, base: str) -> None:
 
 async def _default_login(asking: Asking, base: str) -> None:
     """The login that Orthanc makes by itself: once, and only where the owner said so."""
-    host = asking.host
-    if not host.default_login:
-        asking.seen.append(
-            Miss(("WEB-002",), host.target.name, Reason.NOT_ASKED, asking.where, Outcome.SKIPPED)
-        )
+    if not asking.host.default_login:
+        asking.held_back("WEB-002")
         return
     answer = await asking.web.get(f"{base}/system", headers={"Authorization": _DEFAULT_LOGIN})
     asking.saw(What.DEFAULT_LOGIN, *facts(http_status=answer.status, product="orthanc"))
