@@ -6,7 +6,7 @@ Stock senders store up to N instances (1,000,000 unless said; in Orthanc 100,000
 two in turns. At 1, 2 and 5 thousand, ten thousand... it notes what the last instances took, of the clock and
 of the processors, what a search takes that finds the same studies each time, and the memory of all processes.
 Writes `bench/growth.json` after each note, so that a run that is ended early is not lost, and draws
-`docs/images/growth.svg`; with --draw it draws what is there. A million take hours and 10 GB.
+`docs/images/growth.svg`; with --draw it draws what is there. A million take half an hour or more, and 10 GB.
 """
 
 from __future__ import annotations
