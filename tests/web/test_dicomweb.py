@@ -8,6 +8,7 @@ import email.policy
 import io
 import json
 import re
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from defusedxml import ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom.uid import UID
 from starlette.requests import Request
 
 from huisclos.access.nouns import Proof, ProofKind, Right
@@ -24,6 +26,7 @@ from huisclos.archive.nouns import Level, ManifestEntry, StoredObject
 from huisclos.archive.retrieve import Frames, OpenStudy
 from huisclos.dicom.xml import to_xml
 from huisclos.errors import BadQuery, HuisclosError
+from huisclos.web.dicomweb import instances
 from huisclos.web.dicomweb.caller import Caller
 from huisclos.web.dicomweb.frames import frame_numbers
 from huisclos.web.dicomweb.media import _wish
@@ -197,6 +200,35 @@ async def test_retrieving_what_was_stored(program: httpx.AsyncClient, world: Wor
         assert found[0][0].startswith("application/dicom")
     assert any(instances for _, instances, _ in world.keys.read)
     assert world.keys.opened
+
+
+@pytest.mark.parametrize(("few", "begun"), [(1, [4]), (-1, [1, 1, 1, 1])])
+async def test_with_many_answers_under_way_none_is_read_ahead(
+    program: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch, few: int, begun: list[int]
+) -> None:
+    """What is begun with before its turn to be sent stays little; what is sent is the same."""
+    slice_ = corpus.read(corpus.named("CT_small.dcm"))
+    for number in range(4):
+        slice_.SOPInstanceUID = slice_.file_meta.MediaStorageSOPInstanceUID = UID(f"2.25.77{number}")
+        made = io.BytesIO()
+        slice_.save_as(made)
+        await world.put(made.getvalue())
+    together: list[int] = []
+    real = instances._together
+
+    def noting(ways: Sequence[instances._Way], most: int) -> list[ManifestEntry]:
+        together.append(len(real(ways, most)))
+        return real(ways, most)
+
+    monkeypatch.setattr(instances, "FEW", few)
+    monkeypatch.setattr(instances, "_together", noting)
+    accept = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
+    for _ in range(2):
+        answer = await program.get(
+            f"/dicom-web/studies/{slice_.StudyInstanceUID}", headers=bearer(world) | accept
+        )
+        assert len(parts(answer)) == 4
+    assert together == begun * 2
 
 
 async def test_what_cannot_be_given(program: httpx.AsyncClient, world: World) -> None:

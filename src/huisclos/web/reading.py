@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
 from weakref import WeakSet
@@ -58,11 +59,22 @@ class Reading:
         self._site = site
         self.whole = asyncio.Semaphore(1)
         """Held while a whole instance is in memory to be handed over: one at a time."""
+        self.answers = 0
+        """Studies and series that are being sent."""
         self._kept: OrderedDict[tuple[bytes, str, str], Opened] = OrderedDict()
         self._grants: OrderedDict[tuple[bytes, Right, str], tuple[Grant, float]] = OrderedDict()
         self._being_read: WeakSet[OpenStudy] = WeakSet()
         self._locked_times = 0
         site.locked.append(self.forget_all)
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """While one more answer is sent."""
+        self.answers += 1
+        try:
+            yield
+        finally:
+            self.answers -= 1
 
     @property
     def held(self) -> int:

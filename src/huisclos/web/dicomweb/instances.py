@@ -33,6 +33,8 @@ AHEAD: Final = 2 * 1024**2
 """Bytes unsealed by a thread at one time: to send for it costs 0.1 ms, as much as to unseal 200 KB."""
 MOST_AHEAD: Final = 64
 """Instances begun with at one time."""
+FEW: Final = 16
+"""Answers under way up to which they are read ahead: hundreds, to slow clients, would hold gigabytes."""
 _HINT: Final = f"transfer-syntax=* gives what is stored; {EXPLICIT_LE} is made of most"
 
 
@@ -172,20 +174,18 @@ class _Giving:
 
         async def parts() -> AsyncIterator[Part]:
             ready, rest = begun, ways[len(begun) :]
-            while ready:
-                # while some are sent the next are read; what the cage makes is whole in memory, one at a time
-                ahead = None
-                if rest and not rest[0].transcoded:
-                    ahead = asyncio.create_task(self._some(rest, stored=True))
-                try:
-                    for part in ready:
-                        yield part
-                    ready = await (ahead or self._some(rest, stored=True))
-                    rest = rest[len(ready) :]
-                finally:
-                    if ahead is not None:
-                        ahead.cancel()
-                        ahead.add_done_callback(_looked_at)
+            with self.reading.sending():
+                while ready:
+                    ahead = self._ahead(rest)
+                    try:
+                        for part in ready:
+                            yield part
+                        ready = await (ahead or self._some(rest, stored=True))
+                        rest = rest[len(ready) :]
+                    finally:
+                        if ahead is not None:
+                            ahead.cancel()
+                            ahead.add_done_callback(_looked_at)
 
         # made in the cage, an instance has another length, which is known when it is made
         announced = (
@@ -198,6 +198,16 @@ class _Giving:
             response.headers["Warning"] = f'299 - "{left}"'
         response.body_iterator = told(response.body_iterator, self.asked.tally)
         return response
+
+    def _ahead(self, rest: Sequence[_Way]) -> asyncio.Task[Sequence[_StoredPart | _MadePart]] | None:
+        """The next are read while others are sent; what the cage makes is whole in memory, one at a time."""
+        if not rest or rest[0].transcoded or not self._few:
+            return None
+        return asyncio.create_task(self._some(rest, stored=True))
+
+    @property
+    def _few(self) -> bool:
+        return self.reading.answers <= FEW
 
     def _announced(self, entry: ManifestEntry) -> Announced:
         return Announced(_media_of(entry), self.asked.url(entry), entry.length)
@@ -222,7 +232,7 @@ class _Giving:
                     kind = TooLarge if isinstance(error, TooLarge) else UnknownTransferSyntax
                     raise kind(error.message, hint=_HINT) from None
             return await self._begun([entry])
-        return await self._begun(_together(ways))
+        return await self._begun(_together(ways, AHEAD if self._few else 0))
 
     async def _begun(self, entries: Sequence[ManifestEntry]) -> Sequence[_StoredPart]:
         def begin() -> list[_StoredPart]:
@@ -248,13 +258,13 @@ class _Giving:
             return await self.site.renderer.transcode(whole, transfer_syntax=EXPLICIT_LE)
 
 
-def _together(ways: Sequence[_Way]) -> list[ManifestEntry]:
-    """The entries of the next instances given as stored, of which `AHEAD` bytes are begun with, or one."""
+def _together(ways: Sequence[_Way], most: int) -> list[ManifestEntry]:
+    """The entries of the next instances given as stored, of which `most` bytes are begun with, or one."""
     entries: list[ManifestEntry] = []
     octets = 0
     for way in ways:
         octets += min(way.entry.length, LONGEST_PIECE)
-        if way.transcoded or (entries and (octets > AHEAD or len(entries) == MOST_AHEAD)):
+        if way.transcoded or (entries and (octets > most or len(entries) == MOST_AHEAD)):
             break
         entries.append(way.entry)
     return entries
