@@ -26,7 +26,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from huisclos.clock import steady, timestamp
-from huisclos.web.tls import TlsTransport, begin_session, shake_hands
+from huisclos.web.tls import Session, TlsTransport
 
 MAX_CONNECTIONS: Final = 512
 """Connections in all, on one server."""
@@ -284,10 +284,9 @@ class Server:
         if oldest is None:
             return False
         self._release(oldest)
-        # whatever speaks over it, TLS that is not done yet too, ends by that; a session's own `shutdown`
-        # would let it go on in clear
+        # whatever speaks over it, TLS that is not done yet too, ends by that
         with contextlib.suppress(OSError):
-            socket.socket.shutdown(oldest.peer, socket.SHUT_RDWR)
+            oldest.peer.shutdown(socket.SHUT_RDWR)
         return True
 
     def _release(self, place: _Place) -> None:
@@ -315,9 +314,8 @@ class Server:
             if self._tls is None:
                 await asyncio.get_running_loop().connect_accepted_socket(connect, place.peer)
             else:
-                # the socket is the session's from here on
-                place.peer = session = begin_session(place.peer, self._tls)
-                await shake_hands(session)
+                session = Session(place.peer, self._tls)
+                await session.shake_hands()
                 TlsTransport(session, connect())
         except (OSError, TimeoutError) as error:
             _log.debug("no connection: %s", type(error).__name__)
