@@ -28,7 +28,7 @@ _RECORD: Final = 16 * 1024
 """Bytes of one record at most (RFC 8446 section 5.1), without what seals it."""
 LEAST: Final = _RECORD
 """Bytes taken from the socket in one turn: 600 records without content take OpenSSL 5 ms."""
-MOST: Final = 8 * _RECORD
+MOST: Final = 16 * _RECORD
 """The same, from a client that fills them."""
 EMPTY: Final = 64 * 1024
 """Bytes after which it is asked how much they carried..."""
