@@ -206,16 +206,23 @@ class TlsTransport(asyncio.Transport):
             self._watch()
 
     def _take(self) -> bool:
-        """Hand OpenSSL what the socket has, as much as the last time was worth; False at the end of it."""
-        try:
-            got = self._peer.recv_into(_RAW[: self._appetite])
-        except BlockingIOError:
-            return True
-        if not got:
-            self._session.incoming.write_eof()
-            return False
-        self._session.incoming.write(_RAW[:got])
-        self._took += got
+        """Hand OpenSSL what the socket has, as much as the last time was worth; False at the end of it.
+
+        Until the socket has no more: where a line broke behind what came, libuv says so once and never again.
+        """
+        left = self._appetite
+        while left:
+            try:
+                got = self._peer.recv_into(_RAW[:left])
+            except BlockingIOError:
+                return True
+            if not got:
+                self._session.incoming.write_eof()
+                return False
+            self._session.incoming.write(_RAW[:got])
+            self._took += got
+            left -= got
+        self._loop.call_soon(self._readable)  # after everybody else's turn
         return True
 
     def _carries_nothing(self) -> bool:
