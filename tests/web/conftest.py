@@ -1,14 +1,16 @@
-"""A practice in memory and a browser that behaves as one."""
+"""A practice in memory, a browser that behaves as one, and TLS lines."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
 from huisclos.web.app import make_app, make_gate_app, make_viewer_app
 from tests.web.browser import ORIGIN, Browser
+from tests.web.lines import Bench, Loop
 from tests.web.world import World
 
 
@@ -45,3 +47,17 @@ async def program(world: World) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(make_app(world.site))
     async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as one:
         yield one
+
+
+@pytest.fixture(params=["uvloop", "asyncio"])
+def loop(request: pytest.FixtureRequest) -> Loop:
+    """Both, one after the other."""
+    return Loop(request.param)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """See `Bench`."""
+    bench = Bench(tmp_path)
+    with bench.listener:
+        yield bench

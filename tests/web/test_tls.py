@@ -4,139 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import os
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
-import uvloop
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from huisclos.web import tls
-from huisclos.web.tls import HIGH_WATER, Session, TlsTransport
-from tests.web.demo import certificates
-
-MEGABYTE = 1024 * 1024
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class Loop:
-    """One of the two loops."""
-
-    name: str
-
-    def run(self, scenario: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
-        """What a scenario comes to on it."""
-        factory = uvloop.new_event_loop if self.name == "uvloop" else asyncio.new_event_loop
-        with asyncio.Runner(loop_factory=factory) as runner:
-            return runner.run(asyncio.wait_for(scenario(), 20))
-
-
-@pytest.fixture(params=["uvloop", "asyncio"])
-def loop(request: pytest.FixtureRequest) -> Loop:
-    """Both, one after the other."""
-    return Loop(request.param)
-
-
-@dataclass
-class Told(asyncio.Protocol):
-    """Keeps what it is told."""
-
-    received: bytearray = field(default_factory=bytearray)
-    pieces: int = 0
-    events: list[str] = field(default_factory=list)
-    on_data: Callable[[TlsTransport, bytes], None] = lambda _transport, _data: None
-    transport: TlsTransport | None = None
-    error: Exception | None = None
-
-    def __post_init__(self) -> None:
-        self.ended = asyncio.Event()
-        self.resumed = asyncio.Event()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See `asyncio.Protocol`."""
-        assert isinstance(transport, TlsTransport)
-        self.transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        """See `asyncio.Protocol`."""
-        assert self.transport is not None
-        self.received += data
-        self.pieces += 1
-        self.on_data(self.transport, data)
-
-    def eof_received(self) -> None:
-        """See `asyncio.Protocol`."""
-        self.events.append("eof")
-
-    def pause_writing(self) -> None:
-        """See `asyncio.Protocol`."""
-        self.events.append("pause")
-
-    def resume_writing(self) -> None:
-        """See `asyncio.Protocol`."""
-        self.events.append("resume")
-        self.resumed.set()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """See `asyncio.Protocol`."""
-        self.events.append("lost")
-        self.error = exc
-        self.ended.set()
-
-
-class Bench:
-    """A listener, and clients that are plain threads with Python's own TLS."""
-
-    def __init__(self, folder: Path) -> None:
-        ca, chain = certificates(folder)
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(chain)
-        self.trusting = ssl.create_default_context(cafile=str(ca))
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.listener.setblocking(False)
-
-    def client(self, talk: Callable[[ssl.SSLSocket], object]) -> threading.Thread:
-        """A client that has shaken hands, in a thread of its own."""
-
-        def be() -> None:
-            raw = socket.create_connection(self.listener.getsockname(), timeout=10)
-            with suppress(OSError), self.trusting.wrap_socket(raw, server_hostname="localhost") as session:
-                talk(session)
-
-        thread = threading.Thread(target=be, daemon=True)
-        thread.start()
-        return thread
-
-    async def accept(self, told: Told | None = None) -> Told:
-        """The connection of the next client, after its handshake."""
-        peer, _ = await asyncio.get_running_loop().sock_accept(self.listener)
-        session = Session(peer, self.context)
-        try:
-            await session.shake_hands()
-        except BaseException:
-            peer.close()
-            raise
-        told = told or Told()
-        TlsTransport(session, told)
-        return told
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    """See `Bench`."""
-    bench = Bench(tmp_path)
-    with bench.listener:
-        yield bench
+from huisclos.web.tls import HIGH_WATER, TlsTransport
+from tests.web.lines import MEGABYTE, Bench, Loop, Told
 
 
 def _all_of(session: ssl.SSLSocket) -> bytes:
@@ -467,117 +347,6 @@ def _libssl() -> str:
     lines = Path("/proc/self/maps").read_text().splitlines()
     path = next((line.split()[-1] for line in lines if "libssl" in line), "")
     return path or str(pytest.skip("this Python has no OpenSSL that can be called beside it"))
-
-
-class Wild:
-    """A client that does what it was told to, in any order, with TLS in its own hands."""
-
-    def __init__(self, bench: Bench) -> None:
-        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.session = bench.trusting.wrap_bio(self.incoming, self.outgoing, server_hostname="localhost")
-        self.line = socket.create_connection(bench.listener.getsockname(), timeout=5)
-        while True:
-            try:
-                self.session.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                self.line.sendall(self.outgoing.read())
-                self.incoming.write(self.line.recv(65536))
-
-    def do(self, what: str) -> None:
-        """One thing. Raises `OSError` once the line is gone."""
-        if what == "say":
-            self.session.write(os.urandom(30_000))
-            self.line.sendall(self.outgoing.read())
-        elif what == "say by halves":
-            self.session.write(os.urandom(20_000))
-            whole = self.outgoing.read()
-            self.line.sendall(whole[: len(whole) // 2])
-            time.sleep(0.002)
-            self.line.sendall(whole[len(whole) // 2 :])
-        elif what == "listen":
-            self.line.settimeout(0.01)
-            with suppress(TimeoutError):
-                self.line.recv(65536)
-            self.line.settimeout(5)
-        elif what == "say goodbye":
-            with suppress(ssl.SSLWantReadError):
-                self.session.unwrap()
-            self.line.sendall(self.outgoing.read())
-        elif what == "end its half":
-            self.line.shutdown(socket.SHUT_WR)
-        elif what == "speak in clear":
-            self.line.sendall(b"GET / HTTP/1.1\r\n\r\n")
-        elif what == "wait":
-            time.sleep(0.005)
-
-    def leave(self, *, by_reset: bool) -> None:
-        """Close the line."""
-        if by_reset:
-            self.line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        self.line.close()
-
-
-CLIENTS = ["say", "say by halves", "listen", "say goodbye", "end its half", "speak in clear", "wait"]
-SERVERS = ["nothing", "answer", "answer much", "pause", "close", "abort", "answer and close"]
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    client=st.lists(st.sampled_from(CLIENTS), max_size=8),
-    server=st.lists(st.sampled_from(SERVERS), min_size=1, max_size=6),
-    by_reset=st.booleans(),
-)
-def test_whatever_the_two_do_it_ends_once(
-    loop: Loop, bench: Bench, client: list[str], server: list[str], *, by_reset: bool
-) -> None:
-    """In any order: no error is left unheard, the protocol is told of one end, and of nothing after it."""
-    faults: list[dict[str, Any]] = []
-    todo = list(server)
-
-    def act(transport: TlsTransport, _data: bytes) -> None:
-        what = todo.pop(0) if todo else "nothing"
-        if what.startswith("answer"):
-            transport.write(bytes(2 * MEGABYTE if what == "answer much" else 500))
-        if what == "pause":
-            transport.pause_reading()
-            asyncio.get_running_loop().call_later(0.01, transport.resume_reading)
-        if what.endswith("close"):
-            transport.close()
-        if what == "abort":
-            transport.abort()
-
-    def talk() -> None:
-        wild = Wild(bench)
-        with suppress(OSError):
-            for what in client:
-                wild.do(what)
-        wild.leave(by_reset=by_reset)
-
-    async def scenario() -> Told | None:
-        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: faults.append(context))
-        thread = threading.Thread(target=talk, daemon=True)
-        thread.start()
-        try:
-            told = await bench.accept(Told(on_data=act))
-        except OSError:  # gone before our half of the handshake was
-            told = None
-        if told is not None:
-            await told.ended.wait()
-            before = list(told.events)
-            await asyncio.sleep(0.03)
-            assert told.events == before
-        await asyncio.to_thread(thread.join)
-        return told
-
-    told = loop.run(scenario)
-    assert not faults
-    if told is not None:
-        assert told.events.count("lost") == 1
-        assert told.events[-1] == "lost"
-        assert told.events.count("eof") <= 1
-        assert told.transport is not None
-        assert told.transport.get_write_buffer_size() == 0
 
 
 def test_a_handshake_that_stalls(loop: Loop, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
