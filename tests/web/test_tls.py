@@ -328,7 +328,34 @@ def test_records_that_carry_little_are_read(loop: Loop, bench: Bench) -> None:
     assert told.events == ["eof", "lost"]
 
 
-def renew_keys(session: ssl.SSLSocket, times: int) -> int:
+def test_who_asks_for_answers_and_does_not_read_them_is_cut(loop: Loop, bench: Bench) -> None:
+    """Renewed keys ask for ours: with content between, and nobody reading, what waits stays bounded."""
+    _libssl()
+
+    def talk(session: ssl.SSLSocket) -> None:
+        with suppress(OSError):
+            for _ in range(4000):
+                session.sendall(bytes(2200))
+                renew_keys(session, 1000, answered=True)
+
+    async def scenario() -> tuple[Told, int]:
+        bench.client(talk)
+        told = await bench.accept()
+        transport = told.transport
+        assert transport is not None
+        transport.write(bytes(16 * MEGABYTE))  # never read: the line is full
+        most = 0
+        while not told.ended.is_set():
+            most = max(most, transport._session.outgoing.pending)
+            await asyncio.sleep(0.001)
+        return told, most
+
+    told, most = loop.run(scenario)
+    assert told.events[-1] == "lost"
+    assert most < MEGABYTE
+
+
+def renew_keys(session: ssl.SSLSocket, times: int, *, answered: bool = False) -> int:
     """Renew our sending keys (RFC 8446 section 4.6.3) up to so many times; how often that could be sent."""
     library = ctypes.CDLL(_libssl())
     library.SSL_key_update.argtypes = [ctypes.c_void_p, ctypes.c_int]
@@ -338,7 +365,7 @@ def renew_keys(session: ssl.SSLSocket, times: int) -> int:
     at = id(inner) + object.__basicsize__ + ctypes.sizeof(ctypes.c_void_p)
     pointer = ctypes.c_void_p.from_address(at)
     for done in range(times):
-        if library.SSL_key_update(pointer, 0) != 1 or library.SSL_do_handshake(pointer) != 1:
+        if library.SSL_key_update(pointer, int(answered)) != 1 or library.SSL_do_handshake(pointer) != 1:
             return done
     return times
 

@@ -200,7 +200,7 @@ class TlsTransport(asyncio.Transport):
             self._protocol.data_received(bytes(_ROOM[:filled]))
         if over:
             self._over()
-        elif failed is not None or self._carries_nothing():
+        elif failed is not None or self._carries_nothing() or self._answers_pile_up():
             self._lose(failed)
         else:
             self._watch()
@@ -233,6 +233,10 @@ class TlsTransport(asyncio.Transport):
         self._appetite = MOST if 2 * self._filled >= self._took else LEAST
         self._took = self._filled = 0
         return not worth_it
+
+    def _answers_pile_up(self) -> bool:
+        """Whether the client does not read what TLS answers: each key it renews may ask for one of ours."""
+        return self._blocked and self._session.outgoing.pending > SEALED
 
     def _over(self) -> None:
         """The client says nothing more, and is told nothing more: HTTP has no use for half a connection."""
