@@ -6,12 +6,16 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
 from huisclos.doors.probes.host import CONNECTIONS, SILENCES
 from huisclos.doors.probes.ports import USUAL_PORTS, after
+from huisclos.doors.runner import _once_each
+from huisclos.doors.target import Target
 from huisclos.findings.nouns import Outcome, Reason, Severity
 from huisclos.findings.report import Report, exit_code
 from tests.doors.auditing import closed_doors, open_doors, probe, started
@@ -131,6 +135,19 @@ def test_a_listener_named_twice_is_asked_once(monkeypatch: pytest.MonkeyPatch) -
     assert open_doors(once)
     assert (open_doors(once), closed_doors(once)) == (open_doors(twice), closed_doors(twice))
     assert len(once.findings) == len(twice.findings)
+
+
+def test_a_port_named_by_itself_and_in_a_url_may_speak_dicom() -> None:
+    """The URL takes no question away; sites that one address holds under two names are asked each."""
+    with ExitStack() as stack:
+        dicom = stack.enter_context(scripted(answers_all, 0, ADDRESS))
+        report = probe(f"http://{ADDRESS}:{dicom.port}/", f"{ADDRESS}:{dicom.port}", seconds=1.0)
+        assert "DCM-006" in open_doors(report)
+        first = Target("one.example", ip_address(ADDRESS), 80, "http")
+        assert _once_each([first, replace(first, host="two.example"), first]) == [
+            first,
+            replace(first, host="two.example"),
+        ]
 
 
 def test_silence_at_some_ports_costs_no_question_at_those_that_answer(

@@ -176,7 +176,7 @@ def test_what_a_server_shows_is_found(check: str, table: dict[str, Answers]) -> 
     assert {"GET", "OPTIONS"} >= {line.partition(" ")[0] for line in asked}
 
 
-@pytest.mark.parametrize(("status", "reason"), [(401, Reason.NEEDS_LOGIN), (404, Reason.NOT_TOLD)])
+@pytest.mark.parametrize(("status", "reason"), [(401, Reason.TURNED_AWAY), (404, Reason.NOT_TOLD)])
 def test_plugins_that_are_kept_from_us_are_not_told_from_none(status: int, reason: Reason) -> None:
     """A list behind a proxy's login is no list without such plugins; nor is running scripts ever tried."""
     table: dict[str, Answers] = {"/system": (200, JSON, SYSTEM), "/plugins": (status, {}, b"")}

@@ -304,6 +304,31 @@ def test_who_sends_records_that_carry_nothing_is_cut(loop: Loop, bench: Bench) -
     assert max(turns) < 0.25
 
 
+def test_who_sends_fast_has_two_turns_at_most(loop: Loop, bench: Bench) -> None:
+    """Each time round, whatever lies in the socket: the others are not served less and less."""
+    sent = bytes(24 * MEGABYTE)
+
+    async def scenario() -> list[int]:
+        told = Told(on_data=lambda _transport, _data: time.sleep(0.002))  # slower than the client
+
+        def talk(session: ssl.SSLSocket) -> None:
+            session.sendall(sent)
+            session.unwrap()
+
+        thread = bench.client(talk)
+        await bench.accept(told)
+        turns = list[int]()
+        while not told.ended.is_set():
+            before = told.pieces
+            await asyncio.sleep(0)
+            turns.append(told.pieces - before)
+        await asyncio.to_thread(thread.join)
+        assert len(told.received) == len(sent)
+        return turns
+
+    assert max(loop.run(scenario)) <= 2
+
+
 def test_records_that_carry_little_are_read(loop: Loop, bench: Bench) -> None:
     """A byte in each: a client may be slow, or a person."""
     _libssl()

@@ -12,7 +12,7 @@ import random
 import resource
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Sized
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from huisclos.access.addresses import Address, is_loopback
@@ -146,10 +146,21 @@ def _by_host(targets: Iterable[Target]) -> list[list[Target]]:
 
 
 def _once_each(targets: list[Target]) -> list[Target]:
-    """Each listener of one host once, a URL's word before its port's, and what is named before the usual."""
-    by_url = {target.port for target in targets if target.scheme is not None}
-    wanted = [target for target in targets if target.scheme is not None or target.port not in by_url]
-    once = {(target.port, target.scheme, target.path): target for target in wanted}
+    """Each listener of one host once, what is named before the usual ports.
+
+    A port that is named by itself as well as in a URL may speak DICOM: it is found by protocol, and on the
+    web below the URL's path. URLs by several names stay several: a web server tells its sites apart by them.
+    """
+    plain = {target.port for target in targets if target.scheme is None and target.port is not None}
+    paths = {target.port: target.path for target in targets if target.scheme is not None}
+    once: dict[tuple[int | None, str, str, str], Target] = {}
+    for target in targets:
+        if target.port in plain:
+            one = replace(target, scheme=None, path=paths.get(target.port, "/"))
+            once.setdefault((one.port, "", "", ""), one)
+        else:
+            name = target.host if target.scheme is not None else ""
+            once.setdefault((target.port, target.scheme or "", target.path, name), target)
     return sorted(once.values(), key=lambda target: target.port is None)
 
 

@@ -102,13 +102,15 @@ class TlsTransport(asyncio.Transport):
         self._reading = True
         """Whether the protocol wants to be given what comes."""
         self._watched = False
+        self._due = False
+        """Whether a turn to read will come by itself."""
         self._protocol_paused = False
         self._closing = self._said_goodbye = self._lost = False
         self._timer: asyncio.TimerHandle | None = None
         protocol.connection_made(self)
         self._watch()
         # what came with the end of the handshake is in OpenSSL's hands, and the socket says nothing of it
-        self._loop.call_soon(self._readable)
+        self._read_soon()
 
     def is_closing(self) -> bool:
         """Whether nothing more is sent."""
@@ -126,7 +128,7 @@ class TlsTransport(asyncio.Transport):
         """Go on reading."""
         if not self._reading:
             self._reading = True
-            self._loop.call_soon(self._readable)
+            self._read_soon()
 
     def get_write_buffer_size(self) -> int:
         """Bytes that wait for the client."""
@@ -167,6 +169,16 @@ class TlsTransport(asyncio.Transport):
         if self._watched:
             self._watched = False
             self._loop.remove_reader(self._descriptor)
+
+    def _read_soon(self) -> None:
+        """After everybody else's turn; once, or who sends faster than we read has one turn more each time."""
+        if not self._due:
+            self._due = True
+            self._loop.call_soon(self._read_now)
+
+    def _read_now(self) -> None:
+        self._due = False
+        self._readable()
 
     def _readable(self) -> None:
         if self._lost:
@@ -222,7 +234,7 @@ class TlsTransport(asyncio.Transport):
             self._session.incoming.write(_RAW[:got])
             self._took += got
             left -= got
-        self._loop.call_soon(self._readable)  # after everybody else's turn
+        self._read_soon()
         return True
 
     def _carries_nothing(self) -> bool:
@@ -300,7 +312,7 @@ class TlsTransport(asyncio.Transport):
             # an error all the same, for the client has not said its own, or still talks
             self._session.tls.unwrap()
         self._watch()
-        self._loop.call_soon(self._readable)
+        self._read_soon()
         self._send()
 
     def _end_our_half(self) -> None:

@@ -66,7 +66,7 @@ def _plugins(asking: Asking, answer: Answer) -> None:
     """Which plugins widen what stands open; a list that is kept from us tells of none."""
     found = facts(http_status=answer.status)
     if answer.status != OK:
-        reason = Reason.NEEDS_LOGIN if answer.status in ASKS else Reason.NOT_TOLD
+        reason = Reason.TURNED_AWAY if answer.status in ASKS else Reason.NOT_TOLD
         asking.seen.append(Miss(("WEB-007",), asking.host.target.name, reason, asking.where + found))
         return
     asking.saw(What.PLUGINS, *found, *facts(count=sum(name in answer.body for name in _WIDENING)))
