@@ -141,6 +141,7 @@ def test_how_ports_are_written(written: str, expected: tuple[int, int] | None) -
         ("10.0.0.1", Outside.PRIVATE),
         ("192.168.1.1", Outside.PRIVATE),
         ("", Outside.UNKNOWN),
+        ("0.0.0.0", Outside.UNKNOWN),  # noqa: S104 - no address: the line is down
         ("Dr MARTIN", Outside.UNKNOWN),
     ],
 )

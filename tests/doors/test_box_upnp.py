@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 from huisclos.access.addresses import parse_address
 from huisclos.clock import now
 from huisclos.doors.assemble import Audit
-from huisclos.doors.box.igd import READS, probe_box, read_answer, read_description
+from huisclos.doors.box.igd import READS, Reading, probe_box, read_answer, read_description, read_mapping
+from huisclos.doors.box.state import Box, Outside, class_of
 from huisclos.doors.probes.http import Answer
 from huisclos.findings.nouns import Language, Reach, Reason, Severity, Verdict
 from huisclos.findings.report import Report
 from tests.doors.auditing import closed_doors, open_doors, untested, web_server
 
+DOWN = "0.0.0.0"  # noqa: S104 - no address at all
 DESCRIPTION = b"""<?xml version="1.0"?><root xmlns="urn:schemas-upnp-org:device-1-0"><device><serviceList>
 <service><serviceType>urn:schemas-upnp-org:service:WANIPConnection:2</serviceType><controlURL>/ctl</controlURL></service>
 <service><serviceType>urn:schemas-upnp-org:service:WANIPv6FirewallControl:1</serviceType>
@@ -123,6 +125,25 @@ def test_a_box_behind_another(outside: str) -> None:
     report, _ = ask_box([], outside=outside, firewall="0")
     assert {"BOX-009", "BOX-018"} <= set(open_doors(report))
     assert outside not in str(report)
+
+
+@pytest.mark.parametrize("outside", [("198.51.100.4", DOWN), (DOWN, "198.51.100.4"), ("10.0.0.1", "8.8.8.8")])
+def test_a_box_with_two_lines(outside: tuple[str, str]) -> None:
+    """The one that the Internet reaches counts, whichever comes first; one that is down tells nothing."""
+    reading = Reading(Box(), "")
+    for one in outside:
+        reading.outside(class_of(one))
+    assert Outside.PUBLIC is reading.box.outside
+
+
+@pytest.mark.parametrize(
+    ("enabled", "counts"),
+    [("1", True), ("yes", True), ("True", True), ("", True), ("0", False), ("False", False), ("no", False)],
+)
+def test_how_boxes_spell_that_a_mapping_is_on(enabled: str, counts: bool) -> None:
+    """Any of UPnP's spellings; what is none of a no lets in, for all we know."""
+    said = {"NewInternalPort": "104", "NewExternalPort": "104", "NewEnabled": enabled}
+    assert counts == (read_mapping(said, "") is not None)
 
 
 def test_silence_is_not_closed() -> None:

@@ -23,7 +23,7 @@ from defusedxml.ElementTree import fromstring
 
 from huisclos.access.addresses import Address
 from huisclos.doors.box.guides import recognise
-from huisclos.doors.box.state import Box, Forward, class_of, is_here, observe
+from huisclos.doors.box.state import Box, Forward, Outside, class_of, is_here, observe
 from huisclos.doors.observation import Miss, Observation, Seen, What
 from huisclos.doors.probes.host import Host, OutOfTurns, Turns
 from huisclos.doors.probes.http import Answer, NotHttp, Web, web
@@ -114,7 +114,8 @@ async def probe_box(
     except PeerUnreachable:
         reading.stopped = Reason.UNREACHABLE
     except OutOfTurns:
-        reading.stopped = turns.spent()
+        # The end of a list that is not seen: the twelve of a host are not what ended it.
+        reading.stopped = Reason.BUDGET if turns.left <= 0 else turns.spent()
     except NotHttp:
         reading.stopped = Reason.PROTOCOL
     return [*seen, *reading.seen(name)]
@@ -160,8 +161,13 @@ class Reading:
                 self._firewall(said.get("FirewallEnabled", "").lower())
             else:
                 said = read_answer(await _call(connection, service, "GetExternalIPAddress"))
-                self.box.outside = class_of(said.get("NewExternalIPAddress", ""))
+                self.outside(class_of(said.get("NewExternalIPAddress", "")))
                 await self._mappings(connection, service)
+
+    def outside(self, told: Outside) -> None:
+        """Of several lines to the Internet, the one that can be reached from there counts."""
+        if self.box.outside in (None, Outside.UNKNOWN) or told is Outside.PUBLIC:
+            self.box.outside = told
 
     def _firewall(self, said: str) -> None:
         """Whether IPv6 is filtered, of which only a no is believed.
@@ -214,9 +220,7 @@ class Reading:
 def read_mapping(said: Mapping[str, str], own: str) -> Forward | None:
     """An enabled mapping; None for one that is switched off or has no ports."""
     inner, outer = _number(said, "NewInternalPort"), _number(said, "NewExternalPort")
-    if said.get("NewEnabled", "1") not in ("1", "true") or not (
-        0 < inner <= PORT_MAX and 0 < outer <= PORT_MAX
-    ):
+    if said.get("NewEnabled", "").lower() in _NO or not (0 < inner <= PORT_MAX and 0 < outer <= PORT_MAX):
         return None
     return Forward(
         (outer, outer),

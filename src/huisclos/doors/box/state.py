@@ -109,9 +109,11 @@ def class_of(address: str) -> Outside:
         parsed = parse_address(address)
     except BadSetting:
         return Outside.UNKNOWN
+    if parsed.is_unspecified:
+        return Outside.UNKNOWN  # that line is down
     if parsed in _SHARED:
         return Outside.SHARED
-    return Outside.PRIVATE if is_private(parsed) or parsed.is_unspecified else Outside.PUBLIC
+    return Outside.PRIVATE if is_private(parsed) else Outside.PUBLIC
 
 
 def effective(box: Box, forward: Forward) -> bool | None:
