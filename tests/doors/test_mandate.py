@@ -11,9 +11,19 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from huisclos.access.addresses import parse_address
+from huisclos.access.addresses import Address, parse_address
 from huisclos.doors.assemble import Audit
-from huisclos.doors.mandate import Mandate, OutsideMandate, Scope, check_right, read, sign
+from huisclos.doors.mandate import (
+    Beyond,
+    Mandate,
+    OutsideMandate,
+    Scope,
+    check_beyond,
+    check_right,
+    read,
+    sign,
+    with_exclusions_pinned,
+)
 from huisclos.doors.reports.view import view
 from huisclos.doors.runner import Manners, run
 from huisclos.doors.target import parse_target
@@ -97,6 +107,61 @@ def test_a_mandate_covers_what_it_names() -> None:
     assert ["mandate"] == right("198.51.100.3:104", signed=narrow)
     with pytest.raises(OutsideMandate):
         right("198.51.100.3:105", signed=narrow)
+
+
+@pytest.mark.parametrize(
+    "text", ["pacs.clinic.example.", "PACS.clinic.example", "198.51.100.9", "198.51.100.9:104"]
+)
+def test_an_excluded_name_is_excluded_however_it_is_written(text: str) -> None:
+    """By its address, in capitals, with a dot at its end."""
+    scope = Scope(targets=("198.51.100.0/28", "clinic.example"), exclusions=("pacs.clinic.example",))
+    given_right = read(sign(mandate(scope=scope), KEY))
+    address = parse_address("198.51.100.9")
+    pinned = with_exclusions_pinned(given_right, lambda _: (parse_address("2001:db8::9"), address))
+    target = parse_target(text, lambda _: address)
+    with pytest.raises(OutsideMandate):
+        check_right([target], OWN, "A. Martin, manager", pinned, NOW)
+    check_right([parse_target("198.51.100.8")], OWN, None, pinned, NOW)
+
+
+def test_an_excluded_name_that_leads_nowhere_stops_everything() -> None:
+    """What it is could not be kept out: nobody is asked."""
+
+    def nowhere(_: str) -> tuple[Address, ...]:
+        raise BadSetting("no address")
+
+    scope = Scope(targets=("198.51.100.0/28",), exclusions=("pacs.clinic.example", "198.51.100.5"))
+    with pytest.raises(OutsideMandate, match="pacs\\.clinic\\.example"):
+        with_exclusions_pinned(read(sign(mandate(scope=scope), KEY)), nowhere)
+    numbers = read(sign(mandate(), KEY))
+    assert numbers == with_exclusions_pinned(numbers, nowhere), "addresses are not looked up"
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0])
+def test_a_mandate_that_lets_nobody_be_asked(rate: float) -> None:
+    """It cannot stand, rather than stop the work in its middle."""
+    with pytest.raises(Unreadable):
+        sign(mandate(scope=Scope(targets=("198.51.100.0/28",), hosts_per_second=rate)), KEY)
+
+
+def test_what_goes_beyond_looking_is_allowed_by_the_mandate_that_covers_it() -> None:
+    """Not by one that has run out, nor by one over somebody else, whoever consented."""
+    scope = Scope(targets=("198.51.100.0/28",), allows=(Beyond.WRITE_TEST,), ports=(104, 8042))
+    given_right = read(sign(mandate(scope=scope), KEY))
+    inside, home = parse_target("198.51.100.3:104"), parse_target("192.168.1.20:104")
+    check_beyond([inside], given_right, Beyond.WRITE_TEST, NOW, consent=False)
+    check_beyond([home], given_right, Beyond.DEFAULT_LOGIN, NOW, consent=True)
+    for targets, what, at in (
+        ([inside], Beyond.WRITE_TEST, NOW + timedelta(days=2)),
+        ([home], Beyond.WRITE_TEST, NOW),
+        ([inside, home], Beyond.WRITE_TEST, NOW),
+        ([inside, parse_target("http://198.51.100.3:8043/")], Beyond.WRITE_TEST, NOW),
+        ([inside], Beyond.DEFAULT_LOGIN, NOW),
+    ):
+        with pytest.raises(OutsideMandate):
+            check_beyond(targets, given_right, what, at, consent=False)
+    with pytest.raises(OutsideMandate):  # the owner of what it covers did not say so
+        check_beyond([inside], given_right, Beyond.DEFAULT_LOGIN, NOW, consent=True)
 
 
 def test_an_exclusion_wins_over_consent() -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from huisclos.doors.rest.tally import Tally
     from huisclos.doors.runner import Manners
     from huisclos.doors.target import Target
+    from huisclos.findings.report import Consent
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(doors_mandate.app, name="mandate", help="The written, signed, dated right to probe.")
@@ -94,18 +95,13 @@ def probe(
     Example:
       huisclos doors probe 127.0.0.1:4242 --html report.html
     """
-    from huisclos import clock
     from huisclos.access.addresses import is_loopback
-    from huisclos.doors.mandate import check_right
-    from huisclos.doors.record import only
+    from huisclos.doors.record import only_at
     from huisclos.doors.runner import Manners, many, spread
     from huisclos.doors.target import parse_target
 
     parsed = [parse_target(one) for one in targets]
     right = _read_mandate(mandate, trust or [])
-    here = all(is_loopback(one.address) for one in parsed)
-    own = () if here else own_networks()
-    consents = check_right(parsed, own, consent.strip() or None, right, clock.now())
     manners = Manners(
         called=called or None,
         gentle=gentle,
@@ -115,26 +111,48 @@ def probe(
         two_at_once=two_at_once,
         hosts_per_second=_pace(right),
     )
-    _beyond(parsed, manners, right, consent=bool(consents) and right is None)
-    audit = begin("probe", options, consents)
+    _only_gently(parsed, manners)
+    asked = parsed if manners.delete_at is None else [*parsed, manners.delete_at]
+    audit = begin("probe", options, _consents(asked, manners, right, consent.strip()))
     audit.only = manners.checks
+    here = all(is_loopback(one.address) for one in parsed)
     with many():
-        with recorded(record, audit, only(frozenset(one.address for one in parsed))):
+        with recorded(record, audit, only_at((one.address, one.port) for one in asked)):
             _probe(parsed if here else spread(parsed), manners, audit)
         return finish(audit, options)
 
 
-def _beyond(targets: list[Target], manners: Manners, right: Right | None, *, consent: bool) -> None:
-    """Whether the owner let be done what goes beyond looking. Raises `OutsideMandate`."""
-    from huisclos.doors.mandate import Beyond, check_beyond
+def _only_gently(targets: list[Target], manners: Manners) -> None:
+    """Raises `BadSetting` for what one association cannot be."""
+    if not manners.gentle:
+        return
+    if manners.default_login or manners.two_at_once or manners.delete_at is not None:
+        raise BadSetting("--gentle is one association and nothing beyond it", hint="leave one of them out")
+    if any(one.scheme is not None for one in targets):
+        raise BadSetting(
+            "--gentle asks a modality, as host or host:port", hint="a web server is asked without it"
+        )
 
+
+def _consents(
+    targets: list[Target], manners: Manners, right: Right | None, consent: str
+) -> tuple[Consent, ...]:
+    """By what right all this is asked of `targets`. Raises `OutsideMandate`."""
+    from huisclos import clock
+    from huisclos.access.addresses import is_loopback
+    from huisclos.doors.mandate import Beyond, check_beyond, check_right
+
+    moment = clock.now()
+    own = () if all(is_loopback(one.address) for one in targets) else own_networks()
+    consents = check_right(targets, own, consent or None, right, moment)
     for asked, what, enough in (
-        (manners.default_login, Beyond.DEFAULT_LOGIN, consent),
-        (manners.two_at_once, Beyond.TWO_AT_ONCE, consent),
+        (manners.default_login, Beyond.DEFAULT_LOGIN, bool(consent)),
+        (manners.two_at_once, Beyond.TWO_AT_ONCE, bool(consent)),
         (manners.delete_at is not None, Beyond.WRITE_TEST, False),
     ):
         if asked:
-            check_beyond(targets, right, what, consent=enough)
+            check_beyond(targets, right, what, moment, consent=enough)
+    return consents
 
 
 def _pace(right: Right | None) -> float:
@@ -184,7 +202,8 @@ def own_networks() -> tuple[Network, ...]:
 
 
 def _read_mandate(path: Path | None, trust: list[str]) -> Right | None:
-    from huisclos.doors.mandate import parse_fingerprint, read
+    from huisclos.doors.mandate import parse_fingerprint, read, with_exclusions_pinned
+    from huisclos.doors.target import resolve_all
 
     trusted = [parse_fingerprint(one) for one in trust]
     if path is None:
@@ -192,7 +211,7 @@ def _read_mandate(path: Path | None, trust: list[str]) -> Right | None:
             raise BadSetting("--trust names who signs a mandate", hint="give it with --mandate FILE")
         return None
     try:
-        right = read(path.read_bytes(), trusted=trusted)
+        right = with_exclusions_pinned(read(path.read_bytes(), trusted=trusted), resolve_all)
     except OSError as error:
         raise BadSetting(f"the mandate cannot be read: {error.strerror}") from None
     if not right.vouched:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import ip_network
@@ -16,7 +16,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from huisclos.access.addresses import Network, is_loopback
+from huisclos.access.addresses import Address, Network, is_loopback
 from huisclos.doors.target import Target, is_name, is_own_network
 from huisclos.errors import BadSetting, Refused, Unreadable
 from huisclos.findings.report import Consent
@@ -95,6 +95,8 @@ class Right:
     fingerprint: str
     vouched: bool = False
     """whether whoever asks knew the signer's key beforehand"""
+    kept_out: frozenset[Address] = frozenset()
+    """where the names that it excludes lead, as `with_exclusions_pinned` found it"""
 
     def covers(self, target: Target, now: datetime) -> bool:
         """Whether `target` may be asked at `now`."""
@@ -109,7 +111,27 @@ class Right:
 
     def excludes(self, target: Target) -> bool:
         """Whether the owner said that `target` is never asked, whoever else consents."""
-        return any(_names(one, target) for one in self.mandate.scope.exclusions)
+        named = any(_names(one, target) for one in self.mandate.scope.exclusions)
+        return named or target.address in self.kept_out
+
+
+def with_exclusions_pinned(right: Right, resolver: Callable[[str], Iterable[Address]]) -> Right:
+    """The same, which also knows what it excludes by name when that is named otherwise.
+
+    Raises `OutsideMandate` for a name that leads nowhere: what it is could not be kept out.
+    """
+    kept_out: set[Address] = set()
+    for entry in right.mandate.scope.exclusions:
+        if _network(entry) is not None:
+            continue
+        try:
+            kept_out.update(resolver(entry))
+        except BadSetting:
+            raise OutsideMandate(
+                f"the mandate excludes {entry}, and that name has no address here",
+                hint="ask where its names are known, or have the exclusion written as an address",
+            ) from None
+    return replace(right, kept_out=frozenset(kept_out))
 
 
 def sign(mandate: Mandate, key: Ed25519PrivateKey) -> bytes:
@@ -170,16 +192,24 @@ def _in_fours(digits: str) -> str:
     return "-".join(digits[at : at + 4] for at in range(0, len(digits), 4))
 
 
-def check_beyond(targets: Iterable[Target], right: Right | None, what: Beyond, *, consent: bool) -> None:
-    """Raise `OutsideMandate` unless the owner of `targets` let this be done as well.
+def check_beyond(
+    targets: Iterable[Target], right: Right | None, what: Beyond, now: datetime, *, consent: bool
+) -> None:
+    """Raise `OutsideMandate` unless the owner of each target let this be done as well.
 
-    On this machine whoever types it answers for it; with `consent`, whoever consented.
+    On this machine whoever types it answers for it. Elsewhere a mandate that covers the target today must
+    name it; where `consent` is enough, whoever consented answers for what no mandate covers.
     """
-    if consent or all(is_loopback(target.address) for target in targets):
-        return
-    if right is None or what not in right.mandate.scope.allows:
+    for target in targets:
+        if is_loopback(target.address):
+            continue
+        if right is not None and right.covers(target, now):
+            if what in right.mandate.scope.allows:
+                continue
+        elif consent:
+            continue
         raise OutsideMandate(
-            f"the mandate does not allow {what.value}", hint="its owner can: mandate new --allow"
+            f"no mandate allows {what.value} of {target.name}", hint="its owner can: mandate new --allow"
         )
 
 
@@ -230,10 +260,18 @@ def _hint(target: Target, own: tuple[Network, ...]) -> str:
 
 
 def _names(entry: str, target: Target) -> bool:
+    network = _network(entry)
+    if network is not None:
+        return target.address in network
+    # A dot at the end only says that nothing follows (RFC 1034 section 3.1).
+    return entry.rstrip(".").casefold() == target.host.rstrip(".").casefold()
+
+
+def _network(entry: str) -> Network | None:
     try:
-        return target.address in ip_network(entry, strict=False)
+        return ip_network(entry, strict=False)
     except ValueError:
-        return entry.casefold() == target.host.casefold()
+        return None
 
 
 def check(mandate: Mandate) -> None:
@@ -242,15 +280,16 @@ def check(mandate: Mandate) -> None:
         raise Unreadable("a mandate names at least one target")
     if mandate.since.tzinfo is None or mandate.until.tzinfo is None or mandate.since >= mandate.until:
         raise Unreadable("a mandate has a first and a last moment, with their time zone")
+    if not mandate.scope.hosts_per_second > 0:
+        raise Unreadable("a mandate lets more than no host be asked a second", hint="10 at most are asked")
     for entry in (*mandate.scope.targets, *mandate.scope.exclusions):
-        try:
-            network = ip_network(entry, strict=False)
-        except ValueError:
+        network = _network(entry)
+        if network is None:
             if not is_name(entry):
                 raise Unreadable(
                     "a mandate names networks, addresses and names of machines, nothing else",
                     hint="such as 192.0.2.0/28, 192.0.2.7 or pacs.example.org",
-                ) from None
+                )
             continue
         if network.prefixlen < MIN_PREFIX[network.version]:
             raise Unreadable(

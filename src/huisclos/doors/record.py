@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -202,4 +202,10 @@ def noted(what: str, about: str) -> None:
 
 def only(addresses: frozenset[Address]) -> Allowed:
     """Packets to these addresses and to this machine; nothing else."""
-    return lambda address, _port: is_loopback(address) or address in addresses
+    return only_at((address, None) for address in addresses)
+
+
+def only_at(places: Iterable[tuple[Address, int | None]]) -> Allowed:
+    """The same, at one port of an address where one is named."""
+    named = frozenset(places)
+    return lambda address, port: is_loopback(address) or (address, port) in named or (address, None) in named

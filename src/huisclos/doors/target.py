@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from huisclos.access.addresses import Address, Network, is_loopback, is_private, parse_address
 from huisclos.errors import BadSetting
@@ -54,11 +54,16 @@ class Target:
 
 def resolve(host: str) -> Address:
     """The first address of `host`. Raises `BadSetting`."""
+    return resolve_all(host)[0]
+
+
+def resolve_all(host: str) -> tuple[Address, ...]:
+    """Every address of `host`, at least one. Raises `BadSetting`."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise BadSetting("a target's name has no address", hint="check its spelling") from None
-    return parse_address(str(found[0][4][0]))
+    return tuple(parse_address(str(one[4][0])) for one in found)
 
 
 def parse_target(text: str, resolver: Resolve = resolve) -> Target:
@@ -68,7 +73,8 @@ def parse_target(text: str, resolver: Resolve = resolve) -> Target:
         parts = urlsplit(rest)
         if parts.scheme not in ("http", "https") or parts.username or not parts.hostname:
             raise BadSetting("a target's URL is http or https, without a user")
-        scheme, path, rest = parts.scheme, parts.path or "/", parts.netloc
+        # As a browser sends it (RFC 3986 section 2.1).
+        scheme, path, rest = parts.scheme, quote(parts.path, safe="/%:@!$&'()*+,;=~") or "/", parts.netloc
     host, port = _split(rest)
     if scheme and port is None:
         port = 443 if scheme == "https" else 80
