@@ -26,7 +26,7 @@ def probe(*targets: str | Target, **manners: Any) -> Report:
     parsed = [parse_target(one) if isinstance(one, str) else one for one in targets]
 
     async def work() -> Report:
-        audit = Audit("probe", Language.EN, now())
+        audit = Audit("probe", Language.EN, now(), only=manners.get("checks"))
         async for _, seen in run(parsed, Manners(**manners)):
             audit.take(seen, now())
         return audit.report()

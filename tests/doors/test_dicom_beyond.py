@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from huisclos.clock import now
 from huisclos.doors.mandate import Beyond, OutsideMandate, check_beyond
 from huisclos.doors.target import parse_target
 from huisclos.findings.evidence import Key
 from huisclos.findings.nouns import Outcome, Reason
+from huisclos.findings.report import Report
 from tests.doors.auditing import closed_doors, open_doors, probe, started, untested
+from tests.doors.scripted import field_of, scripted, success
+from tests.doors.test_dicom_hostile import serving
 from tests.doors.test_tls import certificate
 from tests.peers.orthanc import orthanc
 from tests.tools import program
 
+ABORT = b"\x07\0\0\0\0\x04\0\0\0\0"
 LOOSE = {"DicomCheckCalledAet": False, "DicomCheckModalityHost": False}
 
 
@@ -36,6 +43,95 @@ def test_a_write_test_stores_and_deletes(
         assert "deleted" in {fact.value for fact in found.evidence if fact.key is Key.VALUE}
     else:
         assert "DCM-012" in closed_doors(report)
+
+
+class Keeper:
+    """An archive that keeps one instance, and the web page that deletes it."""
+
+    def __init__(
+        self, *, status: int | None, keeps: bool = True, login: bool = False, base: str = ""
+    ) -> None:
+        self.kept: list[bytes] = []
+        self.asked: list[str] = []
+        self.status, self.keeps, self.login, self.base = status, keeps, login, base
+        self.dicom = serving(self._store)
+
+    def _store(self, connection: socket.socket, request: bytes) -> None:
+        if field_of(request) != 0x0001:
+            connection.sendall(ABORT)
+            return
+        if self.keeps:
+            self.kept.append(request)
+        if self.status is not None:
+            connection.sendall(success(request)[:-2] + self.status.to_bytes(2, "little"))
+
+    def web(self, tls: ssl.SSLContext | None) -> Callable[[socket.socket], None]:
+        """The script of its page."""
+
+        def script(connection: socket.socket) -> None:
+            made = tls.wrap_socket(connection, server_side=True) if tls is not None else connection
+            with made:
+                while raw := made.recv(65536):
+                    made.sendall(self._answer(raw.partition(b"\r\n")[0].decode()))
+
+        return script
+
+    def _answer(self, line: str) -> bytes:
+        self.asked.append(line)
+        status, body = b"200 OK", b"[]"
+        if self.login:
+            status = b"401 Unauthorized"
+        elif line.startswith(f"DELETE {self.base}/instances/"):
+            self.kept.clear()
+        elif not line.startswith(f"POST {self.base}/tools/lookup "):
+            status = b"404 Not Found"
+        elif self.kept:
+            body = b'[{"ID":"00000000-11111111-22222222-33333333-44444444","Type":"Instance"}]'
+        return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body)
+
+
+def _written(keeper: Keeper, folder: Path, *, scheme: str = "http") -> Report:
+    tls = None
+    if scheme == "https":
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(*certificate(folder, "server"))
+    with scripted(keeper.dicom) as dicom, scripted(keeper.web(tls)) as rest:
+        there = parse_target(f"{scheme}://127.0.0.1:{rest.port}{keeper.base}/")
+        return probe(f"127.0.0.1:{dicom.port}", delete_at=there, seconds=1.0, checks=frozenset({"DCM-012"}))
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("base", ["", "/orthanc"])
+@pytest.mark.parametrize("status", [0x0000, 0xB000, 0xB006, None])
+def test_what_was_stored_is_found_and_deleted(
+    tmp_path: Path, status: int | None, base: str, scheme: str
+) -> None:
+    """With a warning, without an answer, over TLS, below a folder: it is deleted, and told as open."""
+    keeper = Keeper(status=status, base=base)
+    report = _written(keeper, tmp_path, scheme=scheme)
+    (found,) = [one for one in report.findings if one.check == "DCM-012"]
+    assert "deleted" in {fact.value for fact in found.evidence if fact.key is Key.VALUE}
+    assert "deleted again" in found.is_
+    assert [] == keeper.kept
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [(0x0124, None), (0xA700, Reason.BUSY), (0xC000, Reason.NOT_TOLD), (None, Reason.TIMED_OUT)],
+)
+def test_what_was_not_stored(tmp_path: Path, status: int | None, reason: Reason | None) -> None:
+    """Only a refusal is called closed."""
+    report = _written(Keeper(status=status, keeps=False), tmp_path)
+    assert (reason is None) == ("DCM-012" in closed_doors(report))
+    assert reason is untested(report).get("DCM-012")
+
+
+def test_nothing_is_stored_where_nothing_can_be_deleted(tmp_path: Path) -> None:
+    """Whoever deletes is asked first: who wants a login would have left the instance there."""
+    keeper = Keeper(status=0, login=True)
+    report = _written(keeper, tmp_path)
+    assert [] == keeper.kept
+    assert Reason.NEEDS_LOGIN is untested(report)["DCM-012"]
 
 
 def test_nothing_is_stored_unasked(tmp_path: Path, free_port: Callable[[], int]) -> None:
@@ -100,7 +196,7 @@ def test_orthanc_over_tls(tmp_path: Path, free_port: Callable[[], int], *, deman
 def test_a_mandate_that_does_not_say_so_allows_nothing_beyond() -> None:
     """Loopback needs no word; elsewhere the mandate's own, or consent for a login, is needed."""
     here, there = parse_target("127.0.0.1:104"), parse_target("192.0.2.7:104")
-    check_beyond([here], None, Beyond.WRITE_TEST, consent=False)
-    check_beyond([there], None, Beyond.DEFAULT_LOGIN, consent=True)
+    check_beyond([here], None, Beyond.WRITE_TEST, now(), consent=False)
+    check_beyond([there], None, Beyond.DEFAULT_LOGIN, now(), consent=True)
     with pytest.raises(OutsideMandate):
-        check_beyond([here, there], None, Beyond.WRITE_TEST, consent=False)
+        check_beyond([here, there], None, Beyond.WRITE_TEST, now(), consent=False)

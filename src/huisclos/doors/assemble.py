@@ -76,6 +76,8 @@ class Audit:
         for miss in seen:
             if isinstance(miss, Miss):
                 for check in miss.checks:
+                    if self.only is not None and check not in self.only and check != "*":
+                        continue
                     told = Attempt(
                         check=check, target=miss.target, outcome=miss.outcome, reason=miss.reason,
                         evidence=miss.facts,

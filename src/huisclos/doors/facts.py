@@ -88,6 +88,11 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "declared": ("as its owner declares", "d'après son propriétaire"),
     "here": ("it leads to this machine", "cela mène à cette machine"),
     "inside": ("to port {0} inside", "vers le port {0} à l'intérieur"),
+    "deleted": ("the invented instance was deleted again", "l'instance inventée a été effacée"),
+    "left-behind": (
+        "an invented instance of HUISCLOS^WRITE TEST may lie there still: delete it",
+        "une instance inventée de HUISCLOS^WRITE TEST peut y être encore : effacez-la",
+    ),
     "day": ("on {0}", "le {0}"),
     "secondary": ("as a page says that repeats its source", "d'après une page qui répète la source"),
     "distribution": (
@@ -167,7 +172,7 @@ def _pieces(values: _Values, language: Language) -> Iterator[str]:
     for name, key in (("line", Key.LINE), ("inside", Key.INTERNAL_PORT)):
         yield from (say(name, one) for one in values.get(key, ()))
     for name, key, value in _FLAGS:
-        if values.get(key, [None])[0] is value:
+        if values.get(key, [None])[0] == value:
             yield say(name)
     yield from (str(one) for one in values.get(Key.CVE, ()))
     yield from (say(str(one)) for one in values.get(Key.RULE, ()) if one in ("secondary", "distribution"))
@@ -180,6 +185,8 @@ _FLAGS: Final = (
     ("idle", Key.EFFECTIVE, False),
     ("declared", Key.DECLARED, True),
     ("more", Key.TRUNCATED, True),
+    ("deleted", Key.VALUE, "deleted"),
+    ("left-behind", Key.VALUE, "left-behind"),
 )
 _Say = Callable[..., str]
 

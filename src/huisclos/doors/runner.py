@@ -19,9 +19,9 @@ from huisclos.access.addresses import Address, is_loopback
 from huisclos.clock import Clock, now, steady
 from huisclos.doors.mandate import OutsideMandate
 from huisclos.doors.observation import Miss, Seen
-from huisclos.doors.probes.host import SILENCES, Host, PortClosed, Rank, Turns
+from huisclos.doors.probes.host import CONNECTIONS, SILENCES, Host, PortClosed, Rank, Turns
 from huisclos.doors.probes.listener import meet
-from huisclos.doors.probes.ports import HL7_PORTS, USUAL_PORTS, after
+from huisclos.doors.probes.ports import DICOM_PORTS, HL7_PORTS, USUAL_PORTS, after
 from huisclos.doors.target import Target
 from huisclos.findings.evidence import facts
 from huisclos.findings.nouns import Outcome, Reason
@@ -40,8 +40,6 @@ _SELDOM: Final = (100_000, 20, 100)
 """objects from one collection to the next, and collections of the young to one of the older"""
 _CHANCE: Final = random.SystemRandom()
 _KNOCK_SECONDS: Final = 2.0
-Met = tuple[Host, list[Seen]]
-"""a listener, and what it showed so far"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,71 +194,73 @@ class _Work:
         """Everything about one host: each listener is met before any is asked the rest."""
         turns = self._turns.get(targets[0].address)
         if turns is None:
-            turns = self._turns[targets[0].address] = Turns()
+            turns = self._turns[targets[0].address] = Turns(left=1 if self._manners.gentle else CONNECTIONS)
         answers: list[tuple[Target, list[Seen]]] = []
-        met: list[Met] = []
+        met: list[Host] = []
         targets = _once_each(targets) if len(targets) > 1 else targets
         named = frozenset(target.port for target in targets if target.port is not None)
         for target in targets:
             if target.port is None:
                 answers += await self._usual(target, turns, met, named)
                 continue
-            host, seen = self._host_at(target, turns), list[Seen]()
-            answers.append((target, seen))
-            if not await self._meet(host, seen, met):
-                seen.append(Miss(("*",), target.name, Reason.UNREACHABLE, facts(port=target.port)))
+            host = self._host_at(target, turns)
+            answers.append((target, host.seen))
+            if not await self._meet(host, met):
+                host.missed(("*",), Reason.UNREACHABLE, facts(port=target.port))
         await self._rest(met)
         return answers
 
     async def _usual(
-        self, target: Target, turns: Turns, met: list[Met], named: frozenset[int | None]
+        self, target: Target, turns: Turns, met: list[Host], named: frozenset[int | None]
     ) -> list[tuple[Target, list[Seen]]]:
         """What listens at the usual ports, but those `named`; which refuse is told of only when all do."""
         answers: list[tuple[Target, list[Seen]]] = []
         usual = (*USUAL_PORTS, *(sorted(HL7_PORTS) if self._wants("DCM-027") else ()))
-        waiting = tuple(port for port in usual if port not in named)
-        while waiting:
+        gentle = self._manners.gentle
+        waiting = tuple(port for port in usual if port not in named and (not gentle or port in DICOM_PORTS))
+        while waiting and not (gentle and turns.left <= 0):
             port, waiting = waiting[0], waiting[1:]
-            host, seen = self._host_at(target.at(port), turns, _KNOCK_SECONDS), list[Seen]()
-            if await self._meet(host, seen, met):
-                answers.append((host.target, seen))
+            host = self._host_at(target.at(port), turns, _KNOCK_SECONDS)
+            if await self._meet(host, met):
+                answers.append((host.target, host.seen))
                 if not host.silences:
                     waiting = after(port, waiting)
         if not answers and not named.intersection(usual):
-            refused = facts(count=len(USUAL_PORTS))
+            refused = facts(count=len(DICOM_PORTS if gentle else USUAL_PORTS))
             answers.append((target, [Miss(("*",), target.name, None, refused, Outcome.CLOSED)]))
         return answers
 
-    async def _meet(self, host: Host, seen: list[Seen], met: list[Met]) -> bool:
-        """Whether something listens there; what it shows at first is in `seen`."""
+    async def _meet(self, host: Host, met: list[Host]) -> bool:
+        """Whether something listens there; what it shows at first was seen then."""
         if host.turns.silences == SILENCES - 1:
             # One more would end it all: those that do answer are asked what they were to be asked before.
             await self._rest(met, Rank.LEAST)
-        if await self._gather(seen, meet(host, self._clock), host.target):
-            met.append((host, seen))
+        if await self._gather(host, meet(host, self._clock)):
+            met.append(host)
             return True
         return False
 
-    async def _rest(self, met: list[Met], until: Rank = Rank.UNKNOWN) -> None:
+    async def _rest(self, met: list[Host], until: Rank = Rank.UNKNOWN) -> None:
         """Ask what was left for later, up to `until`; of equals, the listener connected to least often."""
-        while waiting := [one for one in met if one[0].later and one[0].next_rank <= until]:
-            host, seen = min(waiting, key=lambda one: (one[0].next_rank, one[0].made))
-            await self._gather(seen, host.next(), host.target)
+        while waiting := [one for one in met if one.later and one.next_rank <= until]:
+            host = min(waiting, key=lambda one: (one.next_rank, one.made))
+            if not await self._gather(host, host.next()):
+                host.missed(("*",), Reason.UNREACHABLE, facts(port=host.target.port))
 
     def _wants(self, check: str) -> bool:
         manners = self._manners
         return not manners.gentle and (manners.checks is None or check in manners.checks)
 
-    async def _gather(self, seen: list[Seen], asked: Awaitable[list[Seen]], target: Target) -> bool:
-        """Add what `asked` shows; False when nothing listens there."""
+    async def _gather(self, host: Host, asked: Awaitable[None]) -> bool:
+        """Let `asked` see what it can; False when nothing listens there."""
         try:
-            seen += await asked
+            await asked
         except PortClosed:
             return False
         except OutsideMandate:
-            seen.append(Miss(("*",), target.name, Reason.OUT_OF_SCOPE))
+            host.missed(("*",), Reason.OUT_OF_SCOPE)
         except Exception:  # noqa: BLE001 - our own mistake is an attempt with a reason, and ends no audit
-            seen.append(Miss(("*",), target.name, Reason.OWN_FAULT))
+            host.missed(("*",), Reason.OWN_FAULT)
         return True
 
     def _host_at(self, target: Target, turns: Turns, knock_seconds: float | None = None) -> Host:

@@ -59,6 +59,10 @@ _HEADER: Final = 6
 """bytes of a PDU's header (PS3.8 section 9.3.1)"""
 _FOREIGN: Final = 128
 """bytes of another protocol that are looked at"""
+TRANSIENT: Final = 2
+"""a result of A-ASSOCIATE-RJ: not now (PS3.8 table 9-21)"""
+PROVIDER: Final = 3
+"""who rejects so for want of room; pynetdicom's users reject a name in a transient way, too"""
 _ACCEPTS: Final = bytes((Kind.ASSOCIATE_AC,))
 _RETRIEVES: Final = (Field.C_GET, Field.C_MOVE)
 _ABORT: Final = write_pdu(Abort(AbortSource.USER, AbortReason.NOT_SPECIFIED))

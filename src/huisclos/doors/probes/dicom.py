@@ -27,10 +27,11 @@ from huisclos.dimse.protocol.names import IMPLICIT_LITTLE_ENDIAN, VERIFICATION
 from huisclos.dimse.protocol.pdus import AssociateReject
 from huisclos.doors.observation import Miss, Observation, Seen, What
 from huisclos.doors.probes import identity, second
-from huisclos.doors.probes.dialogue import Accepted, Answer, Dialogue, End, Question, Script
+from huisclos.doors.probes.dialogue import TRANSIENT, Accepted, Answer, Dialogue, End, Question, Script
 from huisclos.doors.probes.elements import element
 from huisclos.doors.probes.host import Host, Later, NotSpoken, OutOfTurns, Rank, canary_uid
 from huisclos.doors.probes.talk import talk
+from huisclos.doors.statuses import Word, word
 from huisclos.doors.toolkits import claims_dcmtk, facts_of
 from huisclos.errors import PeerTooSlow, PeerUnreachable
 from huisclos.findings.evidence import Fact, facts
@@ -62,7 +63,6 @@ SERVICES: Final = (
 
 STRANGER: Final = tuple(f"DCM-{number:03}" for number in (2, 3, 5, 6, 7, 8, 9, 10, 11, 15))
 """what only an association shows"""
-_TRANSIENT: Final = 2
 _USER: Final = 1
 _CALLING_NOT_RECOGNISED: Final = 3
 _CALLED_NOT_RECOGNISED: Final = 7
@@ -87,8 +87,8 @@ _same = lru_cache(maxsize=4096)(facts)
 """Facts that many hosts have in common are made once."""
 
 
-async def probe_dicom(host: Host, line: Line = PLAIN) -> list[Seen]:
-    """Everything about one DICOM listener, as a stranger finds it.
+async def probe_dicom(host: Host, line: Line = PLAIN) -> None:
+    """See everything about one DICOM listener, as a stranger finds it.
 
     What one association does not answer is left in `host.later`. Raises `NotDicom`, `PeerUnreachable` and
     `PeerTooSlow` while nothing is known of it yet.
@@ -96,25 +96,22 @@ async def probe_dicom(host: Host, line: Line = PLAIN) -> list[Seen]:
     asking = _Asking(host, line)
     called = await asking.knock()
     if called is None:
-        return asking.told()
+        return
     if asking.waiting:
         host.later.append(Later(Rank.FURTHER, partial(asking.go_on, called)))
     if host.gentle:
-        return asking.told()
+        return
     for check, rank, way in _APART:
         if not host.wants(check):
             continue
         if check == WRITE_TEST and host.delete_at is None:
-            asking.seen.append(
-                Miss((check,), host.target.name, Reason.NOT_ASKED, asking.where, Outcome.SKIPPED)
-            )
+            host.missed((check,), Reason.NOT_ASKED, asking.where, Outcome.SKIPPED)
         else:
             host.later.append(Later(rank, partial(_apart, way, host, called, line)))
-    return asking.told()
 
 
-async def _apart(way: Apart, host: Host, called: str, line: Line) -> list[Seen]:
-    return [await way(host, CALLING, called, line.tls)]
+async def _apart(way: Apart, host: Host, called: str, line: Line) -> None:
+    host.seen.append(await way(host, CALLING, called, line.tls))
 
 
 @lru_cache(maxsize=64)
@@ -148,32 +145,30 @@ class _Asking:
         self.script, questions = _script(host.checks, gentle=host.gentle)
         self.waiting = list(questions)
         self.where = _same(port=host.target.port, transport=line.transport)
-        self.seen: list[Seen] = []
         self._name, self._reach = host.target.name, host.target.reach
-
-    def told(self) -> list[Seen]:
-        """What was seen since this was last asked."""
-        seen, self.seen = self.seen, []
-        return seen
 
     def saw(self, what: What, found: tuple[Fact, ...] = ()) -> None:
         """Note an observation."""
-        self.seen.append(Observation(what, self._name, self._reach, self.where + found))
+        self.host.seen.append(Observation(what, self._name, self._reach, self.where + found))
 
     def missed(self, checks: tuple[str, ...], reason: Reason, found: tuple[Fact, ...] = ()) -> None:
         """Note what stays open, and why."""
-        self.seen.append(Miss(checks, self._name, reason, self.where + found))
+        self.host.seen.append(Miss(checks, self._name, reason, self.where + found))
 
     async def knock(self) -> str | None:
         """Associate under a random title, then under the one we were told; the title that was taken."""
         host = self.host
+        if host.gentle and host.called is not None:
+            # One association, no more: under the title that is likelier to be taken.
+            host.missed(("DCM-002",), Reason.NOT_ASKED, self.where, Outcome.SKIPPED)
+            return await self._as_told(host.called)
         called = "HC-" + secrets.token_hex(6).upper()
         first = await self._within(called, called_too=True)
         if first is None:
             return called
         refused = _reject_facts(first)
         self.saw(What.DICOM_LISTENER, refused)
-        if first.result == _TRANSIENT:
+        if first.result == TRANSIENT:
             self._busy(refused, STRANGER)
             return None
         if first.source == _USER and first.reason == _CALLING_NOT_RECOGNISED:
@@ -182,27 +177,41 @@ class _Asking:
         else:
             self.saw(What.CALLED_TITLE, refused)
         if host.called is None:
-            if first.reason == _CALLED_NOT_RECOGNISED:
-                # It refuses the title, not us: what it would let us do stays unknown.
-                wanted = tuple(check for check in STRANGER[1:] if host.wants(check))
-                self.missed(wanted, Reason.NEEDS_TITLE, refused)
-            else:
-                self._turned_away(refused)
+            self._turned_away(first)
             return None
-        second = await self._within(host.called, called_too=False)
+        return await self._as_told(host.called, first)
+
+    async def _as_told(self, called: str, first: AssociateReject | None = None) -> str | None:
+        """Associate under the title that we were told; `first` is the answer to another title."""
+        second = await self._within(called, called_too=False)
         if second is None:
-            return host.called
+            return called
         refused = _reject_facts(second)
-        if second.result == _TRANSIENT:
+        if first is None:
+            self.saw(What.DICOM_LISTENER, refused)
+        if second.result == TRANSIENT:
             self._busy(refused, STRANGER[1:])
             return None
-        self._turned_away(refused)
-        told = first.reason == _CALLED_NOT_RECOGNISED and second.reason == _CALLING_NOT_RECOGNISED
-        self.saw(What.REJECT_REASONS, refused + facts(rule="reasons-differ" if told else None))
+        # Whoever told us the title vouches for it: DCMTK names the title whatever it refuses.
+        self._closed_within(refused)
+        if first is not None:
+            told = first.reason == _CALLED_NOT_RECOGNISED and second.reason == _CALLING_NOT_RECOGNISED
+            self.saw(What.REJECT_REASONS, refused + facts(rule="reasons-differ" if told else None))
         return None
 
-    def _turned_away(self, refused: tuple[Fact, ...]) -> None:
-        """Strangers get no association: what is asked within one is closed to them, whatever it is."""
+    def _turned_away(self, reject: AssociateReject) -> None:
+        """Strangers get no association: what is asked within one is closed to them, whatever it is.
+
+        One that refuses the title, and not us, leaves unknown what it would let us do.
+        """
+        refused = _reject_facts(reject)
+        if reject.source == _USER and reject.reason == _CALLED_NOT_RECOGNISED:
+            wanted = tuple(check for check in STRANGER[1:] if self.host.wants(check))
+            self.missed(wanted, Reason.NEEDS_TITLE, refused)
+        else:
+            self._closed_within(refused)
+
+    def _closed_within(self, refused: tuple[Fact, ...]) -> None:
         self.saw(What.CALLING_TITLE, refused)
         for check in _WITHIN:
             if self.host.wants(check):
@@ -232,12 +241,11 @@ class _Asking:
         self._answers(dialogue)
         return None
 
-    async def go_on(self, called: str) -> list[Seen]:
+    async def go_on(self, called: str) -> None:
         """One more association, and what waits still in its turn."""
         await self._ask_again(called)
         if self.waiting:
             self.host.later.append(Later(Rank.FURTHER, partial(self.go_on, called)))
-        return self.told()
 
     async def _ask_again(self, called: str) -> None:
         """One more association; whatever happens, at least one question leaves `waiting`."""
@@ -246,10 +254,10 @@ class _Asking:
         try:
             dialogue = Dialogue(self.script, called, waiting)
             await talk(self.host, dialogue, self.line.tls)
-            if dialogue.reject is not None:
-                refused = _reject_facts(dialogue.reject)
-                for question in waiting:
-                    self.saw(_SHOWS[question.check], refused)
+            if (reject := dialogue.reject) is not None:
+                # It took the same stranger a moment ago: of the questions that are left this says nothing.
+                reason = Reason.BUSY if reject.result == TRANSIENT else Reason.TURNED_AWAY
+                self.missed(tuple(one.check for one in waiting), reason, _reject_facts(reject))
                 waiting.clear()
             elif dialogue.accepted is not None:
                 self._answers(dialogue)
@@ -268,7 +276,10 @@ class _Asking:
     def _answers(self, dialogue: Dialogue) -> None:
         """What each question came to, and the one over which the association ended."""
         for one in dialogue.answers:
-            self.saw(_SHOWS[one.question.check], _found(one))
+            if (reason := _untold(one)) is not None:
+                self.missed((one.question.check,), reason, _found(one))
+            else:
+                self.saw(_SHOWS[one.question.check], _found(one))
         asked = dialogue.unanswered
         if asked is None:
             return
@@ -304,6 +315,15 @@ def _found(answer: Answer) -> tuple[Fact, ...]:
     return _same(status=answer.status, matches=0 if finds else None, sub_operations=answer.sub_operations)
 
 
+def _untold(answer: Answer) -> Reason | None:
+    """Why an answer tells neither that a stranger is served nor that one is refused; None when it does."""
+    if answer.record or answer.status is None:
+        return None
+    return _WHY.get(word(answer.status, retrieve=answer.question.field in _RETRIEVES))
+
+
+_RETRIEVES: Final = (Field.C_GET, Field.C_MOVE)
+_WHY: Final = {Word.BUSY: Reason.BUSY, Word.UNTOLD: Reason.NOT_TOLD}
 _STUDY_LEVEL: Final = element(0x0008, 0x0052, "STUDY")
 _PATIENT_LEVEL: Final = element(0x0008, 0x0052, "PATIENT")
 

@@ -9,16 +9,15 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from huisclos.dicom.uids import new_uid
+from huisclos.doors.observation import Miss, Observation, Seen, What
 from huisclos.doors.record import noted
 from huisclos.doors.target import Target
 from huisclos.errors import HuisclosError, PeerTooSlow, PeerUnreachable
-from huisclos.findings.nouns import Reason
-
-if TYPE_CHECKING:
-    from huisclos.doors.observation import Seen
+from huisclos.findings.evidence import Fact
+from huisclos.findings.nouns import Outcome, Reason
 
 CONNECTIONS: Final = 12
 """to one host in one run"""
@@ -68,7 +67,7 @@ class Later(NamedTuple):
     """A question that can wait."""
 
     rank: Rank
-    ask: Callable[[], Awaitable[list[Seen]]]
+    ask: Callable[[], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -99,6 +98,7 @@ class Host:
     called: str | None = None
     """the AE title that the owner told us"""
     gentle: bool = False
+    """one association, and nothing more"""
     checks: frozenset[str] | None = None
     """only these; None: all"""
     default_login: bool = False
@@ -116,7 +116,23 @@ class Host:
     made: int = 0
     """connections to this listener"""
     silences: int = 0
+    seen: list[Seen] = field(default_factory=list)
+    """what was seen of this listener, written down at once: nothing that fails later undoes it"""
     later: list[Later] = field(default_factory=list)
+
+    def saw(self, what: What, found: tuple[Fact, ...] = ()) -> None:
+        """Note an observation."""
+        self.seen.append(Observation(what, self.target.name, self.target.reach, found))
+
+    def missed(
+        self,
+        checks: tuple[str, ...],
+        reason: Reason | None,
+        found: tuple[Fact, ...] = (),
+        outcome: Outcome = Outcome.FAILED,
+    ) -> None:
+        """Note what stays unknown, and why; without a reason, what was answered with a plain no."""
+        self.seen.append(Miss(checks, self.target.name, reason, found, outcome))
 
     def wants(self, *checks: str) -> bool:
         """Whether one of `checks` is to be answered."""
@@ -141,30 +157,23 @@ class Host:
 
     async def connect(self) -> socket.socket:
         """A connection, in a turn. Raises `PeerUnreachable`, which `PortClosed` is, and `Unanswered`."""
-        target = self.target
-        family = socket.AF_INET6 if target.address.version == 6 else socket.AF_INET  # noqa: PLR2004
-        with contextlib.ExitStack() as stack:
-            made = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
-            made.setblocking(False)
-            try:
-                async with asyncio.timeout(self.knock_seconds):
-                    await asyncio.get_running_loop().sock_connect(made, (str(target.address), target.port))
-            except TimeoutError:
-                raise self.unanswered() from None
-            except OSError as error:
-                raise unreachable(error) from None
-            stack.pop_all()
-        return made
+        try:
+            async with asyncio.timeout(self.knock_seconds):
+                return await reach(self.target)
+        except TimeoutError:
+            raise self.unanswered() from None
+        except OSError as error:
+            raise unreachable(error) from None
 
     @property
     def next_rank(self) -> Rank:
         """Of what is asked next in `later`, which is not empty."""
         return min(one.rank for one in self.later)
 
-    async def next(self) -> list[Seen]:
+    async def next(self) -> None:
         """Ask it."""
         rank = self.next_rank
-        return await self.later.pop(next(at for at, one in enumerate(self.later) if one.rank is rank)).ask()
+        await self.later.pop(next(at for at, one in enumerate(self.later) if one.rank is rank)).ask()
 
     def silent(self) -> None:
         """A deadline ran out over what this listener was to say."""
@@ -179,6 +188,17 @@ class Host:
     def spent(self) -> Reason:
         """Why nothing more is asked."""
         return self.turns.spent()
+
+
+async def reach(target: Target) -> socket.socket:
+    """A connection to `target`. Raises `OSError`."""
+    family = socket.AF_INET6 if target.address.version == 6 else socket.AF_INET  # noqa: PLR2004
+    with contextlib.ExitStack() as stack:
+        made = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+        made.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(made, (str(target.address), target.port))
+        stack.pop_all()
+    return made
 
 
 def unreachable(error: OSError) -> PeerUnreachable:

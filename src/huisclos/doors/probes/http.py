@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -25,6 +26,7 @@ _HEAD: Final = 32 * 1024
 _READ: Final = 16 * 1024
 _HEARD: Final = 128
 """bytes that tell another protocol from this one"""
+_PATH: Final = re.compile(r"(?:/[!-~]{0,2000})?")
 AGENT: Final = f"huisclos-doors/{__version__} (security audit asked for by the owner)"
 
 
@@ -32,6 +34,11 @@ class NotHttp(HuisclosError, NotSpoken):
     """Whatever listens there does not speak HTTP, or breaks off."""
 
     kind = "not-http"
+
+
+def is_path(text: str) -> bool:
+    """Whether a path, with its query, can stand in a request line as it is (RFC 9112 section 3.2)."""
+    return _PATH.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +121,7 @@ class Web:
             self._reader, self._writer = await asyncio.open_connection(
                 sock=sock,
                 ssl=self._tls,
-                server_hostname=self._host.target.host if self._tls else None,
+                server_hostname=self._host.target.host.rstrip(".") if self._tls else None,
                 limit=_HEAD,
             )
         except ssl.SSLError:

@@ -14,7 +14,7 @@ from huisclos.dimse.protocol.contexts import Proposal
 from huisclos.dimse.protocol.items import UserIdentity
 from huisclos.dimse.protocol.names import IMPLICIT_LITTLE_ENDIAN, VERIFICATION
 from huisclos.doors.observation import Miss, Observation, Seen, What
-from huisclos.doors.probes.dialogue import Dialogue, Script
+from huisclos.doors.probes.dialogue import PROVIDER, TRANSIENT, Dialogue, Script
 from huisclos.doors.probes.host import Host, OutOfTurns
 from huisclos.doors.probes.talk import talk
 from huisclos.errors import PeerTooSlow, PeerUnreachable
@@ -40,11 +40,14 @@ async def ask_as_nobody(host: Host, calling: str, called: str, tls: ssl.SSLConte
         return Miss((CHECK,), host.target.name, Reason.TIMED_OUT, where)
     except PeerUnreachable:
         return Miss((CHECK,), host.target.name, Reason.UNREACHABLE, where)
+    reject = dialogue.reject
     if (accepted := dialogue.accepted) is not None:
         word = "user-taken" if accepted.knows_user else "user-ignored"
         found = facts(class_=word, contexts=len(accepted.contexts))
-    elif (reject := dialogue.reject) is not None:
+    elif reject is not None:
         found = facts(reject_result=reject.result, reject_source=reject.source, reject_reason=reject.reason)
+        if (reject.result, reject.source) == (TRANSIENT, PROVIDER):
+            return Miss((CHECK,), host.target.name, Reason.BUSY, where + found)
     else:
         return Miss((CHECK,), host.target.name, Reason.PROTOCOL, where)
     return Observation(What.USER, host.target.name, host.target.reach, where + found)

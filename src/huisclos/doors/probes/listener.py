@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib import import_module
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from huisclos.clock import Clock
-from huisclos.doors.observation import Miss, Observation, Seen, What
-from huisclos.doors.probes.dicom import probe_dicom
+from huisclos.doors.observation import Observation, What
+from huisclos.doors.probes.dicom import TLS_PORT, probe_dicom
 from huisclos.doors.probes.host import Host, Later, NotSpoken, OutOfTurns, PortClosed, Rank, Unanswered
 from huisclos.doors.probes.ports import HL7_PORTS, SERVICE_PORTS, TLS_PORTS, WEB_PORTS
 from huisclos.doors.target import Target
@@ -21,19 +21,20 @@ from huisclos.errors import PeerTooSlow, PeerUnreachable
 from huisclos.findings.evidence import facts
 from huisclos.findings.nouns import Reason
 
-Way = Callable[[Host, Clock], Awaitable[list[Seen]]]
+Way = Callable[[Host, Clock], Awaitable[None]]
 
 
-async def meet(host: Host, clock: Clock) -> list[Seen]:
-    """What a listener shows at first, or why nothing is known; `host.later` holds the rest.
+async def meet(host: Host, clock: Clock) -> None:
+    """See what a listener shows at first, or why nothing is known; `host.later` holds the rest.
 
     Its port's usual protocol goes first. One that was silent to it waits with the others until all else was
     asked: three silences are all that a host is asked for. Raises `PortClosed`.
     """
     target = host.target
     if target.port in HL7_PORTS and target.scheme is None:
-        return await _only_connect(host)
-    return await _try(host, clock, _ways(host), first=True)
+        await _only_connect(host)
+    else:
+        await _try(host, clock, _ways(host))
 
 
 def hl7(target: Target) -> Observation:
@@ -41,33 +42,36 @@ def hl7(target: Target) -> Observation:
     return Observation(What.HL7, target.name, target.reach, facts(port=target.port))
 
 
-async def _try(host: Host, clock: Clock, ways: tuple[Way, ...], *, first: bool = False) -> list[Seen]:
-    """What the first of `ways` shows that is spoken there."""
+async def _try(host: Host, clock: Clock, ways: tuple[Way, ...]) -> None:
+    """See what the first of `ways` shows that is spoken there."""
     try:
         while ways:
             way, ways = ways[0], ways[1:]
             try:
-                return await way(host, clock)
+                await way(host, clock)
             except NotSpoken:
                 ways = _told(host, way, ways)
-        return _nothing(host, Reason.TIMED_OUT if host.silences else Reason.NOT_IDENTIFIED)
+            else:
+                return
+        _nothing(host, Reason.TIMED_OUT if host.silences else Reason.NOT_IDENTIFIED)
     except Unanswered:
-        return _nothing(host, Reason.TIMED_OUT)
+        _nothing(host, Reason.TIMED_OUT)
     except PeerTooSlow:
         if not ways:
-            return _nothing(host, Reason.TIMED_OUT)
-        host.later.append(Later(Rank.UNKNOWN, partial(_try, host, clock, ways)))
-        return []
+            _nothing(host, Reason.TIMED_OUT)
+        else:
+            host.later.append(Later(Rank.UNKNOWN, partial(_try, host, clock, ways)))
     except PeerUnreachable as error:
-        if first and isinstance(error, PortClosed):
+        # One that took a connection and refuses the next listens there, whatever keeps it from us.
+        if host.made == 1 and isinstance(error, PortClosed):
             raise
-        return _nothing(host, Reason.UNREACHABLE)
+        _nothing(host, Reason.UNREACHABLE)
     except OutOfTurns:
-        return _nothing(host, Reason.TIMED_OUT if host.silences else host.spent())
+        _nothing(host, Reason.TIMED_OUT if host.silences else host.spent())
 
 
-def _nothing(host: Host, reason: Reason) -> list[Seen]:
-    return [Miss(("*",), host.target.name, reason, facts(port=host.target.port))]
+def _nothing(host: Host, reason: Reason) -> None:
+    host.missed(("*",), reason, facts(port=host.target.port))
 
 
 def _told(host: Host, tried: Way, ways: tuple[Way, ...]) -> tuple[Way, ...]:
@@ -78,20 +82,20 @@ def _told(host: Host, tried: Way, ways: tuple[Way, ...]) -> tuple[Way, ...]:
     return (wanted, *(one for one in ways if one is not wanted)) if wanted in (_greeted, *ways) else ways
 
 
-async def _only_connect(host: Host) -> list[Seen]:
-    target = host.target
+async def _only_connect(host: Host) -> None:
     try:
         async with host.turn():
             (await host.connect()).close()
     except PortClosed:
         raise
     except Unanswered:
-        return _nothing(host, Reason.TIMED_OUT)
+        _nothing(host, Reason.TIMED_OUT)
     except PeerUnreachable:
-        return _nothing(host, Reason.UNREACHABLE)
+        _nothing(host, Reason.UNREACHABLE)
     except OutOfTurns:
-        return _nothing(host, host.spent())
-    return [hl7(target)]
+        _nothing(host, host.spent())
+    else:
+        host.seen.append(hl7(host.target))
 
 
 def _ways(host: Host) -> tuple[Way, ...]:
@@ -101,6 +105,8 @@ def _ways(host: Host) -> tuple[Way, ...]:
     of a line, Samba for the rest of a message; both are asked in their own words by the third silence.
     """
     scheme, port = host.target.scheme, host.target.port
+    if host.gentle:
+        return (_sealed_dicom,) if scheme == "https" or port == TLS_PORT else (_dicom,)
     if scheme is not None:
         return (_secure,) if scheme == "https" else (_web,)
     if port in SERVICE_PORTS:
@@ -112,35 +118,39 @@ def _ways(host: Host) -> tuple[Way, ...]:
     return (_dicom, _web, _secure, _service)
 
 
-async def _dicom(host: Host, _clock: Clock) -> list[Seen]:
-    return await probe_dicom(host)
+async def _dicom(host: Host, _clock: Clock) -> None:
+    await probe_dicom(host)
 
 
-async def _greeted(host: Host, _clock: Clock) -> list[Seen]:
+async def _sealed_dicom(host: Host, _clock: Clock) -> None:
+    await _probes("secure").probe_gently(host)
+
+
+async def _greeted(host: Host, _clock: Clock) -> None:
     """A service that said what it is, whatever it was asked; it is asked nothing."""
     if not _wants_service(host):
         raise NotSpoken
-    return cast("list[Seen]", _probes("services").greeted(host))
+    _probes("services").greeted(host)
 
 
-async def _usual(host: Host, _clock: Clock) -> list[Seen]:
+async def _usual(host: Host, _clock: Clock) -> None:
     if not _wants_service(host):
         raise NotSpoken
-    return cast("list[Seen]", await _probes("services").probe_usual(host))
+    await _probes("services").probe_usual(host)
 
 
-async def _service(host: Host, _clock: Clock) -> list[Seen]:
+async def _service(host: Host, _clock: Clock) -> None:
     if not _wants_service(host):
         raise NotSpoken
-    return cast("list[Seen]", await _probes("services").probe_service(host))
+    await _probes("services").probe_service(host)
 
 
-async def _web(host: Host, _clock: Clock) -> list[Seen]:
-    return cast("list[Seen]", await _probes("web").probe_web(host))
+async def _web(host: Host, _clock: Clock) -> None:
+    await _probes("web").probe_web(host)
 
 
-async def _secure(host: Host, clock: Clock) -> list[Seen]:
-    return cast("list[Seen]", await _probes("secure").probe_secure(host, clock))
+async def _secure(host: Host, clock: Clock) -> None:
+    await _probes("secure").probe_secure(host, clock)
 
 
 def _probes(module: str) -> Any:

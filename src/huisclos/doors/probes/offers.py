@@ -8,7 +8,7 @@ import secrets
 from typing import Final
 
 from huisclos.access.addresses import parse_address
-from huisclos.doors.observation import Miss, Observation, Seen, What
+from huisclos.doors.observation import What
 from huisclos.doors.probes.hello import (
     ANY,
     NAMES,
@@ -32,8 +32,8 @@ _ANSWER_MOST: Final = 32 * 1024
 _READ: Final = 4096
 
 
-async def old_versions(host: Host, taken: str | None, *, dicom: bool) -> list[Seen]:
-    """The lowest version that is taken, from TLS 1.1 downwards; each answer says where to go on.
+async def old_versions(host: Host, taken: str | None, *, dicom: bool) -> None:
+    """See the lowest version that is taken, from TLS 1.1 downwards; each answer says where to go on.
 
     `taken` is the version of the handshake before, which stands when none of the old ones is.
     """
@@ -50,12 +50,13 @@ async def old_versions(host: Host, taken: str | None, *, dicom: bool) -> list[Se
             lowest = NAMES[known]
             version = Version(known - 1) if known > Version.SSL_3_0 else None
     except (PeerUnreachable, PeerTooSlow, OutOfTurns) as error:
-        return [Miss((check,), host.target.name, _reason(host, error), where)]
-    return [Observation(what, host.target.name, host.target.reach, where + facts(tls_version=lowest))]
+        host.missed((check,), _reason(host, error), where)
+    else:
+        host.saw(what, where + facts(tls_version=lowest))
 
 
-async def weak_suites(host: Host, *, dicom: bool) -> list[Seen]:
-    """Whether the server takes a suite that is broken, or one without forward secrecy."""
+async def weak_suites(host: Host, *, dicom: bool) -> None:
+    """See whether the server takes a suite that is broken, or one without forward secrecy."""
     where = facts(port=host.target.port, transport="tls")
     what, check = (What.DICOM_SUITE, "DCM-019") if dicom else (What.WEB_SUITE, "WEB-023")
     found = None
@@ -65,8 +66,9 @@ async def weak_suites(host: Host, *, dicom: bool) -> list[Seen]:
             if isinstance(answer, Chosen) and (found := kind_of(answer.suite)) is not None:
                 break
     except (PeerUnreachable, PeerTooSlow, OutOfTurns) as error:
-        return [Miss((check,), host.target.name, _reason(host, error), where)]
-    return [Observation(what, host.target.name, host.target.reach, where + facts(value=found))]
+        host.missed((check,), _reason(host, error), where)
+    else:
+        host.saw(what, where + facts(value=found))
 
 
 async def hello(host: Host, version: Version, suites: tuple[int, ...]) -> Chosen | Alerted | None:
@@ -107,7 +109,7 @@ def _name(host: str) -> str:
     try:
         parse_address(host)
     except BadSetting:
-        return host
+        return host.rstrip(".")
     return ""
 
 

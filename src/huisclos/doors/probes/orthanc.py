@@ -8,8 +8,8 @@ from typing import Final
 
 import msgspec
 
-from huisclos.doors.observation import Miss, What
-from huisclos.doors.probes.asking import ASKS, BROKEN, FOREIGN, OK, Asking
+from huisclos.doors.observation import What
+from huisclos.doors.probes.asking import ASKS, FOREIGN, OK, Asking
 from huisclos.doors.probes.host import canary_uid
 from huisclos.doors.probes.http import Answer
 from huisclos.doors.versions import faults
@@ -27,12 +27,12 @@ async def ask_orthanc(asking: Asking, _root: Answer) -> None:
     """Whether Orthanc is there, below which folder, and what of it is open."""
     asked = None
     for base in asking.bases:
-        answer = await asking.web.get(f"{base}/system")
+        answer = await asking.get(f"{base}/system", "WEB-001")
         if _is_orthanc(answer):
             await _rest(asking, base, answer)
             return
         asked = asked if asked is not None and asked.status in ASKS else answer
-    if asked is not None and asked.status < BROKEN:
+    if asked is not None:
         asking.closed(("WEB-001",), asked)
 
 
@@ -55,7 +55,7 @@ async def _rest(asking: Asking, base: str, answer: Answer) -> None:
         return
     await _cross_site(asking, base)
     asking.held_back("WEB-005")  # only a script that runs would prove it
-    plugins = await asking.web.get(f"{base}/plugins")
+    plugins = await asking.get(f"{base}/plugins", "WEB-007")
     _plugins(asking, plugins)
     await _beside(asking, base)
     if plugins.status == OK and _DICOMWEB in plugins.body:
@@ -66,23 +66,21 @@ def _plugins(asking: Asking, answer: Answer) -> None:
     """Which plugins widen what stands open; a list that is kept from us tells of none."""
     found = facts(http_status=answer.status)
     if answer.status != OK:
-        reason = Reason.TURNED_AWAY if answer.status in ASKS else Reason.NOT_TOLD
-        asking.seen.append(Miss(("WEB-007",), asking.host.target.name, reason, asking.where + found))
+        asking.missed(("WEB-007",), Reason.TURNED_AWAY if answer.status in ASKS else Reason.NOT_TOLD, *found)
         return
     asking.saw(What.PLUGINS, *found, *facts(count=sum(name in answer.body for name in _WIDENING)))
 
 
 async def _beside(asking: Asking, base: str) -> None:
     """What Orthanc serves beside its REST interface: a proxy may guard the one and not the other."""
-    counted = await asking.web.get(f"{base}/statistics")
+    counted = await asking.get(f"{base}/statistics", "WEB-003")
     asking.saw(What.STATISTICS, *_sums(counted))
-    explorer = await asking.web.get(f"{base}/app/explorer.html")
+    explorer = await asking.get(f"{base}/app/explorer.html", "WEB-004")
     asking.saw(What.EXPLORER, *facts(http_status=explorer.status))
-    for what, path in ((What.METRICS, "/tools/metrics-prometheus"), (What.WEBDAV, "/webdav/")):
-        method = "OPTIONS" if what is What.WEBDAV else "GET"
-        answer = await asking.web.get(base + path, method=method)
-        dav = what is not What.WEBDAV or "dav" in answer.headers
-        asking.saw(what, *facts(http_status=answer.status if dav else 0))
+    metrics = await asking.get(f"{base}/tools/metrics-prometheus", "WEB-034")
+    asking.saw(What.METRICS, *facts(http_status=metrics.status))
+    dav = await asking.get(f"{base}/webdav/", "WEB-006", method="OPTIONS")
+    asking.saw(What.WEBDAV, *facts(http_status=dav.status if "dav" in dav.headers else 0))
 
 
 async def _plugin_wado(asking: Asking, base: str) -> None:
@@ -92,7 +90,7 @@ async def _plugin_wado(asking: Asking, base: str) -> None:
     of 404: Orthanc 1.10.1, plugin 1.7), and that is never sent. So it is inferred from the plugin.
     """
     uids = f"studyUID={canary_uid()}&seriesUID={canary_uid()}&objectUID={canary_uid()}"
-    answer = await asking.web.get(f"{base}/wado?requestType=WADO&{uids}")
+    answer = await asking.get(f"{base}/wado?requestType=WADO&{uids}", "WEB-015")
     asking.saw(What.WADO_URI, *facts(http_status=answer.status, product="orthanc"))
 
 
@@ -101,7 +99,7 @@ async def _cross_site(asking: Asking, base: str) -> None:
 
     A plain POST of such a page needs no more than that; if the answer names its origin, it reads as well.
     """
-    answer = await asking.web.get(f"{base}/system", headers={"Origin": FOREIGN})
+    answer = await asking.get(f"{base}/system", "WEB-008", headers={"Origin": FOREIGN})
     allowed = answer.headers.get("access-control-allow-origin", "")
     found = facts(http_status=answer.status, value="any-origin" if allowed in ("*", FOREIGN) else None)
     asking.saw(What.CROSS_SITE, *found)
@@ -112,7 +110,7 @@ async def _default_login(asking: Asking, base: str) -> None:
     if not asking.host.default_login:
         asking.held_back("WEB-002")
         return
-    answer = await asking.web.get(f"{base}/system", headers={"Authorization": _DEFAULT_LOGIN})
+    answer = await asking.get(f"{base}/system", "WEB-002", headers={"Authorization": _DEFAULT_LOGIN})
     asking.saw(What.DEFAULT_LOGIN, *facts(http_status=answer.status, product="orthanc"))
 
 

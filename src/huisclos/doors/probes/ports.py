@@ -30,6 +30,8 @@ USUAL_PORTS: Final[tuple[int, ...]] = (
 """where imaging listens when nobody moved it, the most usual first: a firewall that drops ends it early
 
 What answers there is still told by its protocol."""
+DICOM_PORTS: Final = frozenset({104, 11112, 4242, 2762, 5678, 2761})
+"""of those, where a modality may listen"""
 TOGETHER: Final[dict[int, tuple[int, ...]]] = {
     11112: (8080, 8042),
     8042: (4242,),

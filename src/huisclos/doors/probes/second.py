@@ -18,7 +18,7 @@ from huisclos.dimse.protocol.names import IMPLICIT_LITTLE_ENDIAN, VERIFICATION
 from huisclos.dimse.protocol.pdus import Kind, ReleaseRequest, write_pdu
 from huisclos.doors.observation import Miss, Observation, Seen, What
 from huisclos.doors.probes.dialogue import BOUNDS, Script
-from huisclos.doors.probes.host import Host, OutOfTurns, unreachable
+from huisclos.doors.probes.host import Host, OutOfTurns
 from huisclos.errors import BadPDU, PeerTooSlow, PeerUnreachable
 from huisclos.findings.evidence import facts
 from huisclos.findings.nouns import Outcome, Reason
@@ -85,8 +85,9 @@ async def _asked(host: Host, opening: bytes, tls: ssl.SSLContext | None) -> Asyn
         reader, writer = await asyncio.open_connection(
             sock=sock, ssl=tls, server_hostname="" if tls else None
         )
-    except OSError as error:
-        raise unreachable(error) from None
+    except OSError:
+        yield None  # The connection stood, and no TLS came about over it.
+        return
     try:
         writer.write(opening)
         yield await _kind(reader)

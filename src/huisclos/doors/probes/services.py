@@ -8,7 +8,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
-from huisclos.doors.observation import Miss, Observation, Seen, What
+from huisclos.doors.observation import What
 from huisclos.doors.probes import smb
 from huisclos.doors.probes.host import Host, NotSpoken, Unanswered
 from huisclos.doors.probes.ports import SERVICE_PORTS
@@ -38,26 +38,26 @@ class NotService(NotSpoken):
     """None of those that we know."""
 
 
-async def probe_usual(host: Host) -> list[Seen]:
+async def probe_usual(host: Host) -> None:
     """Whether it is the service whose port this is, and whether it lets in strangers.
 
     Raises `NotService`, `PeerUnreachable`, `PeerTooSlow`, `OutOfTurns`.
     """
-    return await _first_of(host, (SERVICE_PORTS[host.target.port or 0],))
+    await _first_of(host, (SERVICE_PORTS[host.target.port or 0],))
 
 
-async def probe_service(host: Host) -> list[Seen]:
+async def probe_service(host: Host) -> None:
     """Which service it is, where it is nobody's usual port. Raises as `probe_usual`."""
     usual = SERVICE_PORTS.get(host.target.port or 0)
-    return await _first_of(host, tuple(product for product in _ANYWHERE if product != usual))
+    await _first_of(host, tuple(product for product in _ANYWHERE if product != usual))
 
 
-def greeted(host: Host) -> list[Seen]:
-    """The service that was heard already. Raises `NotService`."""
+def greeted(host: Host) -> None:
+    """See the service that was heard already. Raises `NotService`."""
     told = told_by(host.heard)
     if told is None:
         raise NotService
-    return [_saw(host, *told)]
+    _saw(host, *told)
 
 
 def told_by(heard: bytes) -> tuple[str, str] | None:
@@ -66,12 +66,12 @@ def told_by(heard: bytes) -> tuple[str, str] | None:
     return (_KINDS[found], found) if found is not None else None
 
 
-async def _first_of(host: Host, products: tuple[str, ...]) -> list[Seen]:
+async def _first_of(host: Host, products: tuple[str, ...]) -> None:
     slow: PeerTooSlow | None = None
     for product in products:
         try:
-            if seen := await (_samba(host) if product == "samba" else _question(host, product)):
-                return seen
+            if await (_samba(host) if product == "samba" else _question(host, product)):
+                return
         except Unanswered:
             raise
         except PeerTooSlow as error:
@@ -79,41 +79,53 @@ async def _first_of(host: Host, products: tuple[str, ...]) -> list[Seen]:
     raise slow or NotService
 
 
-async def _question(host: Host, product: str) -> list[Seen]:
-    """One message, or none to those who speak first; any service is told by the answer."""
+async def _question(host: Host, product: str) -> bool:
+    """One message, or none to those who speak first; whether a service was told by the answer."""
     async with _talk(host) as (reader, writer):
         if asked := _ASKED.get(product, b""):
             writer.write(asked)
         raw = await _some(host, reader, host.seconds if asked is _SSL_REQUEST else _GREETING_SECONDS)
     if asked is _SSL_REQUEST and raw in (b"S", b"N"):
         # Whether it has TLS, with one letter, before anything else.
-        return [_saw(host, _KINDS[product], product)]
+        _saw(host, _KINDS[product], product)
+        return True
     host.heard = host.heard or raw
+    return _tell(host, raw)
+
+
+def _tell(host: Host, raw: bytes) -> bool:
+    """Whether `raw` is how a service that we know begins; it was seen, then."""
     told = told_by(raw)
-    return [_saw(host, *told)] if told is not None else []
+    if told is not None:
+        _saw(host, *told)
+    return told is not None
 
 
-async def _samba(host: Host, product: str = "samba") -> list[Seen]:
-    """A network folder: does it take a name that nobody has as a guest."""
+async def _samba(host: Host, product: str = "samba") -> bool:
+    """Whether it is a network folder; does that take a name that nobody has as a guest."""
+    where, spoken = facts(port=host.target.port), False
     try:
         async with _talk(host) as talk:
             first = await _exchange(host, talk, smb.negotiate())
+            spoken = True
             signing = facts(rule="signing") if first.signing else ()
-            if host.gentle:
-                return [Miss(("WEB-028",), host.target.name, Reason.NOT_ASKED, facts(port=host.target.port))]
             second = await _exchange(host, talk, smb.ask())
             if not second.more:
-                return [Miss(("WEB-028",), host.target.name, Reason.PROTOCOL, facts(port=host.target.port))]
+                host.missed(("WEB-028",), Reason.PROTOCOL, where)
+                return True
             user = f"huisclos-{secrets.token_hex(6)}"
             noted("canary", user)
             third = await _exchange(host, talk, smb.name(second, user))
     except smb.NotSmb:
-        told = told_by(host.heard)
-        return [_saw(host, *told)] if told is not None else []
+        if not spoken:
+            return _tell(host, host.heard)
+        host.missed(("WEB-028",), Reason.PROTOCOL, where)
+        return True
     if not third.guest and third.status not in smb.REFUSALS:
-        return [Miss(("WEB-028",), host.target.name, Reason.PROTOCOL, facts(port=host.target.port))]
-    value = facts(value="open" if third.guest else "closed")
-    return [_saw(host, "guest-share", product, value + signing)]
+        host.missed(("WEB-028",), Reason.PROTOCOL, where)
+        return True
+    _saw(host, "guest-share", product, facts(value="open" if third.guest else "closed") + signing)
+    return True
 
 
 async def _exchange(host: Host, talk: Talk, message: bytes) -> smb.Said:
@@ -162,9 +174,8 @@ async def _talk(host: Host) -> AsyncIterator[Talk]:
                     await writer.wait_closed()
 
 
-def _saw(host: Host, kind: str, product: str, more: tuple[Fact, ...] = ()) -> Seen:
-    found = facts(class_=kind, product=product, port=host.target.port) + more
-    return Observation(What.SERVICE, host.target.name, host.target.reach, found)
+def _saw(host: Host, kind: str, product: str, more: tuple[Fact, ...] = ()) -> None:
+    host.saw(What.SERVICE, facts(class_=kind, product=product, port=host.target.port) + more)
 
 
 _KINDS: Final = {

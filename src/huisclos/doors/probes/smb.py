@@ -26,6 +26,8 @@ _FLAGS: Final = 0x00088207
 """Unicode, OEM, request target, NTLM, always sign, extended session security (MS-NLMP section 2.2.2.5)"""
 _CHALLENGE: Final = 48
 """bytes of the fixed part of a challenge (MS-NLMP section 2.2.1.2)"""
+_TOLD_MOST: Final = 16 * 1024
+"""bytes of what a challenge tells of its server, which our answer repeats: a few names"""
 _TIME: Final = 132_000_000_000_000_000
 """a moment in 2019, in tenths of microseconds since 1601: nobody compares it"""
 REFUSALS: Final = frozenset(
@@ -91,6 +93,8 @@ def name(said: Said, user: str) -> bytes:
         raise NotSmb
     length, _, offset = struct.unpack_from("<HHI", token, 40)
     told = token[offset : offset + length] or bytes(4)
+    if len(told) > _TOLD_MOST:
+        raise NotSmb
     response = struct.pack("<BB6xQ8s4x", 1, 1, _TIME, secrets.token_bytes(8)) + told + bytes(4)
     fields = (bytes(24), secrets.token_bytes(16) + response, b"", user.encode("utf-16-le"), b"", b"")
     at, heads, tail = 64, b"", b""

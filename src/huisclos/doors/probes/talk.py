@@ -16,7 +16,8 @@ from typing import Final, cast
 from weakref import WeakKeyDictionary
 
 from huisclos.doors.probes.dialogue import Dialogue, End
-from huisclos.doors.probes.host import Host, unreachable
+from huisclos.doors.probes.host import Host, reach, unreachable
+from huisclos.doors.target import Target
 from huisclos.errors import HuisclosError, PeerTooSlow
 
 _STEPS: Final = 3
@@ -247,15 +248,22 @@ class _Sealed(_Line, asyncio.Protocol):
     def __init__(self, host: Host, dialogue: Dialogue, tls: ssl.SSLContext) -> None:
         super().__init__(host, dialogue)
         self._transport: asyncio.Transport | None = None
-        self._connecting = asyncio.ensure_future(self._connect(tls))
+        self.stands = False
+        self._connecting = asyncio.ensure_future(self._connect(host.target, tls))
 
-    async def _connect(self, tls: ssl.SSLContext) -> None:
+    async def _connect(self, target: Target, tls: ssl.SSLContext) -> None:
         try:
-            await self.loop.create_connection(
-                lambda: self, self.address, self.port, ssl=tls, server_hostname=""
-            )
+            sock = await reach(target)
         except (OSError, HuisclosError) as error:
             self.over(error)
+            return
+        self.stands = True
+        self._heard = self.loop.time()
+        try:
+            await self.loop.create_connection(lambda: self, sock=sock, ssl=tls, server_hostname="")
+        except OSError:
+            # The connection stood: that no TLS came about over it is the peer's answer.
+            self.over()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.BaseProtocol`."""

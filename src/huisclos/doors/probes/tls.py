@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import NameOID
@@ -49,6 +50,8 @@ class Spoke(Enum):
     WEB = "web"
     CERTIFICATE = "certificate"
     """it wants a certificate"""
+    FAILED = "failed"
+    """it ended the handshake without a word on what was wanted"""
     HUNG_UP = "hung-up"
     """TLS came about, and then it hung up: the alert that would say why is lost when it closes at once"""
     NOTHING = "nothing"
@@ -94,7 +97,7 @@ async def first_read(host: Host, context: ssl.SSLContext) -> Handshake:
         try:
             async with asyncio.timeout(host.seconds):
                 reader, writer = await asyncio.open_connection(
-                    sock=sock, ssl=context, server_hostname=host.target.host
+                    sock=sock, ssl=context, server_hostname=host.target.host.rstrip(".")
                 )
         except ssl.SSLError as error:
             return Handshake(_why(error))
@@ -137,8 +140,11 @@ async def _ask(host: Host, reader: asyncio.StreamReader, writer: asyncio.StreamW
 
 def _why(error: ssl.SSLError) -> Spoke:
     reason = error.reason or ""
-    wanted = "CERTIFICATE" in reason or "HANDSHAKE_FAILURE" in reason or "UNKNOWN_CA" in reason
-    return Spoke.CERTIFICATE if "ALERT" in reason and wanted else Spoke.NO_TLS
+    if "ALERT" not in reason:
+        return Spoke.NO_TLS
+    if "HANDSHAKE_FAILURE" in reason:
+        return Spoke.FAILED
+    return Spoke.CERTIFICATE if "CERTIFICATE" in reason or "UNKNOWN_CA" in reason else Spoke.NO_TLS
 
 
 def association_request() -> bytes:
@@ -157,15 +163,23 @@ def association_request() -> bytes:
 
 
 def certificate_facts(der: bytes, now: datetime) -> tuple[Fact, ...]:
-    """Days left, days in all, kind and size of key, digest, whether it signs itself; no name in it."""
+    """Days left, days in all, kind and size of key, digest, whether it signs itself; no name in it.
+
+    Of a kind of key or a digest that the library does not know, the rest is told; nothing of what is no
+    certificate.
+    """
     try:
         shown = x509.load_der_x509_certificate(der)
-        key = shown.public_key()
-        algorithm = shown.signature_hash_algorithm
         left = (shown.not_valid_after_utc - now).days
         width = (shown.not_valid_after_utc - shown.not_valid_before_utc).days
-    except (ValueError, x509.UnsupportedGeneralNameType):
+        itself = shown.issuer == shown.subject
+    except (ValueError, TypeError):  # the latter for names that are no text
         return ()
+    key = algorithm = None
+    with contextlib.suppress(ValueError, UnsupportedAlgorithm):
+        key = shown.public_key()
+    with contextlib.suppress(ValueError, UnsupportedAlgorithm):
+        algorithm = shown.signature_hash_algorithm
     bits = kind = None
     if isinstance(key, rsa.RSAPublicKey):
         kind, bits = "rsa", key.key_size
@@ -180,7 +194,7 @@ def certificate_facts(der: bytes, now: datetime) -> tuple[Fact, ...]:
         class_=kind,
         bits=bits,
         value=name if name in ("sha1", "sha256") else None,
-        self_=shown.issuer == shown.subject,
+        self_=itself,
     )
 
 

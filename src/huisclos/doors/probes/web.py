@@ -12,14 +12,12 @@ import ssl
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
-from huisclos.doors.observation import Miss, Observation, Seen, What
+from huisclos.doors.observation import Miss, Observation, What
 from huisclos.doors.probes.asking import (
     ASKS,
     BAD_REQUEST,
-    BROKEN,
-    FORBIDDEN,
     FOREIGN,
     NO_CONTENT,
     NOT_FOUND,
@@ -27,9 +25,10 @@ from huisclos.doors.probes.asking import (
     PARTIAL,
     UNAUTHORIZED,
     Asking,
+    is_failure,
 )
 from huisclos.doors.probes.host import SILENCES, Host, Later, OutOfTurns, Rank, canary_uid
-from huisclos.doors.probes.http import Answer, NotHttp, web
+from huisclos.doors.probes.http import Answer, NotHttp, is_path, web
 from huisclos.doors.probes.orthanc import ask_orthanc
 from huisclos.errors import PeerTooSlow, PeerUnreachable
 from huisclos.findings.evidence import facts
@@ -39,6 +38,9 @@ QIDO_ROOTS: Final = ("/dicom-web", "/rs", "/pacs", "/dicomweb")
 _IMAGE_LINK = re.compile(rb'href="[^"]{1,200}\.(?:dcm|dicom|ima)"|href="(?:\./)?DICOMDIR"', re.IGNORECASE)
 _OHIF_ROOT = re.compile(r"""qidoRoot['"]?\s*:\s*['"]([^'"]{1,200})['"]""")
 _PLAIN_TO_TLS: Final = (b"sent to HTTPS port", b"SSL-enabled server port", b"to an HTTPS server")
+_PORTS: Final = {"http": 80, "https": 443}
+_SEARCHED: Final = ("WEB-013", "WEB-014", "WEB-016", "WEB-018", "WEB-024")
+"""what is known of a place only once a search there was answered"""
 _AT_ONCE: Final = 4
 """connections that a web server takes before others have their turn"""
 _STRANGER: Final = ("WEB-001", "WEB-009", "WEB-010", "WEB-012", "WEB-013", "WEB-014", "WEB-015", "WEB-033")
@@ -69,8 +71,8 @@ _STORAGE_BOXES: Final = (
 _TITLE = re.compile(rb"<title>[^<]{0,120}", re.IGNORECASE)
 
 
-async def probe_web(host: Host, tls: ssl.SSLContext | None = None) -> list[Seen]:
-    """Everything about one web server; the rest of one that takes many connections is in `host.later`.
+async def probe_web(host: Host, tls: ssl.SSLContext | None = None) -> None:
+    """See everything about one web server; the rest of one that takes many connections is in `host.later`.
 
     Raises `NotHttp`, `PeerUnreachable`, `PeerTooSlow`, `OutOfTurns`.
     """
@@ -80,17 +82,16 @@ async def probe_web(host: Host, tls: ssl.SSLContext | None = None) -> list[Seen]
         asking.unknown = await connection.get(f"/{secrets.token_hex(8)}")
         if tls is None and _wants_tls(root) and _wants_tls(asking.unknown):
             raise NotHttp("it speaks HTTP only to say that it wants TLS")
-        if root.status >= BROKEN and asking.unknown.status >= BROKEN:
+        if is_failure(root) and is_failure(asking.unknown):
             # What lies behind it is not there, or not now: nothing was closed to us.
             checks = tuple(check for _, some in _PARTS for check in some)
-            asking.seen.append(Miss(_wanted(host, checks), host.target.name, Reason.NOT_TOLD, asking.where))
-            return asking.told()
+            asking.missed((*checks, *(("WEB-022",) if tls is None else ())), Reason.NOT_TOLD)
+            return
         if _wants_certificate(root) and _wants_certificate(asking.unknown):
-            asking.closed(_wanted(host, _STRANGER), root)
-            return asking.told()
+            asking.closed(_STRANGER, root)
+            return
         # One that hangs up after an answer waits until the host's other listeners were met.
         await _each_part(asking, root, 0, made)
-        return asking.told()
 
 
 async def _each_part(asking: Asking, root: Answer, start: int, most: int) -> None:
@@ -103,8 +104,8 @@ async def _each_part(asking: Asking, root: Answer, start: int, most: int) -> Non
         try:
             await part(asking, root)
         except (NotHttp, PeerTooSlow, PeerUnreachable) as error:
-            reason = Reason.TIMED_OUT if isinstance(error, PeerTooSlow) else Reason.PROTOCOL
-            asking.seen.append(Miss(_wanted(host, checks), host.target.name, reason, asking.where))
+            asking.unsure = True
+            asking.missed(checks, Reason.TIMED_OUT if isinstance(error, PeerTooSlow) else Reason.PROTOCOL)
             over = host.turns.silences >= SILENCES
         except OutOfTurns:
             over = True
@@ -113,11 +114,20 @@ async def _each_part(asking: Asking, root: Answer, start: int, most: int) -> Non
         if over:
             _not_asked(asking, number)
             break
+    _in_clear(asking, root)
+
+
+def _in_clear(asking: Asking, root: Answer) -> None:
+    """Whether imaging, or a password, crosses the network in clear here."""
     clear = asking.tls is None and (asking.imaging or root.status == UNAUTHORIZED)
-    asking.saw(What.WEB_TRANSPORT, *facts(value="clear-imaging" if clear else None))
+    if asking.tls is None and not clear and asking.unsure:
+        # Where a question was left without an answer, imaging may lie.
+        asking.missed(("WEB-022",), Reason.NOT_TOLD)
+    else:
+        asking.saw(What.WEB_TRANSPORT, *facts(value="clear-imaging" if clear else None))
 
 
-async def _go_on(asking: Asking, root: Answer, start: int) -> list[Seen]:
+async def _go_on(asking: Asking, root: Answer, start: int) -> None:
     """The parts from `start` on, over a connection of their own."""
     try:
         async with web(asking.host, asking.tls) as connection:
@@ -125,14 +135,11 @@ async def _go_on(asking: Asking, root: Answer, start: int) -> list[Seen]:
             await _each_part(asking, root, start, asking.host.made + _AT_ONCE)
     except OutOfTurns:
         _not_asked(asking, start)
-    return asking.told()
 
 
 def _not_asked(asking: Asking, start: int) -> None:
-    checks = tuple(check for _, some in _PARTS[start:] for check in some)
-    asking.seen.append(
-        Miss(_wanted(asking.host, checks), asking.host.target.name, asking.host.spent(), asking.where)
-    )
+    asking.unsure = True
+    asking.missed(tuple(check for _, some in _PARTS[start:] for check in some), asking.host.spent())
 
 
 def _same(one: Answer, other: Answer) -> bool:
@@ -149,10 +156,6 @@ def _wants_certificate(answer: Answer) -> bool:
     return answer.status == BAD_REQUEST and b"SSL certificate was sent" in answer.body
 
 
-def _wanted(host: Host, checks: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(check for check in dict.fromkeys(checks) if host.wants(check))
-
-
 async def _dicomweb(asking: Asking, root: Answer) -> None:
     for base in asking.bases:
         for path in QIDO_ROOTS:
@@ -164,8 +167,9 @@ async def _dicomweb(asking: Asking, root: Answer) -> None:
 
 async def _qido(asking: Asking, path: str, root: Answer) -> bool:
     """Search for a canary at `path`; whether DICOMweb is there."""
-    answer = await asking.web.get(
+    answer = await asking.get(
         f"{path}/studies?StudyInstanceUID={canary_uid()}&limit=1",
+        *_SEARCHED,
         headers={"Accept": "application/dicom+json", "Origin": FOREIGN},
     )
     kind = answer.headers.get("content-type", "")
@@ -186,8 +190,8 @@ async def _qido(asking: Asking, path: str, root: Answer) -> bool:
     asking.saw(What.ROOT_AND_API, *facts(status=root.status, http_status=OK))
     allowed = answer.headers.get("access-control-allow-origin", "")
     asking.saw(What.CORS, *facts(value="any-origin" if allowed in ("*", FOREIGN) else None))
-    metadata = await asking.web.get(
-        f"{path}/studies/{canary_uid()}/metadata", headers={"Accept": "application/dicom+json"}
+    metadata = await asking.get(
+        f"{path}/studies/{canary_uid()}/metadata", "WEB-014", headers={"Accept": "application/dicom+json"}
     )
     asking.saw(What.WADO_RS, *facts(http_status=metadata.status))
     await _stow(asking, path)
@@ -196,11 +200,11 @@ async def _qido(asking: Asking, path: str, root: Answer) -> bool:
 
 async def _stow(asking: Asking, path: str) -> None:
     """Whether storing is said to be allowed; a server that does not say has not closed it."""
-    options = await asking.web.get(f"{path}/studies", method="OPTIONS")
+    options = await asking.get(f"{path}/studies", "WEB-016", method="OPTIONS")
     methods = f"{options.headers.get('allow', '')},{options.headers.get('access-control-allow-methods', '')}"
     told = facts(http_status=options.status)
     if methods == "," and options.status not in ASKS:
-        asking.seen.append(Miss(("WEB-016",), asking.host.target.name, Reason.NOT_TOLD, asking.where + told))
+        asking.missed(("WEB-016",), Reason.NOT_TOLD, *told)
         return
     stores = options.status not in ASKS and "POST" in methods.upper()
     asking.saw(What.STOW, *told, *facts(value="open" if stores else None))
@@ -209,12 +213,12 @@ async def _stow(asking: Asking, path: str) -> None:
 async def _wado_uri(asking: Asking, root: Answer) -> None:
     if any(isinstance(one, Observation) and one.what is What.WADO_URI for one in asking.seen):
         return
-    bare = await asking.web.get("/wado")
+    bare = await asking.get("/wado", "WEB-015")
     if bare.status in ASKS or bare.status == asking.unknown.status:
         asking.closed(("WEB-015",), root if root.status in ASKS else bare)
         return
     uids = f"studyUID={canary_uid()}&seriesUID={canary_uid()}&objectUID={canary_uid()}"
-    answer = await asking.web.get(f"/wado?requestType=WADO&{uids}")
+    answer = await asking.get(f"/wado?requestType=WADO&{uids}", "WEB-015")
     if answer.status in (OK, NO_CONTENT, NOT_FOUND):
         asking.imaging = True
     asking.saw(What.WADO_URI, *facts(http_status=answer.status))
@@ -222,23 +226,25 @@ async def _wado_uri(asking: Asking, root: Answer) -> None:
 
 async def _arc(asking: Asking, _root: Answer) -> None:
     """dcm4chee-arc: its list of AE titles is counted, its pages are only knocked at."""
-    titles = await asking.web.get("/dcm4chee-arc/aets", headers={"Accept": "application/json"})
-    listed = titles.status == OK and b'"dicomAETitle"' in titles.body
-    if not listed and titles.status not in (UNAUTHORIZED, FORBIDDEN):
+    titles = await asking.get(
+        "/dcm4chee-arc/aets", "WEB-009", "WEB-010", headers={"Accept": "application/json"}
+    )
+    if titles.status in ASKS and not {asking.unknown.status} & set(ASKS):
+        asking.closed(("WEB-009", "WEB-010"), titles)
+    if titles.status != OK or b'"dicomAETitle"' not in titles.body:
         return
-    if listed:
-        asking.imaging = True
-        count = titles.body.count(b'"dicomAETitle"')
-        asking.saw(What.ARC_RS, *facts(http_status=OK, count=count, product="dcm4chee"))
-        pages = await asking.web.get("/dcm4chee-arc/ui2/")
-        asking.saw(What.ARC_UI, *facts(http_status=pages.status))
-        match = re.search(rb'"dicomAETitle"\s*:\s*"([A-Za-z0-9_-]{1,16})"', titles.body)
-        if match is not None:
-            await _qido(asking, f"/dcm4chee-arc/aets/{match[1].decode('ascii')}/rs", titles)
+    asking.imaging = True
+    count = titles.body.count(b'"dicomAETitle"')
+    asking.saw(What.ARC_RS, *facts(http_status=OK, count=count, product="dcm4chee"))
+    pages = await asking.get("/dcm4chee-arc/ui2/", "WEB-009")
+    asking.saw(What.ARC_UI, *facts(http_status=pages.status))
+    match = re.search(rb'"dicomAETitle"\s*:\s*"([A-Za-z0-9_-]{1,16})"', titles.body)
+    if match is not None:
+        await _qido(asking, f"/dcm4chee-arc/aets/{match[1].decode('ascii')}/rs", titles)
 
 
 async def _conquest(asking: Asking, _root: Answer) -> None:
-    answer = await asking.web.get("/cgi-bin/dgate?mode=top")
+    answer = await asking.get("/cgi-bin/dgate?mode=top", "WEB-012")
     if answer.status == OK and b"onquest" in answer.body and b"DICOM" in answer.body:
         asking.imaging = True
         asking.saw(What.CONQUEST_CGI, *facts(http_status=answer.status, product="conquest"))
@@ -253,18 +259,37 @@ async def _viewer(asking: Asking, root: Answer) -> None:
     if _OHIF not in root.body:
         return
     asking.imaging = True
-    config = await asking.web.get("/app-config.js")
+    config = await asking.get("/app-config.js", "WEB-017")
     match = _OHIF_ROOT.search(config.body.decode("latin-1"))
     if match is None:
+        asking.missed(("WEB-017",), Reason.NOT_TOLD)
         return
-    parts = urlsplit(match[1])
-    if parts.netloc not in ("", asking.host.target.name, asking.host.target.host):
-        asking.saw(What.OHIF, *facts(class_="elsewhere"))
+    path = _path_here(asking, match[1])
+    if path is None:
+        asking.missed(("WEB-017",), Reason.OUT_OF_SCOPE)
         return
     before = len(asking.seen)
-    await _qido(asking, parts.path.rstrip("/"), root)
-    found = [one for one in asking.seen[before:] if isinstance(one, Observation) and one.what is What.QIDO]
-    asking.saw(What.OHIF, *(found[0].facts if found else ()))
+    await _qido(asking, path, root)
+    new = asking.seen[before:]
+    found = [one for one in new if isinstance(one, Observation) and one.what is What.QIDO]
+    if not found and any(isinstance(one, Miss) and "WEB-013" in one.checks for one in new):
+        asking.missed(("WEB-017",), Reason.NOT_TOLD)
+    else:
+        asking.saw(What.OHIF, *(found[0].facts if found else ()))
+
+
+def _path_here(asking: Asking, address: str) -> str | None:
+    """The path of `address`, if that lies on this very listener; None elsewhere, and for what is none."""
+    target = asking.host.target
+    own = f"{'https' if asking.tls else 'http'}://{target.name}/"
+    try:
+        parts = urlsplit(urljoin(own, address))
+        port = parts.port or _PORTS.get(parts.scheme)
+    except ValueError:
+        return None
+    here = (parts.scheme, parts.hostname, port) == (urlsplit(own).scheme, urlsplit(own).hostname, target.port)
+    path = parts.path.rstrip("/")
+    return path if here and is_path(path) else None
 
 
 async def _files(asking: Asking, root: Answer) -> None:
@@ -272,19 +297,20 @@ async def _files(asking: Asking, root: Answer) -> None:
     if listing:
         count = len(_IMAGE_LINK.findall(root.body))
         asking.saw(What.LISTING, *facts(count=count, truncated=not root.whole))
-    media = await asking.web.get("/DICOMDIR", headers={"Range": "bytes=128-131"})
+    media = await asking.get("/DICOMDIR", "WEB-021", headers={"Range": "bytes=128-131"})
     if media.status in (OK, PARTIAL):
         body = media.body[128:132] if media.status == OK else media.body
         asking.saw(What.MEDIA, *facts(value="dicm" if body == b"DICM" else None))
 
 
 async def _others(asking: Asking, _root: Answer) -> None:
-    ping = await asking.web.get("/_ping")
+    ping = await asking.get("/_ping", "WEB-032")
     if "docker" in ping.headers.get("server", "").lower() or "api-version" in ping.headers:
         asking.saw(What.DOCKER_API, *facts(http_status=ping.status))
     for prefix in ("/fhir", ""):
-        study = await asking.web.get(
+        study = await asking.get(
             f"{prefix}/ImagingStudy?_id={secrets.token_hex(16)}&_summary=count",
+            "WEB-033",
             headers={"Accept": "application/fhir+json"},
         )
         if study.status == OK and b'"Bundle"' in study.body:
@@ -319,7 +345,7 @@ async def _headers(asking: Asking, root: Answer) -> None:
 _Part = tuple[Callable[[Asking, Answer], Awaitable[None]], tuple[str, ...]]
 _PARTS: Final[tuple[_Part, ...]] = (
     (ask_orthanc, ("WEB-001", "WEB-002", "WEB-003", "WEB-004", "WEB-006", "WEB-007", "WEB-008", "WEB-034")),
-    (_dicomweb, ("WEB-013", "WEB-014", "WEB-016", "WEB-018", "WEB-024")),
+    (_dicomweb, _SEARCHED),
     (_wado_uri, ("WEB-015",)),
     (_arc, ("WEB-009", "WEB-010")),
     (_conquest, ("WEB-012",)),

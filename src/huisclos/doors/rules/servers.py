@@ -6,12 +6,10 @@ from typing import Final
 
 from huisclos.doors.observation import Observation, What
 from huisclos.doors.rules.rule import Rule, counted, known_fault, plain
+from huisclos.doors.statuses import Word, word
 from huisclos.findings.evidence import Key
 from huisclos.findings.nouns import Verdict
 
-_SUCCESS: Final = 0x0000
-_UNABLE: Final = frozenset({0xA701, 0xA702, 0xA801, 0xA900, 0xC000, 0xB000})
-"""failures of a retrieve that was carried out: the peer looked, and did not refuse the caller"""
 _OK: Final = 200
 _NOT_FOUND: Final = 404
 _ASKS: Final = (401, 403)
@@ -19,8 +17,13 @@ _MAX_CERTIFICATE_DAYS: Final = 825
 _MIN_RSA: Final = 2048
 
 
+def _served_as(seen: Observation, *, retrieve: bool) -> bool:
+    status = seen.number(Key.STATUS)
+    return status >= 0 and word(status, retrieve=retrieve) is Word.SERVED
+
+
 def _status(seen: Observation) -> bool:
-    return seen.number(Key.STATUS) == _SUCCESS
+    return _served_as(seen, retrieve=False)
 
 
 def _queried(seen: Observation) -> bool:
@@ -32,11 +35,16 @@ def _ignored(seen: Observation) -> bool:
 
 
 def _retrieved(seen: Observation) -> bool:
-    return _queried(seen) or seen.number(Key.STATUS) in _UNABLE
+    return _ignored(seen) or _served_as(seen, retrieve=True)
 
 
 def _accepted(seen: Observation) -> bool:
     return seen.number(Key.CONTEXTS) >= 0 and seen.get(Key.REJECT_REASON) is None
+
+
+def _stored(seen: Observation) -> bool:
+    """It was said to be, or found."""
+    return _status(seen) or seen.get(Key.VALUE) is not None
 
 
 def _different(seen: Observation) -> bool:
@@ -87,7 +95,7 @@ DICOM: Final = (
     Rule(What.GET, "DCM-009", _P, _retrieved),
     Rule(What.GET, "DCM-013", _P, _ignored),
     Rule(What.MOVE, "DCM-010", _P, _retrieved),
-    Rule(What.STORED, "DCM-012", _P, _status),
+    Rule(What.STORED, "DCM-012", _P, _stored),
     Rule(What.STORE_OFFER, "DCM-011", _O, counted),
     Rule(What.SERVICES_OFFER, "DCM-014", _O, counted),
     Rule(What.DICOM_TRANSPORT, "DCM-015", _P, plain),
