@@ -26,6 +26,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from huisclos.clock import steady, timestamp
+from huisclos.web.patience import Patience
 from huisclos.web.tls import Session, TlsTransport
 
 MAX_CONNECTIONS: Final = 512
@@ -37,7 +38,7 @@ MAX_HEADERS: Final = 64 * 1024
 HEADERS_SECONDS: Final = 15.0
 """From the first byte, or the handshake, to the end of the headers."""
 BODY_SECONDS: Final = 30.0
-"""Longest pause in a request's body, and longest wait for a client that does not read."""
+"""Longest pause in a request's body, and the time in which a client reads at least `patience.LEAST`."""
 KEEP_ALIVE_SECONDS: Final = 20
 TOLD_EVERY: Final = 60.0
 """Seconds between two lines about connections that could not be accepted."""
@@ -51,7 +52,7 @@ class _Connection(HttpToolsProtocol):
     """One HTTP connection with bounds on its headers and its pauses."""
 
     _timer: asyncio.TimerHandle | None = None
-    _unread: asyncio.TimerHandle | None = None
+    _unread: Patience | None = None
     _loose = 0
     """Bytes since the last that belonged to a body: request line, headers, chunk sizes, trailers."""
     _in_headers = True
@@ -114,7 +115,7 @@ class _Connection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         self._was_read()
-        self._unread = self.loop.call_later(BODY_SECONDS, self.transport.abort)
+        self._unread = Patience(self.transport, BODY_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
         super().resume_writing()

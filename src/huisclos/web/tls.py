@@ -16,11 +16,13 @@ import ssl
 from collections import deque
 from typing import Final, cast
 
+from huisclos.web.patience import Patience
+
 HANDSHAKE_SECONDS: Final = 10.0
 SHUTDOWN_SECONDS: Final = 1.0
 """For the client's half of the end of TLS: an idle one may never read that we said goodbye."""
 FLUSH_SECONDS: Final = 30.0
-"""For what was written before the end, by a client that reads slowly."""
+"""After the end, the time in which a client reads at least `patience.LEAST` of what was written before."""
 HIGH_WATER: Final = 64 * 1024
 """Bytes that wait for the client from which on the protocol is asked to pause."""
 LOW_WATER: Final = 16 * 1024
@@ -81,7 +83,7 @@ class TlsTransport(asyncio.Transport):
     """One connection after its handshake, for `protocol`, which is told of it at once."""
 
     def __init__(self, session: Session, protocol: asyncio.Protocol) -> None:
-        facts = {"sslcontext": session.context}
+        facts: dict[str, object] = {"sslcontext": session.context, "peer": session.peer}
         with contextlib.suppress(OSError):  # gone already: reading will tell
             facts |= {"peername": session.peer.getpeername(), "sockname": session.peer.getsockname()}
         super().__init__(facts)
@@ -106,7 +108,7 @@ class TlsTransport(asyncio.Transport):
         """Whether a turn to read will come by itself."""
         self._protocol_paused = False
         self._closing = self._said_goodbye = self._lost = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | Patience | None = None
         protocol.connection_made(self)
         self._watch()
         # what came with the end of the handshake is in OpenSSL's hands, and the socket says nothing of it
@@ -152,7 +154,7 @@ class TlsTransport(asyncio.Transport):
             return
         self._closing = True
         if self.get_write_buffer_size():
-            self._timer = self._loop.call_later(FLUSH_SECONDS, self.abort)
+            self._timer = Patience(self, FLUSH_SECONDS, self.abort)
         else:
             self._say_goodbye()
 

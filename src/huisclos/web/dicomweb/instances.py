@@ -23,7 +23,7 @@ from huisclos.dicom.uids import EXPLICIT_LE, transfer_syntax
 from huisclos.errors import HuisclosError, TooLarge, UnknownTransferSyntax, Unreadable
 from huisclos.web.dicomweb.caller import reading_of, site_of_service
 from huisclos.web.dicomweb.media import ANY_SYNTAX, DICOM, Wish, takes, wishes
-from huisclos.web.dicomweb.parts import Announced, Part, multipart
+from huisclos.web.dicomweb.parts import Announced, Part, in_pieces, multipart
 from huisclos.web.dicomweb.retrieve import Asked, find, told
 from huisclos.web.problems import NotAcceptable
 from huisclos.web.reading import Reading, in_thread, pieces
@@ -145,10 +145,11 @@ class _MadePart:
         """The instance's own URL."""
         return self.asked.url(self.entry)
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncIterator[bytes | memoryview]:
         """The file."""
         await self.asked.tally.add(len(self.content), 1)
-        yield self.content
+        for piece in in_pieces(self.content):
+            yield piece
 
 
 @dataclass(frozen=True)

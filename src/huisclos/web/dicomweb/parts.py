@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from starlette.responses import StreamingResponse
 
@@ -21,8 +21,18 @@ class Part(Protocol):
     def location(self) -> str:
         """Content-Location of the part."""
 
-    def pieces(self) -> AsyncIterator[bytes]:
+    def pieces(self) -> AsyncIterator[bytes | memoryview]:
         """Its bytes."""
+
+
+PIECE: Final = 1024**2
+"""Bytes handed to a connection at one time: more would wait in memory beside the whole."""
+
+
+def in_pieces(content: bytes) -> Iterator[memoryview]:
+    """What is ready whole, as it is sent; not a byte is copied."""
+    whole = memoryview(content)
+    return (whole[at : at + PIECE] for at in range(0, len(content), PIECE))
 
 
 @dataclass(frozen=True)
@@ -33,9 +43,10 @@ class WrittenPart:
     location: str
     content: bytes
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncIterator[bytes | memoryview]:
         """All of it."""
-        yield self.content
+        for piece in in_pieces(self.content):
+            yield piece
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,7 @@ def multipart(
     return StreamingResponse(_body(parts, boundary), headers=headers)
 
 
-async def _body(parts: AsyncIterator[Part], boundary: str) -> AsyncIterator[bytes]:
+async def _body(parts: AsyncIterator[Part], boundary: str) -> AsyncIterator[bytes | memoryview]:
     async for part in parts:
         yield _opening(boundary, part)
         async for piece in part.pieces():
