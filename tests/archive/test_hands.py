@@ -31,6 +31,19 @@ async def test_what_comes_of_work_is_brought_back() -> None:
         assert await asyncio.gather(*(hands.run(partial(abs, -n)) for n in range(50))) == list(range(50))
 
 
+async def test_work_that_was_left_and_failed_is_heard_of(caplog: pytest.LogCaptureFixture) -> None:
+    """By its kind: what it says may name what lies here."""
+
+    def fail() -> None:
+        raise ValueError("MARTIN^LEA")
+
+    with Hands(1) as hands:
+        hands.leave(fail)
+        await hands.run(lambda: None)
+    assert "ValueError" in caplog.text
+    assert "MARTIN" not in caplog.text
+
+
 async def test_at_the_end_everything_given_is_done() -> None:
     """The threads finish what they were given, and are gone."""
     done: list[int] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import pickle
 import signal
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from huisclos.archive.layout import batch_place, instance_place, manifest_place, new_id
+from huisclos.archive.ports import Commit
 from huisclos.errors import BadIdentifier, BadSetting, Full, InstanceNotFound, Unreachable
 from huisclos.stores import local, system
 from huisclos.stores.local import LocalStore
@@ -150,6 +152,57 @@ def test_a_failing_disk_is_told_and_leaves_nothing(
     assert str(tmp_path) not in str(told.value)
     writing.abandon()
     assert list((tmp_path / "incoming").iterdir()) == []
+    assert list(store.list()) == []
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_folder_that_cannot_be_flushed_keeps_nothing_of_what_was_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, together: bool
+) -> None:
+    """The object had its name already: who was told that it is not kept finds it nowhere."""
+    store = LocalStore(tmp_path)
+    study = new_id()
+    commit(store, kept := instance_place(study, new_id()))
+    places = [instance_place(study, new_id()) for _ in range(3)]
+    writings = [store.begin(10) for _ in places]
+    for writing in writings:
+        put(writing, b"p")
+
+    def fail(_folder: str) -> None:
+        raise OSError(errno.EIO, "failed")
+
+    monkeypatch.setattr(local, "sync_folder", fail)
+    if together:
+        failed = store.commit_all(
+            [Commit(writing, at, b"h" * 10) for writing, at in zip(writings, places, strict=True)]
+        )
+        assert [Unreachable] * 3 == [type(error) for error in failed]
+    else:
+        for writing, at in zip(writings, places, strict=True):
+            with pytest.raises(Unreachable):
+                writing.commit(at, b"h" * 10)
+    for writing in writings:
+        writing.abandon()
+    assert [kept] == [place for place, _ in store.list()]
+
+
+@pytest.mark.parametrize("call", ["unlink", "flock"])
+def test_no_descriptor_is_left_where_a_temporary_name_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """On a disk that turned read-only, or one without locks; and it is told as the house tells it."""
+    store = LocalStore(tmp_path)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EROFS if call == "unlink" else errno.ENOLCK, "failed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fcntl if call == "flock" else os, call, fail)
+        for _ in range(3):
+            with pytest.raises(Unreachable):
+                store.put(manifest_place(new_id()), b"sealed")
+    assert before == len(list(Path("/proc/self/fd").iterdir()))
 
 
 def test_a_file_system_without_modes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

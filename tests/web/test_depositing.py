@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import pytest
 from starlette.requests import Request
 
 from huisclos.access.nouns import ActorKind, Source
-from huisclos.archive import behind
+from huisclos.archive import behind, receive
 from huisclos.archive.ports import Writing
-from huisclos.archive.receive import Received
+from huisclos.archive.receive import Received, Receiver, Reception
 from huisclos.errors import HuisclosError, NotDicom, Unreachable
 from huisclos.stores.memory import MemoryStore
 from huisclos.web import depositing
@@ -121,6 +121,71 @@ async def test_a_slow_disk_holds_up_nobody(slow: World) -> None:
     assert await watching < LATE
     assert 1 < Slow.most <= AT_A_TIME + 1
     assert took < 8 * SLOW
+
+
+async def test_no_prepared_file_lies_about(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are made ahead while one sends; a while after the last there are none."""
+    begin, ready = MemoryStore.begin, set[int]()
+
+    def begun(store: MemoryStore, room: int) -> Writing:
+        writing = begin(store, room)
+        ready.add(id(writing))
+        abandon = writing.abandon
+
+        def abandoned() -> None:
+            ready.discard(id(writing))
+            abandon()
+
+        monkeypatch.setattr(writing, "abandon", abandoned)
+        return writing
+
+    monkeypatch.setattr(MemoryStore, "begin", begun)
+    monkeypatch.setattr(receive, "REST_SECONDS", 0.2)
+    monkeypatch.setattr(Receiver, "waits_itself", lambda _: True)
+    for content in instances(3):
+
+        async def whole(content: bytes = content) -> dict[str, Any]:
+            return {"type": "http.request", "body": content, "more_body": False}
+
+        await deposit_body(Request({"type": "http"}, whole), world.receiver, SENDER)
+    assert ready, "none was made ahead: this test looks at nothing"
+    async with asyncio.timeout(5):
+        while ready:
+            await asyncio.sleep(0.02)
+
+
+async def test_what_is_cut_before_it_began_to_end_leaves_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last instance is whole, and the request is cancelled before its end has had a turn."""
+    begun: list[Reception] = []
+    abandoned: list[Reception] = []
+    finish, abandon = Reception.finish, Reception.abandon
+
+    def finishing(self: Reception) -> Coroutine[Any, Any, Received]:
+        begun.append(self)
+        return finish(self)
+
+    def abandoning(self: Reception) -> None:
+        abandoned.append(self)
+        abandon(self)
+
+    monkeypatch.setattr(Reception, "finish", finishing)
+    monkeypatch.setattr(Reception, "abandon", abandoning)
+
+    async def cut() -> AsyncIterator[Event]:
+        async for event in body(instances(1)):
+            yield event
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(outcomes(world, cut()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert begun
+    assert begun == abandoned
 
 
 async def test_a_single_body_neither(slow: World) -> None:

@@ -7,13 +7,15 @@ threads settle the loop's.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from types import TracebackType
-from typing import Self, TypeVar, cast
+from typing import Final, Self, TypeVar, cast
 
+_LOG: Final = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 _Work = tuple[Callable[[], object], "asyncio.Future[object] | None"]
 
@@ -121,6 +123,9 @@ def _do(work: Callable[[], object], done: asyncio.Future[object] | None) -> bool
     with told:
         told.result = work()
     if done is None:
+        if told.error is not None:
+            # its kind alone: what it says may name what lies here
+            _LOG.error("work that was left to a thread failed: %s", type(told.error).__name__)
         return True
     if done.get_loop().is_closed():
         return False
@@ -131,12 +136,12 @@ def _do(work: Callable[[], object], done: asyncio.Future[object] | None) -> bool
 class _Told:
     """What came of some work, on its way back to the loop: an error too, whatever it is."""
 
-    __slots__ = ("_done", "_error", "result")
+    __slots__ = ("_done", "error", "result")
 
     def __init__(self, done: asyncio.Future[object] | None) -> None:
         self.result: object = None
         self._done = done
-        self._error: BaseException | None = None
+        self.error: BaseException | None = None
 
     def __enter__(self) -> None:
         """The work begins."""
@@ -144,16 +149,16 @@ class _Told:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        self._error = error
+        self.error = error
         return True
 
     def __call__(self) -> None:
         if self._done is None or self._done.done():
             return  # nobody asked, or cancelled meanwhile
-        if self._error is None:
+        if self.error is None:
             self._done.set_result(self.result)
         else:
-            self._done.set_exception(self._error)
+            self._done.set_exception(self.error)
 
 
 def in_thread(helper: Executor | Hands | None, work: Callable[[], object]) -> asyncio.Future[object]:

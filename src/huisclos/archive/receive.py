@@ -47,6 +47,8 @@ QUICK: Final = 0.002
 """Seconds that such waits take, on average, up to which the loop takes them upon itself whoever sends."""
 _LATELY: Final = 16
 """Waits that the average is of."""
+REST_SECONDS: Final = 2.0
+"""After the last that was sent, until what was prepared for the next is let go of."""
 _A_WHILE: Final = 100
 """Instances."""
 _REMEMBERED: Final = 1000
@@ -103,6 +105,7 @@ class Receiver:
         """Seconds that the loop waited for the disk lately; nobody knows before it did."""
         self._repeats: OrderedDict[tuple[str, str], bool] = OrderedDict()
         self.preparing = Preparing(store)
+        self._resting: asyncio.TimerHandle | None = None
         self.committing = Committing(store, executor)
         self.telling = Telling(catalog, self._heard)
 
@@ -173,6 +176,14 @@ class Receiver:
         await asyncio.sleep(0)  # what is to be told next has its turn before
         await self.telling.all_told()
         self.preparing.rest()
+
+    def rest_later(self) -> None:
+        """One who sends may send more at once; a while after the last no prepared file lies about."""
+        if self._resting is not None:
+            self._resting.cancel()
+        self._resting = asyncio.get_running_loop().call_later(
+            REST_SECONDS, leave_to_thread, self.executor, self.preparing.rest
+        )
 
     async def settle(self, stored: StoredObject) -> Outcome:
         """What became of a durable object: registered, or deleted since it was here already."""

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Final, Self, cast
 
 from huisclos.archive.ports import Commit
-from huisclos.errors import BadIdentifier, BadSetting, Conflict, HuisclosError, InstanceNotFound
+from huisclos.errors import BadIdentifier, BadSetting, Conflict, HuisclosError, InstanceNotFound, StoreError
 from huisclos.stores.direct import DirectFile
 from huisclos.stores.system import (
     FILE_MODE,
@@ -87,21 +87,35 @@ class LocalStore:
                     folder = cast("LocalWriting", commit.writing).enter(commit.place)
                     entered.setdefault(folder, []).append(number)
         for folder, numbers in entered.items():
-            with _noted(failed, numbers), told():
-                sync_folder(folder)
+            with _noted(failed, numbers):
+                self.make_durable(folder, [commits[number].place for number in numbers])
         return failed
+
+    def make_durable(self, folder: str, places: Sequence[str]) -> None:
+        """Flush `folder`, which these have entered; when that fails they are gone again, as was told.
+
+        Raises `Full`, `Unreachable`.
+        """
+        try:
+            with told():
+                sync_folder(folder)
+        except StoreError:
+            for place in places:
+                with contextlib.suppress(OSError):
+                    os.unlink(self._path(place))
+            raise
 
     def put(self, place: str, sealed: bytes) -> None:
         """See the port."""
         path = self._path(place)
         temporary = self._temporary(self._incoming_of(path))
-        try:
-            with told():
+        with told():
+            try:
                 write_all(temporary.descriptor, sealed)
                 temporary.flush()
                 sync_folder(self._entered(path, lambda: os.replace(temporary.path, path)))
-        finally:
-            temporary.remove()
+            finally:
+                temporary.remove()
 
     def open(self, place: str) -> LocalSealed:
         """See the port."""
@@ -304,8 +318,7 @@ class LocalWriting:
     def commit(self, place: str, header: bytes) -> None:
         """See the port."""
         self.flush(header)
-        with told():
-            sync_folder(self.enter(place))
+        self._store.make_durable(self.enter(place), [place])
 
     def flush(self, header: bytes) -> None:
         """The first half of a commit: every byte of the object is durable. Raises `Full`, `Unreachable`."""

@@ -17,7 +17,11 @@ class Temporary:
         self.moved = False
         """whether it was renamed to the place of an object"""
         self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-        fcntl.flock(self.descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX)
+        except OSError:  # a file system without locks, or no more of them
+            self.remove()
+            raise
 
     def alive(self) -> bool:
         """False if a sweep came between making and locking it."""
@@ -35,11 +39,13 @@ class Temporary:
         """The temporary name goes, if the file still has it; what was linked elsewhere stays."""
         if self.descriptor < 0:
             return
-        if not self.moved:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.path)
-        os.close(self.descriptor)
-        self.descriptor = -1
+        descriptor, self.descriptor = self.descriptor, -1
+        try:
+            if not self.moved:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self.path)
+        finally:
+            os.close(descriptor)
 
 
 def sweep_one(path: str) -> int:

@@ -59,6 +59,7 @@ async def deposit_body(
         return await reception.finish()
     finally:
         reception.abandon()
+        receiver.rest_later()
 
 
 async def write(reception: Reception, data: bytes) -> None:
@@ -95,7 +96,7 @@ async def deposit_parts(
                 elif isinstance(event, PartData):
                     await write(reception, event.data)
                 else:
-                    under_way.append(asyncio.ensure_future(reception.finish()))
+                    under_way.append(_finishing(reception))
                     reception = None
             except HuisclosError as error:
                 under_way.append(error)
@@ -109,8 +110,16 @@ async def deposit_parts(
     finally:
         if reception is not None:
             reception.abandon()
+        receiver.rest_later()
         tasks = [one for one in under_way if isinstance(one, asyncio.Task)]
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _finishing(reception: Reception) -> asyncio.Task[Received]:
+    task = asyncio.ensure_future(reception.finish())
+    # cancelled before its first step it would not have begun to end
+    task.add_done_callback(lambda ended: reception.abandon() if ended.cancelled() else None)
+    return task
 
 
 async def _outcome(one: asyncio.Task[Received] | HuisclosError) -> Deposited:

@@ -310,8 +310,8 @@ class Server:
             place.connection = connection
             return connection
 
-        place.peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
+            place.peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is None:
                 await asyncio.get_running_loop().connect_accepted_socket(connect, place.peer)
             else:
