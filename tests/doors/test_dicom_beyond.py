@@ -117,7 +117,7 @@ def test_what_was_stored_is_found_and_deleted(
 
 @pytest.mark.parametrize(
     ("status", "reason"),
-    [(0x0124, None), (0xA700, Reason.BUSY), (0xC000, Reason.NOT_TOLD), (None, Reason.TIMED_OUT)],
+    [(0x0124, None), (0xA700, Reason.BUSY), (0xC000, Reason.FAULT), (None, Reason.TIMED_OUT)],
 )
 def test_what_was_not_stored(tmp_path: Path, status: int | None, reason: Reason | None) -> None:
     """Only a refusal is called closed."""

@@ -90,7 +90,7 @@ SYSTEM = b'{"ApiVersion": 1, "Version": "1.12.1"}'
         ("https://elsewhere.invalid/rs", Reason.OUT_OF_SCOPE),
         ("http://127.0.0.1/rs", Reason.OUT_OF_SCOPE),
         ("", Reason.NOT_TOLD),
-        ("/away", Reason.NOT_TOLD),
+        ("/away", Reason.FAULT),
     ],
 )
 def test_a_viewer_that_leads_where_nobody_can_follow(root: str, reason: Reason) -> None:
@@ -136,7 +136,8 @@ def test_what_lies_behind_a_proxy_and_is_away(status: int) -> None:
     with web_server(respond) as (port, _):
         report = probe(f"http://127.0.0.1:{port}")
     expected = {"WEB-001", "WEB-010", "WEB-012", "WEB-013", "WEB-014", "WEB-015", "WEB-022"}
-    assert dict.fromkeys(expected, Reason.NOT_TOLD).items() <= untested(report).items()
+    assert dict.fromkeys(expected - {"WEB-022"}, Reason.FAULT).items() <= untested(report).items()
+    assert Reason.NOT_TOLD is untested(report)["WEB-022"], "imaging may lie where it failed"
     assert not expected & closed_doors(report)
     assert {} == open_doors(report)
 

@@ -68,7 +68,7 @@ def test_a_server_that_fails_is_not_called_closed() -> None:
     """A proxy whose backend is away says nothing of the doors behind it."""
     with web_server(lambda _path, _headers: (502, HTML, b"bad gateway")) as (port, _):
         report = probe(f"http://127.0.0.1:{port}")
-    assert Reason.NOT_TOLD is untested(report)["WEB-001"]
+    assert Reason.FAULT is untested(report)["WEB-001"]
     assert set() == closed_doors(report)
 
 

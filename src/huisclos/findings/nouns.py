@@ -118,6 +118,8 @@ class Reason(StrEnum):
     """it locked out whoever asks, for a while"""
     NOT_TOLD = "not-told"
     """it has no answer to that question"""
+    FAULT = "fault"
+    """it, or what lies behind it, failed over the question"""
     NO_VERSION = "no-version"
     """a program is named, and not which version of it"""
     NOT_ASKED = "not-asked"

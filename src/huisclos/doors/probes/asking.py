@@ -56,7 +56,7 @@ class Asking:
         answer = await self.web.get(path, method=method, headers=headers)
         if is_failure(answer):
             self.unsure = True
-            self.missed(checks, Reason.NOT_TOLD, *facts(http_status=answer.status))
+            self.missed(checks, Reason.FAULT, *facts(http_status=answer.status))
         return answer
 
     def saw(self, what: What, *found: Fact) -> None:

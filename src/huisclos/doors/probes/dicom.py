@@ -323,7 +323,7 @@ def _untold(answer: Answer) -> Reason | None:
 
 
 _RETRIEVES: Final = (Field.C_GET, Field.C_MOVE)
-_WHY: Final = {Word.BUSY: Reason.BUSY, Word.UNTOLD: Reason.NOT_TOLD}
+_WHY: Final = {Word.BUSY: Reason.BUSY, Word.UNTOLD: Reason.FAULT}
 _STUDY_LEVEL: Final = element(0x0008, 0x0052, "STUDY")
 _PATIENT_LEVEL: Final = element(0x0008, 0x0052, "PATIENT")
 

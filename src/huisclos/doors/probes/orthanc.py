@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from huisclos.doors.observation import What
-from huisclos.doors.probes.asking import ASKS, FOREIGN, OK, Asking
+from huisclos.doors.probes.asking import ASKS, FOREIGN, OK, Asking, is_failure
 from huisclos.doors.probes.host import canary_uid
 from huisclos.doors.probes.http import Answer
 from huisclos.doors.versions import faults
@@ -66,7 +66,9 @@ def _plugins(asking: Asking, answer: Answer) -> None:
     """Which plugins widen what stands open; a list that is kept from us tells of none."""
     found = facts(http_status=answer.status)
     if answer.status != OK:
-        asking.missed(("WEB-007",), Reason.TURNED_AWAY if answer.status in ASKS else Reason.NOT_TOLD, *found)
+        if not is_failure(answer):
+            reason = Reason.TURNED_AWAY if answer.status in ASKS else Reason.NOT_TOLD
+            asking.missed(("WEB-007",), reason, *found)
         return
     asking.saw(What.PLUGINS, *found, *facts(count=sum(name in answer.body for name in _WIDENING)))
 

@@ -85,7 +85,7 @@ async def probe_web(host: Host, tls: ssl.SSLContext | None = None) -> None:
         if is_failure(root) and is_failure(asking.unknown):
             # What lies behind it is not there, or not now: nothing was closed to us.
             checks = tuple(check for _, some in _PARTS for check in some)
-            asking.missed((*checks, *(("WEB-022",) if tls is None else ())), Reason.NOT_TOLD)
+            asking.missed((*checks, *(("WEB-022",) if tls is None else ())), Reason.FAULT)
             return
         if _wants_certificate(root) and _wants_certificate(asking.unknown):
             asking.closed(_STRANGER, root)
@@ -273,7 +273,7 @@ async def _viewer(asking: Asking, root: Answer) -> None:
     new = asking.seen[before:]
     found = [one for one in new if isinstance(one, Observation) and one.what is What.QIDO]
     if not found and any(isinstance(one, Miss) and "WEB-013" in one.checks for one in new):
-        asking.missed(("WEB-017",), Reason.NOT_TOLD)
+        asking.missed(("WEB-017",), Reason.FAULT)
     else:
         asking.saw(What.OHIF, *(found[0].facts if found else ()))
 

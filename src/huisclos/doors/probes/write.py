@@ -140,7 +140,7 @@ async def _store(host: Host, made: Synthetic, calling: str, called: str, tls: ss
     return Sent(reason=Reason.TIMED_OUT if late else Reason.PROTOCOL, may_lie=dialogue.accepted is not None)
 
 
-_WHY: Final = {Word.BUSY: Reason.BUSY, Word.UNTOLD: Reason.NOT_TOLD}
+_WHY: Final = {Word.BUSY: Reason.BUSY, Word.UNTOLD: Reason.FAULT}
 
 
 async def _cannot_begin(host: Host, uid: str) -> Reason | None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from huisclos.doors.catalogue import catalogue
 from huisclos.doors.facts import codes, place, said
 from huisclos.doors.reports.typeset import day, ended, moment, typeset_all
-from huisclos.doors.reports.words import word
+from huisclos.doors.reports.words import why_unknown, word
 from huisclos.doors.system import HERE
 from huisclos.findings.evidence import Fact, Key
 from huisclos.findings.frameworks import shown
@@ -21,7 +21,6 @@ from huisclos.findings.nouns import (
     Language,
     Outcome,
     Reach,
-    Reason,
     Severity,
     Verdict,
 )
@@ -29,7 +28,6 @@ from huisclos.findings.report import Change, Report, digest, encode
 
 RESCUED: Final = ("RST-001", "RST-002", "RST-003", "RST-004", "RST-013", "RST-014")
 """findings on images that an archive can take in"""
-OUTSIDE: Final = "BOX-016"
 _REACHED: Final = ("DCM", "WEB", "BOX")
 """families of doors that somebody walks up to over a network"""
 _INSTALLED: Final = ("package ", "application ")
@@ -220,7 +218,7 @@ def untested(report: Report) -> list[dict[str, Any]]:
     """What nobody knows, by place and reason."""
     groups: dict[tuple[str, str], dict[str, Any]] = {}
     for one in report.untested:
-        reason = _reason(one, report.language)
+        reason = why_unknown(one.check, one.target, one.reason, report.language)
         where = "" if one.target == _ALL else place(one.target, report.language, one.check)
         where = _capital(where, one.target)
         group = groups.setdefault(
@@ -246,16 +244,6 @@ def _question(asked: list[dict[str, str]], language: Language) -> str:
     if len(asked) != 1 or not asked[0]["check"]:
         return ""
     return asked[0]["text"].removesuffix(".") + (" ?" if language is Language.FR else "?")
-
-
-def _reason(one: Attempt, language: Language) -> str:
-    if one.check == OUTSIDE and one.reason is Reason.NOT_ASKED:
-        return word("view-from-outside", language)
-    if one.target == "gateway" and one.reason is Reason.ABSENT:
-        return word("no-gateway", language)
-    if one.reason is Reason.NOT_TOLD and not one.check.startswith("BOX"):
-        return word("not-said", language)
-    return word(one.reason.value, language) if one.reason is not None else ""
 
 
 def _asked(one: Attempt, report: Report) -> str:

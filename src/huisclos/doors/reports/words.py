@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from huisclos.findings.nouns import Language
+from huisclos.findings.nouns import Language, Reason
 
+OUTSIDE: Final = "BOX-016"
+WRITE_TEST: Final = "DCM-012"
 _TABLE: Final[dict[str, tuple[str, str]]] = {
     "title": ("Doors", "Portes"),
     "heading": ("The doors of {0}", "Les portes : {0}"),
@@ -188,8 +190,8 @@ _TABLE: Final[dict[str, tuple[str, str]]] = {
     "out-of-scope": ("it led where we may not go", "cela menait où nous n'avons pas le droit d'aller"),
     "budget": ("asked as often as we may", "déjà interrogé autant que permis"),
     "connections": (
-        "not asked: the bound of 12 connections to one host was reached; probe this place again by itself",
-        "non demandé : la limite de 12 connexions à un même hôte est atteinte ; interrogez ce point à part",
+        "not asked: one host is connected to only so often in one run; probe this place again by itself",
+        "non demandé : un hôte n'est contacté qu'un certain nombre de fois ; interrogez ce point à part",
     ),
     "silent": (
         "not asked: the host left 3 questions without an answer; probe this place by itself, later",
@@ -215,6 +217,14 @@ _TABLE: Final[dict[str, tuple[str, str]]] = {
         "no version of the program is named there: known faults cannot be looked up",
         "la version du programme n'y est pas nommée : les failles connues ne peuvent être cherchées",
     ),
+    "fault": (
+        "it failed over the question, which tells nothing: see that it works, then ask again",
+        "il a échoué sur la question, ce qui ne dit rien : voyez s'il fonctionne, puis recommencez",
+    ),
+    "not-deleted": (
+        "nothing was stored: where it would be deleted, nobody answers a stranger's look-up",
+        "rien n'a été envoyé : là où ce serait effacé, personne ne répond à la recherche d'un inconnu",
+    ),
     "not-said": ("it does not say", "il ne le dit pas"),
     "no-gateway": ("this machine is connected to no box", "cette machine n'est reliée à aucune box"),
     "not-asked": ("held back on purpose", "volontairement non posé"),
@@ -239,6 +249,21 @@ _TABLE: Final[dict[str, tuple[str, str]]] = {
     "doors-open": ("open doors", "portes ouvertes"),
     "everything": ("Everything that would be asked there", "Tout ce qui y serait demandé"),
 }
+
+
+def why_unknown(check: str, target: str, reason: Reason | None, language: Language) -> str:
+    """Why nobody knows whether a door is open; some reasons are told otherwise of some doors."""
+    if reason is None:
+        return ""
+    if check == OUTSIDE and reason is Reason.NOT_ASKED:
+        return word("view-from-outside", language)
+    if target == "gateway" and reason is Reason.ABSENT:
+        return word("no-gateway", language)
+    if check == WRITE_TEST and reason in (Reason.NEEDS_LOGIN, Reason.NOT_TOLD):
+        return word("not-deleted", language)
+    if reason is Reason.NOT_TOLD and not check.startswith("BOX"):
+        return word("not-said", language)
+    return word(reason.value, language)
 
 
 def word(name: str, language: Language, *inner: object) -> str:

@@ -12,7 +12,7 @@ from huisclos.doors.catalogue import Check, catalogue
 from huisclos.doors.facts import place, said
 from huisclos.doors.house import OUTSIDE, DoorState, HouseDoor
 from huisclos.doors.reports.typeset import ended, typeset
-from huisclos.doors.reports.words import word
+from huisclos.doors.reports.words import why_unknown, word
 from huisclos.findings.nouns import Language, severity_at
 from huisclos.web.pages.person import Visit, person, see
 from huisclos.web.templating import page
@@ -93,7 +93,7 @@ def _row(one: HouseDoor, check: Check | None, words: Words) -> Row:
     when = words.when(one.since)
     target = "" if one.target == "*" else place(one.target, language, one.check)
     if one.state is DoorState.UNTESTED:
-        why = word(one.reason.value, language) if one.reason is not None else ""
+        why = why_unknown(one.check, one.target, one.reason, language)
         title = check.should.in_(language) if check is not None else _("Everything that would be asked there")
         if one.check == OUTSIDE:
             why = _("From in here nobody sees what the Internet sees. Ask the view from outside:")
