@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from huisclos.archive import committing
 from huisclos.archive.committing import AT_ONCE, TOGETHER, Committing
 from huisclos.archive.hands import Hands
 from huisclos.archive.layout import instance_place, new_id
@@ -60,19 +61,22 @@ def flushed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return folders
 
 
-async def test_what_waits_leaves_together(tmp_path: Path, flushed: list[str]) -> None:
+async def test_what_waits_leaves_together(
+    tmp_path: Path, flushed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In their order, a bounded number at a time, a folder flushed once for all that entered it."""
+    monkeypatch.setattr(committing, "SLOW", 10.0)  # that it waits to be let go makes no slow disk of it
     store = Held(tmp_path)
     study, hashed = new_id(), list[int]()
     places = [instance_place(study, new_id()) for _ in range(TOGETHER + 3)]
     with Hands(2) as hands:
-        committing = Committing(store, hands)
+        making = Committing(store, hands)
         waiting = [
-            committing.commit(begun(store, bytes([number]), place), partial(hashed.append, number))
+            making.commit(begun(store, bytes([number]), place), partial(hashed.append, number))
             for number, place in enumerate(places)
         ]
         await asyncio.sleep(0.05)
-        assert committing.at_work
+        assert making.at_work
         assert not any(done.done() for done in waiting)
         store.go.set()
         await asyncio.gather(*waiting)
@@ -82,7 +86,7 @@ async def test_what_waits_leaves_together(tmp_path: Path, flushed: list[str]) ->
     folder = str(tmp_path / places[0].rpartition("/")[0])
     assert flushed.count(folder) == len(store.groups)
     assert [store.read(place) for place in places] == [HEADER + bytes([n]) for n in range(len(places))]
-    assert not committing.at_work
+    assert not making.at_work
 
 
 class Slow(LocalStore):
@@ -104,13 +108,27 @@ async def test_for_a_slow_disk_several_wait(tmp_path: Path) -> None:
     store = Slow(tmp_path)
     waiting = []
     with Hands(8) as hands:
-        committing = Committing(store, hands)
+        making = Committing(store, hands)
         for _ in range(20):
-            waiting.append(committing.commit(begun(store, b"x", instance_place(new_id(), new_id()))))
+            waiting.append(making.commit(begun(store, b"x", instance_place(new_id(), new_id()))))
             await asyncio.sleep(0.02)
         await asyncio.gather(*waiting)
-    assert not committing.at_work
+    assert not making.at_work
     assert 1 < store.most <= AT_ONCE
+
+
+async def test_what_comes_at_once_is_shared_by_those_who_wait_for_a_slow_disk(tmp_path: Path) -> None:
+    """A dozen within a moment, and then nothing more: they do not wait one after the other."""
+    store = Slow(tmp_path)
+    began = time.perf_counter()
+    with Hands(8) as hands:
+        making = Committing(store, hands)
+        places = [instance_place(new_id(), new_id()) for _ in range(12)]
+        await asyncio.gather(*[making.commit(begun(store, b"x", place)) for place in places])
+    assert not making.at_work
+    assert 1 < store.most <= AT_ONCE
+    assert time.perf_counter() - began < 12 * 0.05
+    assert [store.read(place) for place in places] == [HEADER + b"x"] * 12
 
 
 async def test_each_has_its_own_outcome(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,8 +150,8 @@ async def test_each_has_its_own_outcome(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "fdatasync", sync)
     also = list[str]()
     with Hands(2) as hands:
-        committing = Committing(store, hands)
-        waiting = [committing.commit(one, partial(also.append, one.place)) for one in commits]
+        making = Committing(store, hands)
+        waiting = [making.commit(one, partial(also.append, one.place)) for one in commits]
         store.go.set()
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [type(None), Conflict, Full, type(None), type(None)]
@@ -175,14 +193,14 @@ async def test_nobody_waits_for_ever(tmp_path: Path) -> None:
     """Whatever goes wrong, and whoever does not wait any more."""
     store = Broken(tmp_path)
     with Hands(2) as hands:
-        committing = Committing(store, hands)
-        cancelled = committing.commit(begun(store, b"1", instance_place(new_id(), new_id())))
+        making = Committing(store, hands)
+        cancelled = making.commit(begun(store, b"1", instance_place(new_id(), new_id())))
         await asyncio.sleep(0.005)
         cancelled.cancel()
         for _ in range(3):
             with pytest.raises(Unreachable):
-                await committing.commit(begun(store, b"2", instance_place(new_id(), new_id())))
-    assert not committing.at_work
+                await making.commit(begun(store, b"2", instance_place(new_id(), new_id())))
+    assert not making.at_work
     assert list((tmp_path / "incoming").iterdir()) == []
 
 
@@ -191,6 +209,6 @@ async def test_with_a_pool_of_one_thread(tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
     places = [instance_place(new_id(), new_id()) for _ in range(20)]
     with ThreadPoolExecutor(1) as executor:
-        committing = Committing(store, executor)
-        await asyncio.gather(*(committing.commit(begun(store, b"x", place)) for place in places))
+        making = Committing(store, executor)
+        await asyncio.gather(*(making.commit(begun(store, b"x", place)) for place in places))
     assert sorted(place for place, _ in store.list("objects")) == sorted(places)

@@ -260,4 +260,4 @@ async def test_a_body_that_breaks_off(slow: World) -> None:
 
 def test_memory_of_one_request_is_bounded() -> None:
     """The figure that the documents name."""
-    assert (depositing.AT_A_TIME + 1) * behind.BACKLOG <= 20 * 1024**2
+    assert depositing.MOST_HELD + behind.BACKLOG <= 20 * 1024**2

@@ -90,6 +90,8 @@ class Committing:
         done = False
         try:
             while some := self._next():
+                if self._pace > SLOW:
+                    loop.call_soon_threadsafe(self._begin)  # for what it left, if there is any
                 began = steady()
                 try:
                     self._make_durable(some)
@@ -105,7 +107,9 @@ class Committing:
 
     def _next(self) -> list[_Item]:
         with self._turn:
-            some = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]
+            # on a slow disk each thread takes its share: together they would wait one after the other
+            share = -(-len(self._waiting) // AT_ONCE) if self._pace > SLOW else len(self._waiting)
+            some = [self._waiting.popleft() for _ in range(min(TOGETHER, share))]
             if some:
                 self._began = steady()
             else:

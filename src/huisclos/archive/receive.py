@@ -248,6 +248,11 @@ class Reception:
         self._placing: asyncio.Task[Destination] | None = None
         self._octets = 0
 
+    @property
+    def octets(self) -> int:
+        """Bytes that it was given."""
+        return self._octets
+
     def write(self, piece: bytes | memoryview) -> Awaitable[None] | None:
         """Take the next bytes. Quick: seals, and hands to the system what is sealed.
 
