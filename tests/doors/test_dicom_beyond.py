@@ -53,6 +53,8 @@ class Keeper:
     ) -> None:
         self.kept: list[bytes] = []
         self.asked: list[str] = []
+        self.breaks = False
+        """whether its page fails once it was asked something"""
         self.status, self.keeps, self.login, self.base = status, keeps, login, base
         self.dicom = serving(self._store)
 
@@ -79,7 +81,9 @@ class Keeper:
     def _answer(self, line: str) -> bytes:
         self.asked.append(line)
         status, body = b"200 OK", b"[]"
-        if self.login:
+        if self.breaks and len(self.asked) > 1:
+            status = b"502 Bad Gateway"
+        elif self.login:
             status = b"401 Unauthorized"
         elif line.startswith(f"DELETE {self.base}/instances/"):
             self.kept.clear()
@@ -124,6 +128,24 @@ def test_what_was_not_stored(tmp_path: Path, status: int | None, reason: Reason 
     report = _written(Keeper(status=status, keeps=False), tmp_path)
     assert (reason is None) == ("DCM-012" in closed_doors(report))
     assert reason is untested(report).get("DCM-012")
+
+
+def test_what_lies_elsewhere_than_where_it_is_deleted_is_said_to_be_left(tmp_path: Path) -> None:
+    """It was stored by the one, and the other, whose address was given, knows nothing of it."""
+    (found,) = _written(Keeper(status=0, keeps=False), tmp_path).findings
+    assert "left-behind" in {fact.value for fact in found.evidence if fact.key is Key.VALUE}
+    assert "delete it" in found.is_
+
+
+@pytest.mark.parametrize("status", [None, 0])
+def test_where_deleting_fails_later_that_is_said(tmp_path: Path, status: int | None) -> None:
+    """It answered before, and not after: what was answered for is left; of the other nobody knows."""
+    keeper = Keeper(status=status)
+    keeper.breaks = True
+    report = _written(keeper, tmp_path)
+    (told,) = [one for one in report.attempts if one.check == "DCM-012"]
+    assert (Outcome.OPEN if status == 0 else Outcome.FAILED) is told.outcome
+    assert "left-behind" in {fact.value for fact in told.evidence if fact.key is Key.VALUE}
 
 
 def test_nothing_is_stored_where_nothing_can_be_deleted(tmp_path: Path) -> None:

@@ -47,10 +47,13 @@ async def probe_secure(host: Host, clock: Clock) -> None:
             _versions(host, met, clock(), dicom=False)
         return
     dicom = met.spoke in (Spoke.ACCEPTED, Spoke.REFUSED)
+    if met.spoke is Spoke.ACCEPTED:
+        _client_certificate(host, met, taken=True)
     if dicom:
         before = len(host.seen)
         await probe_dicom(host, Line("tls", stranger()))
-        _client_certificate(host, met, host.seen[before:])
+        if met.spoke is Spoke.REFUSED:
+            _without_certificate(host, met, host.seen[before:])
     else:
         await probe_web(host, stranger())
     _versions(host, met, clock(), dicom=dicom)
@@ -72,7 +75,7 @@ async def _failed(host: Host, met: Handshake) -> Handshake:
 
 async def _guarded(host: Host, met: Handshake, now: datetime) -> None:
     """It wants a certificate: whether one will do that anybody can make."""
-    _client_certificate(host, met, [])
+    _client_certificate(host, met, taken=False)
     if host.wants("DCM-017", *STRANGER):
         with throwaway(now) as files:
             await _forged(host, Line("tls", stranger(certificate=files)))
@@ -82,35 +85,42 @@ async def _guarded(host: Host, met: Handshake, now: datetime) -> None:
 async def _forged(host: Host, line: Line) -> None:
     """What it makes of a certificate that nobody knows. Nothing is raised: what was seen before stands."""
     where = facts(port=host.target.port, transport="tls", client_certificate=True)
-    silences = host.silences
+    checks, silences = ("DCM-017", *STRANGER[1:]), host.silences
     try:
         assert line.tls is not None  # noqa: S101 - made with one
         met = await first_read(host, line.tls)
-        if met.spoke in (Spoke.ACCEPTED, Spoke.REFUSED):
-            await _let_in(host, line)
-            return
+        if met.spoke is Spoke.ACCEPTED:
+            host.saw(What.FOREIGN_CERTIFICATE, where + facts(contexts=1))
+            checks = STRANGER[1:]
+            await probe_dicom(host, line)
+        elif met.spoke is Spoke.REFUSED:
+            await _turned_away(host, line)
+        elif met.spoke in (Spoke.CERTIFICATE, Spoke.FAILED, Spoke.HUNG_UP):
+            host.saw(What.FOREIGN_CERTIFICATE, where)
+            host.missed(STRANGER[1:], None, where, Outcome.CLOSED)
+        else:
+            # The handshake held: what would have come after a question that it understood is not known.
+            silent = host.silences > silences
+            host.missed(checks, Reason.TIMED_OUT if silent else Reason.PROTOCOL, where)
+    except NotSpoken:
+        host.missed(checks, Reason.PROTOCOL, where)  # it was spoken a moment ago
     except (PeerTooSlow, PeerUnreachable, OutOfTurns) as error:
         reason = host.spent() if isinstance(error, OutOfTurns) else Reason.TIMED_OUT
-        host.missed(("DCM-017",), reason, where)
-        return
-    if met.spoke in (Spoke.CERTIFICATE, Spoke.FAILED, Spoke.HUNG_UP):
-        host.saw(What.FOREIGN_CERTIFICATE, where)
-        host.missed(tuple(check for check in STRANGER[1:] if host.wants(check)), None, where, Outcome.CLOSED)
-        return
-    # The handshake held: what would have come after a question that it understood is not known.
-    reason = Reason.TIMED_OUT if host.silences > silences else Reason.PROTOCOL
-    host.missed(("DCM-017",), reason, where)
+        host.missed(checks, reason, where)
 
 
-async def _let_in(host: Host, line: Line) -> None:
-    """It answered in DICOM to a certificate that anybody can make; how far that leads is asked as ever."""
+async def _turned_away(host: Host, line: Line) -> None:
+    """It answered in DICOM to a certificate that anybody can make, and refused: for the title, or for us.
+
+    Raises as `probe_dicom`, but for what is not DICOM: an abort, in form, is a refusal.
+    """
     where = facts(port=host.target.port, transport="tls", client_certificate=True)
     before = len(host.seen)
     try:
         await probe_dicom(host, line)
     except NotSpoken:
-        # An abort, in form, before any association: a refusal.
         host.saw(What.FOREIGN_CERTIFICATE, where)
+        host.missed(STRANGER[1:], None, where, Outcome.CLOSED)
         return
     asked = host.seen[before:]
     if (reason := _unknown(asked, Reason.BUSY)) is not None:
@@ -122,18 +132,24 @@ async def _let_in(host: Host, line: Line) -> None:
         host.saw(What.FOREIGN_CERTIFICATE, where)
 
 
-def _client_certificate(host: Host, met: Handshake, asked: list[Seen]) -> None:
-    """Whether a stranger without a certificate got an association; a refusal over TLS is one, too."""
-    where = facts(port=host.target.port, transport="tls")
+def _without_certificate(host: Host, met: Handshake, asked: list[Seen]) -> None:
+    """Whether a stranger without a certificate got one after all; a refusal over TLS is one, too."""
     if (reason := _unknown(asked, Reason.NEEDS_TITLE, Reason.BUSY)) is not None:
-        host.missed(("DCM-016",), reason, where)
-        return
+        host.missed(("DCM-016",), reason, facts(port=host.target.port, transport="tls"))
+    else:
+        _client_certificate(host, met, taken=_associated(asked))
+
+
+def _client_certificate(host: Host, met: Handshake, *, taken: bool) -> None:
+    """Note whether a stranger without a certificate got an association."""
     told = facts(
+        port=host.target.port,
+        transport="tls",
         client_certificate=met.spoke is Spoke.CERTIFICATE,
         tls_version=met.version,
-        contexts=1 if _associated(asked) else None,
+        contexts=1 if taken else None,
     )
-    host.saw(What.CLIENT_CERTIFICATE, where + told)
+    host.saw(What.CLIENT_CERTIFICATE, told)
 
 
 def _associated(asked: list[Seen]) -> bool:

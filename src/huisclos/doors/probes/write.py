@@ -104,10 +104,14 @@ async def write_test(host: Host, calling: str, called: str, tls: ssl.SSLContext 
     # Whatever was answered it may be kept all the same: it is looked for.
     left, found = await _delete(host, made.uid) if sent.may_lie else (Left.NOTHING, False)
     kept = found or (sent.status is not None and word(sent.status, retrieve=False) is Word.SERVED)
-    told = facts(status=sent.status, value=left if left is not Left.NOTHING else None)
+    if kept and left is Left.NOTHING:
+        left = Left.BEHIND  # it is not where it was to be deleted: whoever keeps it is another
+    told = where + facts(status=sent.status, value=left if left is not Left.NOTHING else None)
+    if not kept and left is Left.BEHIND:
+        return Miss((WRITE_TEST,), host.target.name, sent.reason or Reason.TIMED_OUT, told)
     if not kept and sent.reason is not None:
-        return Miss((WRITE_TEST,), host.target.name, sent.reason, where + told)
-    return Observation(What.STORED, host.target.name, host.target.reach, where + told)
+        return Miss((WRITE_TEST,), host.target.name, sent.reason, told)
+    return Observation(What.STORED, host.target.name, host.target.reach, told)
 
 
 async def _store(host: Host, made: Synthetic, calling: str, called: str, tls: ssl.SSLContext | None) -> Sent:
