@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import warnings
 from collections import deque
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
@@ -104,6 +106,22 @@ async def test_who_sends_waits_for_a_disk_that_is_behind() -> None:
     await waiting
     await one.commit("place", b"")
     assert len(writing.written) == pushed + RUN
+
+
+async def test_who_breaks_off_need_not_wait(recwarn: pytest.WarningsRecorder) -> None:
+    """The sender is gone, or the instance refused, when the disk is behind: nothing is complained of."""
+    writing = Slow(free=False)
+    one = WriteBehind(writing, None, Committing(MemoryStore(), None), beside=True)
+    while (behind := push(one, bytes(RUN))) is None:
+        pass
+    one.abandon()
+    warnings.simplefilter("always")
+    del behind
+    gc.collect()
+    writing.go.set()
+    await asyncio.sleep(0.05)
+    assert writing.calls == ["abandon"]
+    assert [str(one.message) for one in recwarn] == []
 
 
 async def test_an_error_of_the_disk_is_told_once_it_is_known() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Executor
 from functools import partial
 from typing import Final
@@ -76,7 +76,7 @@ class WriteBehind:
             if self._held >= RUN:
                 leave_to_thread(self._executor, self._run_of_waiting())
         self.keep(length)
-        return self._caught_up() if self._held >= BACKLOG else None
+        return _CatchingUp(self) if self._held >= BACKLOG else None
 
     def keep(self, length: int) -> None:
         """These were the last bytes: they leave with the commit."""
@@ -153,7 +153,8 @@ class WriteBehind:
 
         return write
 
-    async def _caught_up(self) -> None:
+    async def caught_up(self) -> None:
+        """Wait until all that waits is written. Raises `Full`, `Unreachable`."""
         # A cancelled wait must not cancel the run: its thread would go on unseen.
         await asyncio.wait([in_thread(self._executor, self._run_of_waiting())])
         self._look()
@@ -161,6 +162,16 @@ class WriteBehind:
     def _look(self) -> None:
         if self._failed is not None:
             raise self._failed
+
+
+class _CatchingUp:
+    """What `push` gives: not begun before it is waited for, which whoever breaks off does not."""
+
+    def __init__(self, behind: WriteBehind) -> None:
+        self._behind = behind
+
+    def __await__(self) -> Generator[object, None, None]:
+        return self._behind.caught_up().__await__()
 
 
 def _abandon(writing: Writing, run: threading.Lock | None = None) -> None:
