@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 
 from huisclos.dimse.handling import StoreSink, status_of
 from huisclos.dimse.protocol.commands import Command
@@ -83,7 +83,7 @@ class Deposit:
         except HuisclosError as error:
             self._fail(error)
             return None
-        return None if behind is None else self._wait(behind)
+        return None if behind is None else _Waiting(self, behind)
 
     async def finish(self, last: memoryview) -> Status:
         """Take the last bytes; the status to answer with."""
@@ -106,7 +106,8 @@ class Deposit:
             sink, self._sink = self._sink, None
             sink.abort()
 
-    async def _wait(self, behind: Awaitable[None]) -> None:
+    async def wait(self, behind: Awaitable[None]) -> None:
+        """Wait for what the sink gave; raises nothing of the house's."""
         try:
             await behind
         except HuisclosError as error:
@@ -115,3 +116,13 @@ class Deposit:
     def _fail(self, error: HuisclosError) -> None:
         self._status = status_of(error)
         self.abort()
+
+
+class _Waiting:
+    """What `Deposit.write` gives: not begun before it is waited for, which a broken association does not."""
+
+    def __init__(self, deposit: Deposit, behind: Awaitable[None]) -> None:
+        self._deposit, self._behind = deposit, behind
+
+    def __await__(self) -> Generator[object, None, None]:
+        return self._deposit.wait(self._behind).__await__()
