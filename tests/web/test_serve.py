@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -182,3 +183,38 @@ async def test_stopping_lets_what_is_under_way_end() -> None:
     await stopping
     listener.close()
     writer.close()
+
+
+async def test_a_socket_that_takes_no_option_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As some systems say of a peer that has left already: its place is free again."""
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.EINVAL, "invalid")
+
+    async with serving() as port:
+        with socket.socket() as client:
+            client.setblocking(False)
+            with monkeypatch.context() as patched:
+                patched.setattr(socket.socket, "setsockopt", refused)
+                await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", port))
+                answer = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 1), 5)
+        assert answer == b""
+        assert b" 200 " in await ask(port, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+
+
+async def test_who_comes_in_the_moment_of_the_end_is_closed() -> None:
+    """Cancelled before its first step: the end does not wait for a connection that nobody serves."""
+    ends: list[asyncio.Task[None]] = []
+
+    def admits(_: str) -> bool:
+        ends.append(asyncio.ensure_future(server.stop()))  # its turn is before that of who was admitted
+        return True
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as client:
+        server = Server(hello, [listener], None, admits)
+        await server.start()
+        client.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(client, listener.getsockname())
+        assert await asyncio.wait_for(loop.sock_recv(client, 1), serve.STOP_SECONDS / 2) == b""
+        await asyncio.wait_for(ends[0], serve.STOP_SECONDS / 2)

@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import partial
 from typing import Any, Final
 
 from starlette.types import ASGIApp
@@ -228,10 +229,11 @@ class Server:
             if isinstance(connection, _Connection):
                 connection.transport.abort()
 
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.ensure_future(work)
+    def _spawn(self, work: Any) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _tick(self) -> None:
         while True:
@@ -259,7 +261,9 @@ class Server:
             self._held[address] += 1
             self._places[place] = None
             self._idle.clear()
-            self._spawn(self._serve(place))
+            serving = self._spawn(self._serve(place))
+            # also when it is cancelled before its first step
+            serving.add_done_callback(partial(self._close_unless_made, place))
             # accepting does not wait while others knock: those who are in get their turn
             await asyncio.sleep(0)
 
@@ -320,8 +324,9 @@ class Server:
                 TlsTransport(session, connect())
         except (OSError, TimeoutError) as error:
             _log.debug("no connection: %s", type(error).__name__)
-        finally:
-            # a connection that was made gives its place back itself
-            if place.connection is None or place.connection.transport is None:
-                place.peer.close()
-                self._release(place)
+
+    def _close_unless_made(self, place: _Place, _: asyncio.Task[Any]) -> None:
+        # a connection that was made gives its place back itself
+        if place.connection is None or place.connection.transport is None:
+            place.peer.close()
+            self._release(place)
