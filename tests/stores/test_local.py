@@ -183,6 +183,8 @@ def test_a_folder_that_cannot_be_flushed_keeps_nothing_of_what_was_refused(
                 writing.commit(at, b"h" * 10)
     for writing in writings:
         writing.abandon()
+    with pytest.raises(Unreachable):
+        store.move(kept, instance_place(study, new_id()))
     assert [kept] == [place for place, _ in store.list()]
 
 

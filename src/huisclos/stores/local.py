@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Final, Self, cast
 
 from huisclos.archive.ports import Commit
-from huisclos.errors import BadIdentifier, BadSetting, Conflict, HuisclosError, InstanceNotFound, StoreError
+from huisclos.errors import BadIdentifier, BadSetting, Conflict, HuisclosError, InstanceNotFound
 from huisclos.stores.direct import DirectFile
 from huisclos.stores.system import (
     FILE_MODE,
@@ -96,14 +96,8 @@ class LocalStore:
 
         Raises `Full`, `Unreachable`.
         """
-        try:
-            with told():
-                sync_folder(folder)
-        except StoreError:
-            for place in places:
-                with contextlib.suppress(OSError):
-                    os.unlink(self._path(place))
-            raise
+        with told():
+            _flush(folder, [self._path(place) for place in places])
 
     def put(self, place: str, sealed: bytes) -> None:
         """See the port."""
@@ -198,7 +192,7 @@ class LocalStore:
         return self._linked(temporary.path, self._path(place), enter)
 
     def _link(self, old: str, new: str) -> None:
-        sync_folder(self._linked(old, new, os.link))
+        _flush(self._linked(old, new, os.link), [new])
 
     def _linked(self, old: str, new: str, enter: Callable[[str, str], None]) -> str:
         try:
@@ -213,13 +207,15 @@ class LocalStore:
 
     def _copy(self, old: str, new: str) -> None:
         temporary = self._temporary(self._incoming_of(new))
-        source = os.open(old, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            copy_all(source, temporary.descriptor)
+            source = os.open(old, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                copy_all(source, temporary.descriptor)
+            finally:
+                os.close(source)
             temporary.flush()
             self._link(temporary.path, new)
         finally:
-            os.close(source)
             temporary.remove()
 
     def _entered(self, path: str, enter: Callable[[], None]) -> str:
@@ -390,6 +386,17 @@ def _noted(failed: list[HuisclosError | None], numbers: Sequence[int]) -> Iterat
     except HuisclosError as error:
         for number in numbers:
             failed[number] = error
+
+
+def _flush(folder: str, entered: Sequence[str]) -> None:
+    """Flush a folder that these have entered; when that fails they are gone again. Raises `OSError`."""
+    try:
+        sync_folder(folder)
+    except OSError:
+        for path in entered:
+            with contextlib.suppress(OSError):  # a disk that takes no change keeps it
+                os.unlink(path)
+        raise
 
 
 def _prove_modes(folder: str) -> None:
