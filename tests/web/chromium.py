@@ -55,6 +55,14 @@ class Chromium:
         context.on("page", self._listen)
         return context.new_page()
 
+    @staticmethod
+    def leave(page: Page) -> None:
+        """Done with `page`: it asks nothing more.
+
+        Its context goes with the browser: to close one has no deadline, and was seen not to come back.
+        """
+        page.goto("about:blank")
+
     def _listen(self, page: Page) -> None:
         page.on("console", lambda said: self.console.append(f"{said.type}: {said.text}"))
         page.on("pageerror", lambda error: self.console.append(f"error: {error}"))

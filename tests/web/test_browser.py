@@ -92,7 +92,7 @@ def test_every_page(browsing: tuple[Chromium, Running], width: int) -> None:
             "!one.labels.length && !one.closest('[hidden]')).length"
         )
         assert unnamed == 0, path
-    page.context.close()
+    Chromium.leave(page)
 
 
 @pytest.mark.parametrize("width", [1280, 360])
@@ -115,7 +115,7 @@ def test_two_sides_of_a_doubt(browsing: tuple[Chromium, Running], width: int) ->
     assert page.url.endswith("/decide"), "the name is asked for first"
     assert waiting.get_by_label("type NEWCT").evaluate("field => field.validity.valueMissing")
     clean(page, browser)
-    page.context.close()
+    Chromium.leave(page)
 
 
 def test_log_in_and_search_by_keyboard(browsing: tuple[Chromium, Running]) -> None:
@@ -146,7 +146,7 @@ def test_log_in_and_search_by_keyboard(browsing: tuple[Chromium, Running]) -> No
     page.keyboard.press("Enter")
     page.wait_for_url("**/studies/*")  # the only one needs no choosing
     clean(page, browser)
-    page.context.close()
+    Chromium.leave(page)
 
 
 @pytest.mark.parametrize(("path", "field"), [("/studies", "#text"), ("/journal", "#patient")])
@@ -165,7 +165,7 @@ def test_a_search_that_is_not_answered_says_so(
     page.unroute("**/*")
     page.fill(field, "compressed")
     told.wait_for(state="hidden")
-    page.context.close()
+    Chromium.leave(page)
     browser.console.clear()
 
 
@@ -186,7 +186,7 @@ def test_a_long_list_is_printed_from_the_first_sheet_on(
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")
     assert said[0].strip() == "Studies"
     assert len([line for line in said if line.strip()]) > 20
-    page.context.close()
+    Chromium.leave(page)
 
 
 def test_the_link_in_a_tab_that_shows_the_set_up(browsing: tuple[Chromium, Running]) -> None:
@@ -203,7 +203,7 @@ def test_the_link_in_a_tab_that_shows_the_set_up(browsing: tuple[Chromium, Runni
         page.goto(f"{house.url}/set-up#{house.world.set_up.LINK}")
         page.locator("#name:focus").wait_for()
         assert page.url == house.url + "/set-up"
-        page.context.close()
+        Chromium.leave(page)
     finally:
         house.world.house.stage = Stage.DONE
 
@@ -220,7 +220,7 @@ def test_dropping_files(browsing: tuple[Chromium, Running], tmp_path: Path) -> N
         page.set_input_files("#files", [corpus.named("JPEG2000.dcm"), corpus.named("CT_small.dcm"), text])
         page.locator("#upload-tally", has_text="3 of 3: 1 kept, 1 here already, 1 refused").wait_for()
     assert "letter.txt – This is not a DICOM file." in page.inner_text("#upload-refused")
-    page.context.close()
+    Chromium.leave(page)
     browser.console.clear()
 
 
@@ -246,7 +246,7 @@ def test_files_that_are_dropped(browsing: tuple[Chromium, Running], tmp_path: Pa
     assert card["y"] - zone["y"] - zone["height"] >= 12, "they do not touch"
     page.goto(house.url + "/account")
     page.click("main button[value=en]")
-    page.context.close()
+    Chromium.leave(page)
     browser.console.clear()
 
 
@@ -274,7 +274,7 @@ def test_the_page_one_is_on_is_in_sight(browsing: tuple[Chromium, Running]) -> N
         assert place
         assert place["x"] >= 0
         assert place["x"] + place["width"] <= 390
-    page.context.close()
+    Chromium.leave(page)
 
 
 def test_a_study_is_taken_out(browsing: tuple[Chromium, Running], tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ def test_a_study_is_taken_out(browsing: tuple[Chromium, Running], tmp_path: Path
         assert taken.testzip() is None
         assert taken.read("SE000001/IM000001") == corpus.named("CT_small.dcm").read_bytes()
     clean(page, browser)
-    page.context.close()
+    Chromium.leave(page)
 
 
 @pytest.mark.parametrize(
@@ -336,7 +336,7 @@ def test_the_viewer_says_that_the_recovery_key_is_not_confirmed(
         assert not [line for line in browser.console if line.startswith("error")], browser.console
     finally:
         house.world.house.recovered = True
-        page.context.close()
+        Chromium.leave(page)
 
 
 def test_the_viewer_speaks_the_language_of_its_person(browsing: tuple[Chromium, Running]) -> None:
@@ -358,7 +358,7 @@ def test_the_viewer_speaks_the_language_of_its_person(browsing: tuple[Chromium, 
     assert popup.value.evaluate("document.documentElement.lang") == "fr"
     page.goto(house.url + "/account")
     page.click("main button[value=en]")
-    page.context.close()
+    Chromium.leave(page)
 
 
 def test_the_viewer_opens_in_two_clicks(browsing: tuple[Chromium, Running]) -> None:
@@ -386,4 +386,4 @@ def test_the_viewer_opens_in_two_clicks(browsing: tuple[Chromium, Running]) -> N
     clean(viewer, browser)
     refused = viewer.evaluate("fetch('https://127.0.0.1:1/').then(() => 'open', (error) => 'refused')")
     assert refused == "refused"
-    page.context.close()
+    Chromium.leave(page)
